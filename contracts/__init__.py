@@ -1,0 +1,1 @@
+"""What crosses a boundary: commands, views, problems and command subjects. Pure msgspec, no I/O."""

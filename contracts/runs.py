@@ -1,0 +1,141 @@
+"""Runs: commands, the training service's reports, and views."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from contracts.command import Command
+from events.runs import FailureCause, RunStatus
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The optional body of `POST /projects/{project_reference}/runs`."""
+
+    start_command: Annotated[str, Meta(min_length=1, max_length=4_000)] | None = None
+
+
+class StartRun(Command, frozen=True, kw_only=True):
+    """Asks for a run of a project; the run's id derives from the command's id."""
+
+    project: str
+    start_command: Annotated[str, Meta(min_length=1, max_length=4_000)] | None = None
+
+
+class CancelRun(Command, frozen=True, kw_only=True):
+    """Asks that a run be stopped; it is `canceled` once nothing of it is left alive."""
+
+    project: str
+    run_id: UUID
+
+
+# What the training service reports. None of these can be sent from outside.
+
+
+class AssignRun(Command, frozen=True, kw_only=True):
+    """A node takes an attempt of a run; accepted once, so that an attempt is launched on one node only."""
+
+    run_id: UUID
+    attempt: int
+    node: str
+    executor: str
+
+
+class ReportRunStarted(Command, frozen=True, kw_only=True):
+    run_id: UUID
+    attempt: int
+
+
+class ReportLaunchFailed(Command, frozen=True, kw_only=True):
+    run_id: UUID
+    attempt: int
+    reason: str
+
+
+class RecordArtifact(Command, frozen=True, kw_only=True):
+    """A file or directory that a run produced; recorded once for each path.
+
+    `path` is absolute on the node; `size` in bytes; `sha256` in hex for a file, none for a directory.
+    """
+
+    run_id: UUID
+    name: str
+    type: str
+    path: str
+    size: int
+    files: int = 1
+    sha256: str | None = None
+
+
+class ReportRunEnded(Command, frozen=True, kw_only=True):
+    """How a run's process ended, after all its output was published.
+
+    `exit_code` is as a shell gives it (128 + n for signal n), none when the process was lost. `output_bytes` and
+    `output_sha256` describe the raw output file; `telemetry` is the position in TELEMETRY of its last line, 0 if none.
+    """
+
+    run_id: UUID
+    attempt: int
+    exit_code: int | None
+    cause: FailureCause | None = None
+    reason: str | None = None
+    output_bytes: int = 0
+    output_sha256: str | None = None
+    telemetry: int = 0
+
+
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
+    timestamp: str
+    level: LogLevel
+    message: str
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run left behind; `type` is `checkpoint`, `tensorboard`, `config`, or others as needed."""
+
+    id: UUID
+    name: str
+    type: str
+    path: str
+    created_at: str
+    tags: tuple[str, ...] = ()
+
+
+class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """A run. Moments are ISO 8601 UTC without a zone suffix; `progress` is 0 to 1."""
+
+    id: UUID
+    project_id: UUID
+    status: RunStatus
+    created_at: str
+    updated_at: str
+    started_at: str | None
+    completed_at: str | None
+    progress: float
+    metrics: dict[str, float]
+    start_command: str
+    artifacts: tuple[Artifact, ...]
+    logs: tuple[LogEntry, ...]
+    resume_source_artifact_id: UUID | None
+    node: str | None = None
+    executor: str | None = None
+    exit_code: int | None = None
+    failure_cause: FailureCause | None = None
+    failure_reason: str | None = None
+
+
+class AssetReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node answers when asked for a project's assets: names in the order asked."""
+
+    node: str
+    missing: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+
+
+class AssetQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    names: tuple[str, ...]

@@ -1,0 +1,23 @@
+"""Access tokens: commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta
+
+from contracts.command import Command
+from events.tokens import Role
+
+
+class IssueToken(Command, frozen=True, kw_only=True):
+    """`digest` is the SHA-256 of the token in hex; the token itself never leaves the caller."""
+
+    owner: Annotated[str, Meta(min_length=1, max_length=200)]
+    role: Role
+    digest: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+
+
+class RevokeToken(Command, frozen=True, kw_only=True):
+    token_id: UUID

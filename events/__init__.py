@@ -1,0 +1,1 @@
+"""What is true: facts, states and how facts change them."""

@@ -1,0 +1,20 @@
+"""Every fact there is, by wire name."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from events.commands import CommandRefused
+from events.event import Event
+from events.projects import AnyProjectFact
+from events.runs import AnyRunFact
+from events.tokens import AnyTokenFact
+
+_ALL: tuple[type[Event], ...] = (
+    *get_args(AnyProjectFact),
+    *get_args(AnyRunFact),
+    *get_args(AnyTokenFact),
+    CommandRefused,
+)
+
+FACTS: dict[str, type[Event]] = {fact.__name__: fact for fact in _ALL}

@@ -1,0 +1,67 @@
+"""Where facts live: the port every log implements, and what can go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from events.event import Event, Origin, Recorded
+
+
+class Conflict(Exception):
+    """Somebody else appended to the aggregate since it was read. Nothing was stored."""
+
+
+class LogUnavailable(Exception):
+    """The log did not answer in time, and whether the append landed could not be settled either."""
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts to append to one aggregate as it was read.
+
+    `expected` is the position of the aggregate's last fact and `version` that fact's version; both 0 where it has none.
+    """
+
+    context: str
+    aggregate_id: UUID
+    facts: tuple[Event, ...]
+    expected: int = 0
+    version: int = 0
+
+
+class EventLog(Protocol):
+    """An append-only, totally ordered log of facts with one optimistic lock for each aggregate."""
+
+    async def append(self, *changes: Change, origin: Origin, time: datetime | None = None) -> list[Recorded]:
+        """Stores all facts of all changes or none, durably, and returns them as recorded (without `stored_at`).
+
+        `time` is when it was decided, now by default. Raises Conflict or LogUnavailable.
+        """
+        ...
+
+    async def read(self, context: str, aggregate_id: UUID) -> list[Recorded]:
+        """All facts of an aggregate, oldest first. Reads what was appended before."""
+        ...
+
+    def follow(self, after: int, contexts: Sequence[str] = ()) -> AsyncIterator[list[Recorded]]:
+        """Batches of every fact above position `after` (of those contexts, or of all), in order, for ever.
+
+        Each fact is given once. It survives reconnects and server restarts. A batch is not empty.
+        """
+        ...
+
+    async def last_position(self) -> int:
+        """The position of the newest fact, 0 of an empty log."""
+        ...
+
+    async def position_at(self, moment: datetime) -> int:
+        """The position of the last fact stored at or before `moment`, 0 if there is none."""
+        ...
+
+    async def stored_at(self, position: int) -> datetime | None:
+        """When the fact at `position` was stored, none where there is no such fact."""
+        ...

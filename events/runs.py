@@ -1,0 +1,157 @@
+"""Runs: facts, state, evolve."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, assert_never
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+
+from events.event import Event
+
+RunStatus = Literal["pending", "running", "completed", "failed", "canceled", "paused"]
+FailureCause = Literal["launch", "exit", "signal", "out_of_memory", "lost"]
+
+
+class RunFact(Event, frozen=True, kw_only=True):
+    context: ClassVar[str] = "runs"
+
+
+class RunRequested(RunFact, frozen=True, kw_only=True):
+    """`node` owns the training directory in which the assets were found; `argv` is what will be exec'd."""
+
+    project_id: UUID
+    node: str
+    dataset: str
+    training_yaml: str
+    argv: tuple[str, ...]
+    resume_source_artifact_id: UUID | None = None
+
+
+class RunAssigned(RunFact, frozen=True, kw_only=True):
+    """From here on this attempt may have been launched by that node, and by no other."""
+
+    attempt: int
+    node: str
+    executor: str
+
+
+class RunStarted(RunFact, frozen=True, kw_only=True):
+    attempt: int
+
+
+class RunLaunchFailed(RunFact, frozen=True, kw_only=True):
+    attempt: int
+    reason: str
+
+
+class RunCancelRequested(RunFact, frozen=True, kw_only=True):
+    pass
+
+
+class RunArtifactRecorded(RunFact, frozen=True, kw_only=True):
+    """`path` is absolute on the run's node; `size` in bytes over all `files`; `sha256` only for a single file."""
+
+    artifact_id: UUID
+    name: str
+    type: str
+    path: str
+    size: int
+    files: int = 1
+    sha256: str | None = None
+
+
+class RunCompleted(RunFact, frozen=True, kw_only=True):
+    """Exit code 0. `telemetry` is the position in TELEMETRY of the run's last line, 0 if it printed nothing."""
+
+    attempt: int
+    output_bytes: int
+    output_sha256: str | None
+    telemetry: int = 0
+
+
+class RunFailed(RunFact, frozen=True, kw_only=True):
+    """`exit_code` as a shell gives it (128 + n for signal n); none when the process was lost."""
+
+    attempt: int
+    cause: FailureCause
+    exit_code: int | None
+    reason: str
+    output_bytes: int = 0
+    output_sha256: str | None = None
+    telemetry: int = 0
+
+
+class RunCanceled(RunFact, frozen=True, kw_only=True):
+    """Nothing of the run is left alive."""
+
+    attempt: int
+    exit_code: int | None = None
+    output_bytes: int = 0
+    output_sha256: str | None = None
+    telemetry: int = 0
+
+
+AnyRunFact = (
+    RunRequested
+    | RunAssigned
+    | RunStarted
+    | RunLaunchFailed
+    | RunCancelRequested
+    | RunArtifactRecorded
+    | RunCompleted
+    | RunFailed
+    | RunCanceled
+)
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as its facts tell it; `status` is none before it was requested."""
+
+    status: RunStatus | None = None
+    project_id: UUID | None = None
+    node: str = ""
+    executor: str | None = None
+    attempt: int = 0
+    argv: tuple[str, ...] = ()
+    dataset: str = ""
+    training_yaml: str = ""
+    resume_source_artifact_id: UUID | None = None
+    cancel_requested: bool = False
+    artifact_paths: frozenset[str] = frozenset()
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ("completed", "failed", "canceled")
+
+
+def evolve(run: Run, fact: AnyRunFact) -> Run:
+    match fact:
+        case RunRequested():
+            return replace(
+                run,
+                status="pending",
+                project_id=fact.project_id,
+                node=fact.node,
+                argv=fact.argv,
+                dataset=fact.dataset,
+                training_yaml=fact.training_yaml,
+                resume_source_artifact_id=fact.resume_source_artifact_id,
+            )
+        case RunAssigned():
+            return replace(run, node=fact.node, executor=fact.executor, attempt=fact.attempt)
+        case RunStarted():
+            return replace(run, status="running")
+        case RunCancelRequested():
+            return replace(run, cancel_requested=True)
+        case RunArtifactRecorded():
+            return replace(run, artifact_paths=run.artifact_paths | {fact.path})
+        case RunCompleted():
+            return replace(run, status="completed")
+        case RunLaunchFailed() | RunFailed():
+            return replace(run, status="failed")
+        case RunCanceled():
+            return replace(run, status="canceled")
+        case _:
+            assert_never(fact)

@@ -1,0 +1,1 @@
+"""What runs: decisions, their runtime, and the processes."""

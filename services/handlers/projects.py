@@ -1,0 +1,129 @@
+"""Decisions on projects."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET
+
+from contracts.problems import InvalidBody, Refused, Wrong
+from contracts.projects import ArchiveProject, CreateProject, ReviseProject, UnarchiveProject, reads_as_uuid
+from events.projects import Project, ProjectArchived, ProjectCreated, ProjectRevised, ProjectUnarchived
+
+# The name of an asset becomes an argument of users' scripts, many of which do not quote: no blanks, no shell syntax.
+_ASSET_NAME = re.compile(r"[\w.\-+@=,:/]+")
+
+
+class Gathered(msgspec.Struct, frozen=True, kw_only=True):
+    """`owner` is the person whom the command names, where it names one."""
+
+    owner: UUID | None = None
+
+
+def check_create(command: CreateProject) -> None:
+    """Refuses what can be refused without knowing any state, before anything is looked up."""
+    wrongs = [*_wrong_with_name(command.name), *_wrong_with_owner(command.owner)]
+    wrongs += _wrong_with_asset("/dataset_name", command.dataset_name)
+    wrongs += _wrong_with_asset("/training_yaml_name", command.training_yaml_name)
+    if wrongs:
+        raise InvalidBody(*wrongs)
+
+
+def check_revise(command: ReviseProject) -> None:
+    changes = command.changes
+    wrongs: list[Wrong] = []
+    if changes.owner is not UNSET:
+        wrongs += _wrong_with_owner(changes.owner)
+    if changes.dataset_name is not UNSET:
+        wrongs += _wrong_with_asset("/dataset_name", changes.dataset_name)
+    if changes.training_yaml_name is not UNSET:
+        wrongs += _wrong_with_asset("/training_yaml_name", changes.training_yaml_name)
+    if wrongs:
+        raise InvalidBody(*wrongs)
+
+
+def create_project(project: Project, command: CreateProject, gathered: Gathered) -> tuple[ProjectCreated, ...]:
+    if project.exists:
+        raise Refused("project_exists", name=command.name)
+    assert gathered.owner is not None
+    fields = msgspec.structs.asdict(command) | {
+        "name": unicodedata.normalize("NFC", command.name),
+        "owner": gathered.owner,
+    }
+    return (ProjectCreated(**fields),)
+
+
+def revise_project(project: Project, command: ReviseProject, gathered: Gathered) -> tuple[ProjectRevised, ...]:
+    _require_active(project, command.project)
+    asked = {name: value for name, value in msgspec.structs.asdict(command.changes).items() if value is not UNSET}
+    if "owner" in asked:
+        asked["owner"] = gathered.owner
+    changed = {name: value for name, value in asked.items() if getattr(project, name) != value}
+    return (ProjectRevised(**changed),) if changed else ()
+
+
+def archive_project(project: Project, command: ArchiveProject, _: Gathered) -> tuple[ProjectArchived, ...]:
+    _require_active(project, command.project)
+    return (ProjectArchived(),)
+
+
+def unarchive_project(project: Project, command: UnarchiveProject, _: Gathered) -> tuple[ProjectUnarchived, ...]:
+    if not project.exists:
+        raise Refused("project_not_found", reference=command.project)
+    if not project.archived:
+        raise Refused("project_not_archived", name=project.name)
+    return (ProjectUnarchived(),)
+
+
+def _require_active(project: Project, reference: str) -> None:
+    if not project.exists:
+        raise Refused("project_not_found", reference=reference)
+    if project.archived:
+        raise Refused("project_archived", name=project.name)
+
+
+def _wrong_with_name(name: str) -> list[Wrong]:
+    """A project's name is a path segment of its URLs and must address it and nothing else."""
+    if "/" in name:
+        return [Wrong("/name", "不能包含斜杠", "must not contain a slash")]
+    if name in (".", ".."):
+        return [Wrong("/name", "不能是 . 或 ..", "must not be . or ..")]
+    if name != name.strip():
+        return [Wrong("/name", "首尾不能有空白", "must not begin or end with white space")]
+    if reads_as_uuid(name):
+        return [Wrong("/name", "不能是 UUID 的形式", "must not read as a UUID")]
+    return _wrong_with_text("/name", name)
+
+
+def _wrong_with_owner(owner: str) -> list[Wrong]:
+    if owner != owner.strip():
+        return [Wrong("/owner", "首尾不能有空白", "must not begin or end with white space")]
+    return _wrong_with_text("/owner", owner)
+
+
+def _wrong_with_text(pointer: str, text: str) -> list[Wrong]:
+    # Cc control, Cs lone surrogate, Zl/Zp line and paragraph separator
+    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
+        return [Wrong(pointer, "不能包含控制字符", "must not contain control characters")]
+    return []
+
+
+def _wrong_with_asset(pointer: str, name: str) -> list[Wrong]:
+    if not _ASSET_NAME.fullmatch(name):
+        return [
+            Wrong(
+                pointer,
+                "只能包含字母、数字、汉字和 . _ - + @ = , : /",
+                "may hold only letters, digits and . _ - + @ = , : /",
+            )
+        ]
+    if name.startswith("/") or ".." in name.split("/"):
+        return [
+            Wrong(pointer, "必须是训练目录内的相对路径", "must be a relative path inside the training directory")
+        ]
+    if name.startswith("-"):
+        return [Wrong(pointer, "不能以 - 开头", "must not begin with -")]
+    return []

@@ -1,0 +1,160 @@
+"""Decisions on runs."""
+
+from __future__ import annotations
+
+import shlex
+from uuid import UUID, uuid5
+
+import msgspec
+
+from contracts.problems import Refused
+from contracts.projects import project_id
+from contracts.runs import (
+    AssetReport,
+    AssignRun,
+    CancelRun,
+    RecordArtifact,
+    ReportLaunchFailed,
+    ReportRunEnded,
+    ReportRunStarted,
+    StartRun,
+)
+from events.projects import Project
+from events.runs import (
+    Run,
+    RunArtifactRecorded,
+    RunAssigned,
+    RunCanceled,
+    RunCancelRequested,
+    RunCompleted,
+    RunFailed,
+    RunLaunchFailed,
+    RunRequested,
+    RunStarted,
+)
+
+
+class StartGathered(msgspec.Struct, frozen=True, kw_only=True):
+    """`assets` is none where the project cannot run anyway; the rest are settings."""
+
+    project: Project
+    assets: AssetReport | None
+    command_template: str
+    own_command_setting: str | None
+
+
+def start_run(_: Run, command: StartRun, gathered: StartGathered) -> tuple[RunRequested, ...]:
+    """`own_command_setting` names the setting that would allow a caller's own command, none where it is on."""
+    project, assets = gathered.project, gathered.assets
+    if not project.exists:
+        raise Refused("project_not_found", reference=command.project)
+    if project.archived:
+        raise Refused("project_archived", name=project.name)
+    if command.start_command is not None and gathered.own_command_setting is not None:
+        raise Refused("start_command_not_allowed", setting=gathered.own_command_setting)
+    if assets is None:
+        raise Refused("no_training_node")
+    if assets.outside:
+        raise Refused("asset_outside", outside=", ".join(assets.outside))
+    if assets.missing:
+        raise Refused("assets_missing", missing=", ".join(assets.missing))
+    template = command.start_command or gathered.command_template
+    return (
+        RunRequested(
+            project_id=project_id(command.project),
+            node=assets.node,
+            dataset=project.dataset_name,
+            training_yaml=project.training_yaml_name,
+            argv=fill_command(template, project),
+        ),
+    )
+
+
+def fill_command(template: str, project: Project) -> tuple[str, ...]:
+    """Splits first and fills then, so that what is filled in stays one argument whatever it holds.
+
+    Fields: `{training_yaml_name}`, `{dataset_name}`. ValueError: the template is empty or its quotes are unbalanced.
+    """
+    words = shlex.split(template)
+    if not words:
+        raise ValueError("an empty command")
+    fields = {"training_yaml_name": project.training_yaml_name, "dataset_name": project.dataset_name}
+    for name, value in fields.items():
+        words = [word.replace("{" + name + "}", value) for word in words]
+    return tuple(words)
+
+
+def cancel_run(run: Run, command: CancelRun, _: None) -> tuple[RunCancelRequested | RunCanceled, ...]:
+    """A run that no node has taken yet is canceled at once; any other when its node says that nothing is left."""
+    if run.status is None or run.project_id != project_id(command.project):
+        raise Refused("run_not_found", run_id=command.run_id)
+    if run.ended:
+        raise Refused("run_ended", status=run.status)
+    if run.attempt == 0:
+        return (RunCanceled(attempt=0),)
+    return () if run.cancel_requested else (RunCancelRequested(),)
+
+
+# The training service's reports. A report that comes again, or too late, changes nothing: a terminal fact is final.
+
+
+def assign_run(run: Run, command: AssignRun, _: None) -> tuple[RunAssigned, ...]:
+    if run.status != "pending" or command.attempt <= run.attempt:
+        return ()
+    return (RunAssigned(attempt=command.attempt, node=command.node, executor=command.executor),)
+
+
+def report_run_started(run: Run, command: ReportRunStarted, _: None) -> tuple[RunStarted, ...]:
+    if run.status != "pending" or command.attempt != run.attempt:
+        return ()
+    return (RunStarted(attempt=command.attempt),)
+
+
+def report_launch_failed(run: Run, command: ReportLaunchFailed, _: None) -> tuple[RunLaunchFailed, ...]:
+    if run.status != "pending" or command.attempt != run.attempt:
+        return ()
+    return (RunLaunchFailed(attempt=command.attempt, reason=command.reason),)
+
+
+def record_artifact(run: Run, command: RecordArtifact, _: None) -> tuple[RunArtifactRecorded, ...]:
+    if run.status is None or command.path in run.artifact_paths:
+        return ()
+    return (
+        RunArtifactRecorded(
+            artifact_id=artifact_id(command.run_id, command.path),
+            name=command.name,
+            type=command.type,
+            path=command.path,
+            size=command.size,
+            files=command.files,
+            sha256=command.sha256,
+        ),
+    )
+
+
+def report_run_ended(run: Run, command: ReportRunEnded, _: None) -> tuple[RunCompleted | RunFailed | RunCanceled, ...]:
+    """A run whose cancellation was asked for ends `canceled`, unless it had completed by itself before."""
+    if run.status is None or run.ended or command.attempt != run.attempt:
+        return ()
+    output = {
+        "attempt": command.attempt,
+        "output_bytes": command.output_bytes,
+        "output_sha256": command.output_sha256,
+        "telemetry": command.telemetry,
+    }
+    if command.exit_code == 0:
+        return (RunCompleted(**output),)
+    if run.cancel_requested:
+        return (RunCanceled(exit_code=command.exit_code, **output),)
+    return (
+        RunFailed(
+            cause=command.cause or "exit",
+            exit_code=command.exit_code,
+            reason=command.reason or f"exit code {command.exit_code}",
+            **output,
+        ),
+    )
+
+
+def artifact_id(run_id: UUID, path: str) -> UUID:
+    return uuid5(run_id, path)

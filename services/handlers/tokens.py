@@ -1,0 +1,25 @@
+"""Decisions on access tokens."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from contracts.problems import Refused
+from contracts.tokens import IssueToken, RevokeToken
+from events.tokens import Token, TokenIssued, TokenRevoked
+
+
+class Gathered(msgspec.Struct, frozen=True, kw_only=True):
+    owner: UUID
+
+
+def issue_token(_: Token, command: IssueToken, gathered: Gathered) -> tuple[TokenIssued, ...]:
+    return (TokenIssued(owner=gathered.owner, role=command.role, digest=command.digest),)
+
+
+def revoke_token(token: Token, command: RevokeToken, _: None) -> tuple[TokenRevoked, ...]:
+    if token.owner is None:
+        raise Refused("token_not_found", id=command.token_id)
+    return () if token.revoked else (TokenRevoked(),)
