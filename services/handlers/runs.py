@@ -133,7 +133,7 @@ def record_artifact(run: Run, command: RecordArtifact, _: None) -> tuple[RunArti
 
 
 def report_run_ended(run: Run, command: ReportRunEnded, _: None) -> tuple[RunCompleted | RunFailed | RunCanceled, ...]:
-    """A run whose cancellation was asked for ends `canceled`, unless it had completed by itself before."""
+    """A run whose cancellation was asked for ends `canceled`, however its process took the signal."""
     if run.status is None or run.ended or command.attempt != run.attempt:
         return ()
     output = {
@@ -142,10 +142,10 @@ def report_run_ended(run: Run, command: ReportRunEnded, _: None) -> tuple[RunCom
         "output_sha256": command.output_sha256,
         "telemetry": command.telemetry,
     }
-    if command.exit_code == 0:
-        return (RunCompleted(**output),)
     if run.cancel_requested:
         return (RunCanceled(exit_code=command.exit_code, **output),)
+    if command.exit_code == 0:
+        return (RunCompleted(**output),)
     return (
         RunFailed(
             cause=command.cause or "exit",

@@ -1,0 +1,1 @@
+"""What every process needs: settings, wiring, dispatch and the ways in."""

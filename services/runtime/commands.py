@@ -1,0 +1,131 @@
+"""The list of all commands: who may send each, what it decides on, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID, uuid5
+
+import msgspec
+
+from contracts.command import Command
+from contracts.projects import ArchiveProject, CreateProject, ReviseProject, UnarchiveProject, project_id
+from contracts.runs import (
+    AssignRun,
+    CancelRun,
+    RecordArtifact,
+    ReportLaunchFailed,
+    ReportRunEnded,
+    ReportRunStarted,
+    StartRun,
+)
+from contracts.tokens import IssueToken, RevokeToken
+from events import commands as command_facts
+from events import projects as project_facts
+from events import runs as run_facts
+from events import tokens as token_facts
+from events.event import Event
+from events.tokens import Role
+from services.handlers import projects, runs, tokens
+from services.runtime import gather
+
+
+class Aggregate(msgspec.Struct, frozen=True):
+    """How the facts of a context fold: the state before any fact, and the step."""
+
+    context: str
+    initial: Any
+    evolve: Callable[[Any, Any], Any]
+
+
+class Handler(msgspec.Struct, frozen=True, kw_only=True):
+    """`target` gives the aggregate's id; `role` is the least that may send it from outside, none for reports.
+
+    `check` refuses what needs no state; `gather` looks up what `decide` needs beside the aggregate's own state.
+    """
+
+    aggregate: Aggregate
+    target: Callable[[Any, UUID], UUID]
+    decide: Callable[[Any, Any, Any], tuple[Event, ...]]
+    role: Role | None = None
+    check: Callable[[Any], None] | None = None
+    gather: Callable[[Any, gather.Sources], Awaitable[Any]] | None = None
+
+
+PROJECTS = Aggregate(project_facts.ProjectFact.context, project_facts.Project(), project_facts.evolve)
+RUNS = Aggregate(run_facts.RunFact.context, run_facts.Run(), run_facts.evolve)
+TOKENS = Aggregate(token_facts.TokenFact.context, token_facts.Token(), token_facts.evolve)
+
+# Never changes: ids of new aggregates derive from their command's id, so a repeated command finds what it made.
+_NEW_AGGREGATE = UUID("0c8b3d6e-3b0a-5c4f-8f43-6f1d8f0f2a11")
+
+
+def new_aggregate(command_id: UUID) -> UUID:
+    return uuid5(_NEW_AGGREGATE, str(command_id))
+
+
+def _named_project(command: Any, _: UUID) -> UUID:
+    return project_id(command.project)
+
+
+def _run(command: Any, _: UUID) -> UUID:
+    run_id: UUID = command.run_id
+    return run_id
+
+
+HANDLERS: dict[type[Command], Handler] = {
+    CreateProject: Handler(
+        aggregate=PROJECTS,
+        target=lambda command, _: project_id(command.name),
+        decide=projects.create_project,
+        role="operator",
+        check=projects.check_create,
+        gather=gather.for_create_project,
+    ),
+    ReviseProject: Handler(
+        aggregate=PROJECTS,
+        target=_named_project,
+        decide=projects.revise_project,
+        role="operator",
+        check=projects.check_revise,
+        gather=gather.for_revise_project,
+    ),
+    ArchiveProject: Handler(
+        aggregate=PROJECTS, target=_named_project, decide=projects.archive_project, role="operator"
+    ),
+    UnarchiveProject: Handler(
+        aggregate=PROJECTS, target=_named_project, decide=projects.unarchive_project, role="operator"
+    ),
+    StartRun: Handler(
+        aggregate=RUNS,
+        target=lambda _, command_id: new_aggregate(command_id),
+        decide=runs.start_run,
+        role="operator",
+        gather=gather.for_start_run,
+    ),
+    CancelRun: Handler(aggregate=RUNS, target=_run, decide=runs.cancel_run, role="operator"),
+    AssignRun: Handler(aggregate=RUNS, target=_run, decide=runs.assign_run),
+    ReportRunStarted: Handler(aggregate=RUNS, target=_run, decide=runs.report_run_started),
+    ReportLaunchFailed: Handler(aggregate=RUNS, target=_run, decide=runs.report_launch_failed),
+    RecordArtifact: Handler(aggregate=RUNS, target=_run, decide=runs.record_artifact),
+    ReportRunEnded: Handler(aggregate=RUNS, target=_run, decide=runs.report_run_ended),
+    IssueToken: Handler(
+        aggregate=TOKENS,
+        target=lambda _, command_id: new_aggregate(command_id),
+        decide=tokens.issue_token,
+        role="admin",
+        gather=gather.for_issue_token,
+    ),
+    RevokeToken: Handler(
+        aggregate=TOKENS, target=lambda command, _: command.token_id, decide=tokens.revoke_token, role="admin"
+    ),
+}
+
+REFUSALS = command_facts.CommandRefused.context
+
+# Commands that come from outside, by the last two tokens of their subject: (context, wire name).
+PUBLIC: dict[tuple[str, str], type[Command]] = {
+    (handler.aggregate.context, command.__name__): command
+    for command, handler in HANDLERS.items()
+    if handler.role is not None
+}

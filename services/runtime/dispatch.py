@@ -1,0 +1,123 @@
+"""From a command to durable facts: load, fold, gather, decide, append, and again on a real conflict."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from contracts.command import Command
+from contracts.problems import Refused
+from events.commands import CommandRefused
+from events.event import Origin, Recorded
+from events.log import Change, Conflict, EventLog
+from services.runtime.commands import HANDLERS, REFUSALS, Aggregate
+from services.runtime.gather import Sources
+
+_ATTEMPTS = 10
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """An aggregate as the log tells it; `version` and `position` are those of its last fact, 0 before the first."""
+
+    state: Any
+    version: int
+    position: int
+    recorded: list[Recorded]
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command led to. `position` is where to read it; `state` is the aggregate's after it.
+
+    `repeated`: the same command had been accepted before, and nothing was appended now.
+    """
+
+    aggregate_id: UUID
+    position: int
+    state: Any
+    recorded: list[Recorded]
+    repeated: bool = False
+
+
+async def load(log: EventLog, aggregate: Aggregate, aggregate_id: UUID) -> Loaded:
+    recorded = await log.read(aggregate.context, aggregate_id)
+    state = aggregate.initial
+    for entry in recorded:
+        state = aggregate.evolve(state, entry.fact)
+    last = recorded[-1].meta if recorded else None
+    return Loaded(
+        state=state,
+        version=last.version if last else 0,
+        position=last.position if last else 0,
+        recorded=recorded,
+    )
+
+
+class Dispatch:
+    """Handles every command of this process; safe to call concurrently and from any number of processes."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._log = sources.log
+
+    async def __call__(self, command: Command, origin: Origin) -> Accepted:
+        """Refused: it may not be, and nothing changed. LogUnavailable: ask again with the same command id."""
+        handler = HANDLERS[type(command)]
+        try:
+            return await self._handle(command, origin)
+        except Refused as refused:
+            if handler.role is not None:
+                await self._record_refusal(command, refused, origin)
+            raise
+
+    async def _handle(self, command: Command, origin: Origin) -> Accepted:
+        handler = HANDLERS[type(command)]
+        if handler.check is not None:
+            handler.check(command)
+        aggregate_id = handler.target(command, origin.command_id)
+        gathered: Any = None
+        for attempt in range(_ATTEMPTS):
+            loaded = await load(self._log, handler.aggregate, aggregate_id)
+            before = [entry for entry in loaded.recorded if entry.meta.origin.command_id == origin.command_id]
+            if before:
+                return Accepted(
+                    aggregate_id=aggregate_id,
+                    position=before[-1].meta.position,
+                    state=loaded.state,
+                    recorded=before,
+                    repeated=True,
+                )
+            if handler.gather is not None and attempt == 0:
+                gathered = await handler.gather(command, self._sources)
+            facts = handler.decide(loaded.state, command, gathered)
+            if not facts:
+                return Accepted(
+                    aggregate_id=aggregate_id, position=loaded.position, state=loaded.state, recorded=[]
+                )
+            change = Change(
+                context=handler.aggregate.context,
+                aggregate_id=aggregate_id,
+                facts=facts,
+                expected=loaded.position,
+                version=loaded.version,
+            )
+            try:
+                recorded = await self._log.append(change, origin=origin)
+            except Conflict:
+                continue
+            state = loaded.state
+            for fact in facts:
+                state = handler.aggregate.evolve(state, fact)
+            return Accepted(
+                aggregate_id=aggregate_id, position=recorded[-1].meta.position, state=state, recorded=recorded
+            )
+        raise Refused("too_much_contention")
+
+    async def _record_refusal(self, command: Command, refused: Refused, origin: Origin) -> None:
+        fact = CommandRefused(command=type(command).__name__, code=refused.code)
+        change = Change(context=REFUSALS, aggregate_id=origin.command_id, facts=(fact,))
+        try:
+            await self._log.append(change, origin=origin)
+        except Conflict:
+            pass  # the same command was refused before, and that is on record
