@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from contracts.problems import Refused
+from contracts.problems import InvalidBody, Refused, Wrong
 from contracts.projects import project_id
 from contracts.runs import (
     AssetReport,
@@ -58,14 +58,17 @@ def start_run(_: Run, command: StartRun, gathered: StartGathered) -> tuple[RunRe
         raise Refused("asset_outside", outside=", ".join(assets.outside))
     if assets.missing:
         raise Refused("assets_missing", missing=", ".join(assets.missing))
-    template = command.start_command or gathered.command_template
     return (
         RunRequested(
             project_id=project_id(command.project),
             node=assets.node,
             dataset=project.dataset_name,
             training_yaml=project.training_yaml_name,
-            argv=fill_command(template, project),
+            argv=(
+                fill_command(gathered.command_template, project)
+                if command.start_command is None
+                else _own_command(command.start_command)
+            ),
         ),
     )
 
@@ -81,6 +84,18 @@ def fill_command(template: str, project: Project) -> tuple[str, ...]:
     fields = {"training_yaml_name": project.training_yaml_name, "dataset_name": project.dataset_name}
     for name, value in fields.items():
         words = [word.replace("{" + name + "}", value) for word in words]
+    return tuple(words)
+
+
+def _own_command(command: str) -> tuple[str, ...]:
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = []
+    if not words or not words[0]:
+        raise InvalidBody(
+            Wrong("/start_command", "不是一条完整的命令（引号不配对或为空）", "is not a whole command (quotes, or empty)")
+        )
     return tuple(words)
 
 

@@ -1,0 +1,197 @@
+"""Decisions on runs."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from contracts.projects import project_id
+from contracts.runs import (
+    AssetReport,
+    AssignRun,
+    CancelRun,
+    RecordArtifact,
+    ReportLaunchFailed,
+    ReportRunEnded,
+    ReportRunStarted,
+    StartRun,
+)
+from events.projects import Project
+from events.runs import (
+    RunArtifactRecorded,
+    RunAssigned,
+    RunCanceled,
+    RunCancelRequested,
+    RunCompleted,
+    RunFailed,
+    RunLaunchFailed,
+    RunRequested,
+    RunStarted,
+)
+from services.handlers.runs import StartGathered, artifact_id
+from tests.given import given
+
+RUN = UUID("22222222-2222-4222-8222-222222222222")
+PROJECT = Project(
+    name="qwen-finetune",
+    owner=RUN,
+    dataset_name="datasets/qwen_demo.jsonl",
+    training_yaml_name="configs/qwen_demo.yaml",
+)
+ARGV = ("bash", "run_train_full_sft.sh", "configs/qwen_demo.yaml")
+REQUESTED = RunRequested(
+    project_id=project_id("qwen-finetune"),
+    node="box",
+    dataset="datasets/qwen_demo.jsonl",
+    training_yaml="configs/qwen_demo.yaml",
+    argv=ARGV,
+)
+ASSIGNED = RunAssigned(attempt=1, node="box", executor="local")
+STARTED = RunStarted(attempt=1)
+COMPLETED = RunCompleted(attempt=1, output_bytes=0, output_sha256=None)
+START = StartRun(project="qwen-finetune")
+CANCEL = CancelRun(project="qwen-finetune", run_id=RUN)
+OUTPUT = {"output_bytes": 7, "output_sha256": "ab" * 32, "telemetry": 5}
+
+
+def gathered(
+    project: Project = PROJECT,
+    assets: AssetReport | None = AssetReport(node="box"),
+    template: str = "bash run_train_full_sft.sh {training_yaml_name}",
+    setting: str | None = "ALLOW_START_COMMAND",
+) -> StartGathered:
+    return StartGathered(project=project, assets=assets, command_template=template, own_command_setting=setting)
+
+
+def ended(exit_code: int | None, **fields: str) -> ReportRunEnded:
+    return ReportRunEnded(run_id=RUN, attempt=1, exit_code=exit_code, **OUTPUT, **fields)  # type: ignore[arg-type]
+
+
+def test_a_run_is_requested_with_the_documented_command() -> None:
+    given().when(START, gathered()).then(REQUESTED)
+
+
+def test_what_fills_the_template_stays_one_argument() -> None:
+    odd = Project(name="p", dataset_name="d", training_yaml_name="a b'; id")
+    decided = given().when(StartRun(project="p"), gathered(odd))
+    decided.then(
+        RunRequested(
+            project_id=project_id("p"),
+            node="box",
+            dataset="d",
+            training_yaml="a b'; id",
+            argv=("bash", "run_train_full_sft.sh", "a b'; id"),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("refusal", "facts"),
+    [
+        ("project_not_found", gathered(project=Project())),
+        ("project_archived", gathered(project=Project(name="p", archived=True))),
+        ("no_training_node", gathered(assets=None)),
+        ("assets_missing", gathered(assets=AssetReport(node="box", missing=("datasets/a", "configs/b")))),
+        ("asset_outside", gathered(assets=AssetReport(node="box", outside=("link",)))),
+    ],
+)
+def test_runs_that_cannot_be(refusal: str, facts: StartGathered) -> None:
+    refused = given().when(START, facts).then_refused(refusal)
+    for name in facts.assets.missing if facts.assets else ():
+        assert name in refused.text("zh")
+
+
+def test_a_callers_own_command_needs_the_setting() -> None:
+    own = StartRun(project="qwen-finetune", start_command="python 'my script.py'")
+    refused = given().when(own, gathered()).then_refused("start_command_not_allowed")
+    assert "ALLOW_START_COMMAND" in refused.text("zh")
+    allowed = given().when(own, gathered(setting=None))
+    allowed.then(RunRequested(**{**as_fields(REQUESTED), "argv": ("python", "my script.py")}))
+
+
+@pytest.mark.parametrize("command", ["echo 'unbalanced", "   ", "''"])
+def test_a_callers_own_command_must_be_one(command: str) -> None:
+    own = StartRun(project="qwen-finetune", start_command=command)
+    given().when(own, gathered(setting=None)).then_refused("invalid_body")
+
+
+def test_an_attempt_is_assigned_once() -> None:
+    assign = AssignRun(run_id=RUN, attempt=1, node="box", executor="local")
+    given(REQUESTED).when(assign).then(ASSIGNED)
+    given(REQUESTED, ASSIGNED).when(assign).then()
+    given(REQUESTED, RunCanceled(attempt=0)).when(assign).then()
+
+
+def test_a_report_that_comes_again_changes_nothing() -> None:
+    report = ReportRunStarted(run_id=RUN, attempt=1)
+    given(REQUESTED, ASSIGNED).when(report).then(STARTED)
+    given(REQUESTED, ASSIGNED, STARTED).when(report).then()
+    given(REQUESTED).when(report).then()
+
+
+def test_a_failed_launch_is_final() -> None:
+    report = ReportLaunchFailed(run_id=RUN, attempt=1, reason="no bash")
+    failed = RunLaunchFailed(attempt=1, reason="no bash")
+    given(REQUESTED, ASSIGNED).when(report).then(failed)
+    given(REQUESTED, ASSIGNED, failed).when(ReportRunStarted(run_id=RUN, attempt=1)).then()
+    given(REQUESTED, ASSIGNED, STARTED).when(report).then()
+
+
+def test_how_a_run_ends() -> None:
+    history = (REQUESTED, ASSIGNED, STARTED)
+    given(*history).when(ended(0)).then(RunCompleted(attempt=1, **OUTPUT))  # type: ignore[arg-type]
+    given(*history).when(ended(3)).then(
+        RunFailed(attempt=1, cause="exit", exit_code=3, reason="exit code 3", **OUTPUT)  # type: ignore[arg-type]
+    )
+    given(*history).when(ended(None, cause="lost", reason="gone")).then(
+        RunFailed(attempt=1, cause="lost", exit_code=None, reason="gone", **OUTPUT)  # type: ignore[arg-type]
+    )
+
+
+def test_a_terminal_fact_is_final() -> None:
+    for end in (COMPLETED, RunCanceled(attempt=1)):
+        given(REQUESTED, ASSIGNED, STARTED, end).when(ended(1)).then()
+        given(REQUESTED, ASSIGNED, STARTED, end).when(CANCEL).then_refused("run_ended")
+
+
+def test_a_report_of_an_older_attempt_changes_nothing() -> None:
+    second = RunAssigned(attempt=2, node="box", executor="local")
+    given(REQUESTED, ASSIGNED, second).when(ended(1)).then()
+
+
+def test_cancel_before_any_node_took_it_is_immediate() -> None:
+    given(REQUESTED).when(CANCEL).then(RunCanceled(attempt=0))
+
+
+def test_cancel_of_a_running_run_waits_for_the_node() -> None:
+    history = (REQUESTED, ASSIGNED, STARTED, RunCancelRequested())
+    given(*history[:3]).when(CANCEL).then(RunCancelRequested())
+    given(*history).when(CANCEL).then()
+    for exit_code in (143, 0, None):
+        given(*history).when(ended(exit_code)).then(
+            RunCanceled(attempt=1, exit_code=exit_code, **OUTPUT)  # type: ignore[arg-type]
+        )
+
+
+def test_a_run_is_found_only_in_its_project() -> None:
+    given().when(CANCEL).then_refused("run_not_found")
+    given(REQUESTED).when(CancelRun(project="other", run_id=RUN)).then_refused("run_not_found")
+
+
+def test_an_artifact_is_recorded_once_a_path() -> None:
+    record = RecordArtifact(run_id=RUN, name="checkpoint-5", type="checkpoint", path="/d/checkpoint-5", size=9, files=2)
+    fact = RunArtifactRecorded(
+        artifact_id=artifact_id(RUN, "/d/checkpoint-5"),
+        name="checkpoint-5",
+        type="checkpoint",
+        path="/d/checkpoint-5",
+        size=9,
+        files=2,
+    )
+    given(REQUESTED, ASSIGNED, STARTED).when(record).then(fact)
+    given(REQUESTED, ASSIGNED, STARTED, fact).when(record).then()
+
+
+def as_fields(fact: RunRequested) -> dict[str, object]:
+    return {name: getattr(fact, name) for name in fact.__struct_fields__}

@@ -1,0 +1,25 @@
+"""Decisions on access tokens."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from contracts.tokens import IssueToken, RevokeToken
+from events.tokens import TokenIssued, TokenRevoked
+from services.handlers.tokens import Gathered
+from tests.given import given
+
+ALICE = UUID("aaaaaaaa-0000-4000-8000-000000000001")
+DIGEST = "0f" * 32
+ISSUED = TokenIssued(owner=ALICE, role="operator", digest=DIGEST)
+REVOKE = RevokeToken(token_id=ALICE)
+
+
+def test_a_token_is_issued_to_a_person() -> None:
+    given().when(IssueToken(owner="alice", role="operator", digest=DIGEST), Gathered(owner=ALICE)).then(ISSUED)
+
+
+def test_a_token_is_revoked_once() -> None:
+    given(ISSUED).when(REVOKE).then(TokenRevoked())
+    given(ISSUED, TokenRevoked()).when(REVOKE).then()
+    given().when(REVOKE).then_refused("token_not_found")
