@@ -32,6 +32,7 @@ class TelemetryBatch(msgspec.Struct, frozen=True, kw_only=True):
     """What was read of an attempt's raw output from byte `start` up to byte `end`; published once.
 
     `end` is where the next batch starts, so the last message of a subject is the supervisor's committed position.
+    `step` and `total_steps` are what the output up to `end` has said of them: with them and `end` a parser continues.
     """
 
     run_id: UUID
@@ -41,3 +42,5 @@ class TelemetryBatch(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[LogLine, ...] = ()
     points: tuple[MetricPoint, ...] = ()
     progress: float | None = None
+    step: int | None = None
+    total_steps: int | None = None
