@@ -1,0 +1,1 @@
+"""Launches runs, follows what they print and do, and reports it."""

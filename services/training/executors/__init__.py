@@ -1,0 +1,80 @@
+"""Where runs execute: the port every executor implements, and what it knows of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+
+class LaunchFailed(Exception):
+    """There is nothing to run, or nothing to run it in. Its text is a Chinese sentence that names the cause."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """One attempt of a run, and the directory on this host that is its alone."""
+
+    run_id: UUID
+    attempt: int
+    directory: Path
+
+    @property
+    def marker(self) -> str:
+        """What everything that the run starts carries in its environment."""
+        return f"{self.run_id}/{self.attempt}"
+
+    @property
+    def output(self) -> Path:
+        """The raw output, stdout and stderr, as far as it is on this host."""
+        return self.directory / "out.log"
+
+
+class NeverStarted(msgspec.Struct, frozen=True):
+    """Nothing was launched here."""
+
+
+class Starting(msgspec.Struct, frozen=True):
+    """Launched, and the command is not there yet."""
+
+
+class Running(msgspec.Struct, frozen=True):
+    """The command runs, or its exit code is about to be written."""
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """`exit_code` as a shell gives it; `refused` says in Chinese why there was nothing to run, where that was so."""
+
+    exit_code: int
+    refused: str | None = None
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """Gone without an exit code: killed together with its wrapper, or the host or container restarted."""
+
+
+State = NeverStarted | Starting | Running | Ended | Lost
+
+
+class Executor(Protocol):
+    """Launches, watches and stops commands; every call may be repeated, also by another process after a restart."""
+
+    name: str
+
+    async def launch(self, place: Place, argv: tuple[str, ...], environment: Mapping[str, str], workdir: str) -> None:
+        """Starts the command unless it was started before. Raises LaunchFailed where that is known at once."""
+        ...
+
+    async def look(self, place: Place) -> State:
+        """What is so now, from the processes and the files that they left."""
+        ...
+
+    async def prevent(self, place: Place) -> bool:
+        """Makes sure that a command that was never started never will be; False where it was started."""
+        ...
+
+    async def stop(self, place: Place, grace: float) -> tuple[int, ...]:
+        """TERM, after `grace` seconds KILL, to everything of the run; the pids that are alive all the same."""
+        ...
