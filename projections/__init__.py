@@ -1,0 +1,1 @@
+"""What can be asked: facts folded into SQL tables, and the queries that serve the views."""

@@ -1,0 +1,54 @@
+"""Which handler folds which fact: the whole list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Table
+
+from events.commands import CommandRefused
+from events.event import Event, Meta
+from events.projects import ProjectArchived, ProjectCreated, ProjectRevised, ProjectUnarchived
+from events.runs import (
+    RunArtifactRecorded,
+    RunAssigned,
+    RunCanceled,
+    RunCancelRequested,
+    RunCompleted,
+    RunFailed,
+    RunLaunchFailed,
+    RunRequested,
+    RunStarted,
+)
+from events.tokens import TokenIssued, TokenRevoked
+from projections import projects, runs, tables
+from projections.rows import Rows
+
+Handler = Callable[[Rows, Any, Meta], None]
+
+HANDLERS: dict[type[Event], Handler] = {
+    ProjectCreated: projects.on_project_created,
+    ProjectRevised: projects.on_project_revised,
+    ProjectArchived: projects.on_project_archived,
+    ProjectUnarchived: projects.on_project_unarchived,
+    RunRequested: runs.on_run_requested,
+    RunAssigned: runs.on_run_assigned,
+    RunStarted: runs.on_run_started,
+    RunLaunchFailed: runs.on_run_launch_failed,
+    RunCancelRequested: runs.on_run_cancel_requested,
+    RunArtifactRecorded: runs.on_run_artifact_recorded,
+    RunCompleted: runs.on_run_completed,
+    RunFailed: runs.on_run_failed,
+    RunCanceled: runs.on_run_canceled,
+}
+
+# Facts that change no table, and why.
+NOT_PROJECTED: dict[type[Event], str] = {
+    TokenIssued: "the edge follows token facts itself, so that digests stay out of the database",
+    TokenRevoked: "the edge follows token facts itself, so that digests stay out of the database",
+    CommandRefused: "read from the log by audits; nothing asks for it in SQL yet",
+}
+
+# The table whose row of the aggregate's id its handlers change.
+MAIN_TABLES: dict[str, Table] = {"projects": tables.projects, "runs": tables.runs}

@@ -1,0 +1,61 @@
+"""Projects: facts folded into the table `projects`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from events.event import Meta
+from events.projects import ProjectArchived, ProjectCreated, ProjectRevised, ProjectUnarchived, revised_fields
+from projections.rows import Rows
+from projections.tables import projects, to_column
+
+
+def on_project_created(rows: Rows, fact: ProjectCreated, meta: Meta) -> None:
+    time = to_column(meta.time)
+    rows.add(
+        projects,
+        meta.aggregate_id,
+        meta.position,
+        name=fact.name,
+        description=fact.description,
+        owner=str(fact.owner),
+        tags=tags_to_column(fact.tags),
+        dataset_name=fact.dataset_name,
+        training_yaml_name=fact.training_yaml_name,
+        objective=fact.objective,
+        task_type=fact.task_type,
+        status="active",
+        created_at=time,
+        updated_at=time,
+    )
+
+
+def on_project_revised(rows: Rows, fact: ProjectRevised, meta: Meta) -> None:
+    changes = revised_fields(fact)
+    if "owner" in changes:
+        changes["owner"] = str(fact.owner)
+    if "tags" in changes:
+        changes["tags"] = tags_to_column(fact.tags)
+    _change(rows, meta, **changes)
+
+
+def on_project_archived(rows: Rows, _: ProjectArchived, meta: Meta) -> None:
+    _change(rows, meta, status="archived")
+
+
+def on_project_unarchived(rows: Rows, _: ProjectUnarchived, meta: Meta) -> None:
+    _change(rows, meta, status="active")
+
+
+def _change(rows: Rows, meta: Meta, **columns: Any) -> None:
+    rows.change(projects, meta.aggregate_id, meta.position, updated_at=to_column(meta.time), **columns)
+
+
+def tags_to_column(tags: object) -> str:
+    return msgspec.json.encode(tags).decode()
+
+
+def tags_from_column(text: str) -> tuple[str, ...]:
+    return msgspec.json.decode(text, type=tuple[str, ...])

@@ -1,0 +1,196 @@
+"""The views of runs: facts and telemetry merged."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, RowMapping, Select, and_, or_, select
+
+from contracts.runs import Artifact, LogEntry, RunDetail
+from contracts.times import naive_iso
+from events.runs import RunStatus
+from projections.projects import tags_from_column
+from projections.queries.cut import NOW, Cut
+from projections.runs import AFTER_OUTPUT
+from projections.tables import artifacts, from_column, logs, projects, run_notes, run_telemetry, runs
+
+LATEST_LOGS = 200
+LATEST_LOGS_IN_LISTS = 20
+
+_CHUNK = 100  # runs in one statement: SQLite bounds how deep an OR may go
+_ATTEMPT = 2**48  # an attempt and a byte offset in one number, in their order
+
+# Sorts a run's log: attempt, phase, then offset or position.
+_Entry = tuple[tuple[int, int, int], LogEntry]
+
+
+def run_detail(
+    connection: Connection, run_id: UUID, cut: Cut = NOW, *, latest_logs: int = LATEST_LOGS
+) -> RunDetail | None:
+    """A run with the last `latest_logs` lines of its output, none where it did not exist at the cut."""
+    views = _views(connection, _at(cut).where(runs.c.id == str(run_id)), cut, latest_logs)
+    return views[0] if views else None
+
+
+def run_list(
+    connection: Connection, project_id: UUID, cut: Cut = NOW, *, latest_logs: int = LATEST_LOGS_IN_LISTS
+) -> tuple[RunDetail, ...] | None:
+    """The runs of a project in the order of their creation, none where there was no such project at the cut."""
+    known = select(projects.c.id).where(projects.c.id == str(project_id), cut.holds(projects))
+    if connection.execute(known).one_or_none() is None:
+        return None
+    return runs_of_project(connection, project_id, cut, latest_logs=latest_logs)
+
+
+def runs_of_project(
+    connection: Connection, project_id: UUID, cut: Cut = NOW, *, latest_logs: int = LATEST_LOGS_IN_LISTS
+) -> tuple[RunDetail, ...]:
+    """The runs of a project that is known to exist, in the order of their creation."""
+    return _views(connection, _at(cut).where(runs.c.project_id == str(project_id)), cut, latest_logs)
+
+
+def run_status(connection: Connection, run_id: UUID) -> RunStatus | None:
+    """The status of now, cheaply, none where there is no such run."""
+    statement = select(runs.c.status).where(runs.c.id == str(run_id), NOW.holds(runs))
+    return connection.execute(statement).scalar_one_or_none()
+
+
+def _at(cut: Cut) -> Select[Any]:
+    """Runs at the cut, each beside what the output of its attempt had said by then."""
+    last_said = (
+        select(run_telemetry.c.end_offset)
+        .where(
+            run_telemetry.c.run_id == runs.c.id,
+            run_telemetry.c.attempt == runs.c.attempt,
+            cut.stored(run_telemetry),
+        )
+        .order_by(run_telemetry.c.end_offset.desc())
+        .limit(1)
+        .correlate(runs)
+        .scalar_subquery()
+    )
+    said = and_(
+        run_telemetry.c.run_id == runs.c.id,
+        run_telemetry.c.attempt == runs.c.attempt,
+        run_telemetry.c.end_offset == last_said,
+    )
+    return (
+        select(runs, run_telemetry.c.progress.label("said_progress"), run_telemetry.c.metrics.label("said_metrics"))
+        .select_from(runs.outerjoin(run_telemetry, said))
+        .where(cut.holds(runs))
+        .order_by(runs.c.created)
+    )
+
+
+def _views(connection: Connection, statement: Select[Any], cut: Cut, latest_logs: int) -> tuple[RunDetail, ...]:
+    rows = connection.execute(statement).mappings().all()
+    views: list[RunDetail] = []
+    for first in range(0, len(rows), _CHUNK):
+        chunk = rows[first : first + _CHUNK]
+        ids = [row["id"] for row in chunk]
+        left_behind = _artifacts(connection, ids, cut)
+        entries = _notes(connection, ids, cut)
+        for run_id, lines in _lines(connection, ids, cut, latest_logs).items():
+            entries[run_id] += lines
+        views += [_view(row, left_behind[row["id"]], entries[row["id"]]) for row in chunk]
+    return tuple(views)
+
+
+def _view(row: RowMapping, left_behind: Sequence[Artifact], entries: list[_Entry]) -> RunDetail:
+    resumed = row["resume_source_artifact_id"]
+    entries.sort(key=lambda entry: entry[0])
+    return RunDetail(
+        id=UUID(row["id"]),
+        project_id=UUID(row["project_id"]),
+        status=row["status"],
+        created_at=_iso(row["created_at"]),
+        updated_at=_iso(row["updated_at"]),
+        started_at=None if row["started_at"] is None else _iso(row["started_at"]),
+        completed_at=None if row["completed_at"] is None else _iso(row["completed_at"]),
+        progress=max(row["progress"], row["said_progress"] or 0.0),
+        metrics={} if row["said_metrics"] is None else metrics_from_column(row["said_metrics"]),
+        start_command=row["start_command"],
+        artifacts=tuple(left_behind),
+        logs=tuple(entry for _, entry in entries),
+        resume_source_artifact_id=None if resumed is None else UUID(resumed),
+        node=row["node"],
+        executor=row["executor"],
+        exit_code=row["exit_code"],
+        failure_cause=row["failure_cause"],
+        failure_reason=row["failure_reason"],
+    )
+
+
+def _artifacts(connection: Connection, ids: Sequence[str], cut: Cut) -> defaultdict[str, list[Artifact]]:
+    statement = (
+        select(artifacts)
+        .where(artifacts.c.run_id.in_(ids), cut.holds(artifacts))
+        .order_by(artifacts.c.run_id, artifacts.c.created)
+    )
+    found: defaultdict[str, list[Artifact]] = defaultdict(list)
+    for row in connection.execute(statement).mappings():
+        found[row["run_id"]].append(
+            Artifact(
+                id=UUID(row["id"]),
+                name=row["name"],
+                type=row["type"],
+                path=row["path"],
+                created_at=_iso(row["created_at"]),
+                tags=tags_from_column(row["tags"]),
+            )
+        )
+    return found
+
+
+def _notes(connection: Connection, ids: Sequence[str], cut: Cut) -> defaultdict[str, list[_Entry]]:
+    found: defaultdict[str, list[_Entry]] = defaultdict(list)
+    for row in connection.execute(select(run_notes).where(run_notes.c.id.in_(ids), cut.holds(run_notes))).mappings():
+        found[row["id"]].append(((row["attempt"], row["phase"], row["created"]), _entry(row)))
+    return found
+
+
+def _lines(connection: Connection, ids: Sequence[str], cut: Cut, latest: int) -> dict[str, list[_Entry]]:
+    """The last `latest` output lines of each run: one statement finds where they begin, another reads them."""
+    if latest < 1:
+        return {}
+    first = (
+        select(logs.c.attempt * _ATTEMPT + logs.c.byte_offset)
+        .where(logs.c.run_id == runs.c.id, cut.stored(logs))
+        .order_by(logs.c.attempt.desc(), logs.c.byte_offset.desc())
+        .limit(1)
+    )
+    newest = first.correlate(runs).scalar_subquery()
+    bound = first.offset(latest - 1).correlate(runs).scalar_subquery()
+    begins = select(runs.c.id, newest, bound).where(runs.c.id.in_(ids), cut.holds(runs))
+    parts = [
+        and_(logs.c.run_id == run_id, _from(begin or 0))
+        for run_id, last, begin in connection.execute(begins)
+        if last is not None
+    ]
+    found: defaultdict[str, list[_Entry]] = defaultdict(list)
+    if parts:
+        for row in connection.execute(select(logs).where(or_(*parts), cut.stored(logs))).mappings():
+            key = (row["attempt"], AFTER_OUTPUT - 1, row["byte_offset"])
+            found[row["run_id"]].append((key, _entry(row)))
+    return found
+
+
+def _from(begin: int) -> Any:
+    attempt, offset = divmod(begin, _ATTEMPT)
+    return or_(logs.c.attempt > attempt, and_(logs.c.attempt == attempt, logs.c.byte_offset >= offset))
+
+
+def _entry(row: RowMapping) -> LogEntry:
+    return LogEntry(timestamp=_iso(row["time"]), level=row["level"], message=row["message"])
+
+
+def metrics_from_column(text: str) -> dict[str, float]:
+    return msgspec.json.decode(text, type=dict[str, float])
+
+
+def _iso(microseconds: int) -> str:
+    return naive_iso(from_column(microseconds))

@@ -1,0 +1,131 @@
+"""Telemetry: what running children said, appended to the tables `logs`, `metrics` and `run_telemetry`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from math import isfinite
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from contracts.telemetry import TelemetryBatch
+from projections.positions import advance
+from projections.rows import insert_all, storable
+from projections.tables import TELEMETRY, logs, metrics, run_telemetry, to_column
+
+_METRIC_NAME_LENGTH = 200
+
+
+class StoredTelemetry(msgspec.Struct, frozen=True):
+    """A batch as the stream TELEMETRY holds it; `batch` is none where the message could not be read."""
+
+    position: int
+    stored_at: datetime
+    batch: TelemetryBatch | None
+
+
+class _Said(msgspec.Struct):
+    """What an attempt had said up to byte `end`."""
+
+    end: int = 0
+    progress: float | None = None
+    metrics: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+class _Appended:
+    """The rows to insert, a list for each table."""
+
+    def __init__(self) -> None:
+        self.logs: dict[tuple[str, int, int], dict[str, Any]] = {}
+        self.metrics: dict[tuple[str, int, int, str], dict[str, Any]] = {}
+        self.said: list[dict[str, Any]] = []
+
+
+def append_telemetry(connection: Connection, messages: Sequence[StoredTelemetry], after: int) -> int:
+    """Applies the batches above position `after` in the caller's transaction and returns the new position.
+
+    What was applied before, by another name of the same bytes, is skipped: a byte of an attempt's output counts once.
+    Raises Overtaken where the tables are not at `after`; then the caller rolls back.
+    """
+    fresh = [message for message in messages if message.position > after]
+    if not fresh:
+        return after
+    position = fresh[-1].position
+    advance(connection, TELEMETRY, after, position)
+    said: dict[tuple[str, int], _Said] = {}
+    appended = _Appended()
+    for message in fresh:
+        batch = message.batch
+        if batch is None:
+            continue
+        key = (str(batch.run_id), batch.attempt)
+        if key not in said:
+            said[key] = _said(connection, *key)
+        _append(appended, said[key], batch, to_column(message.stored_at))
+    insert_all(connection, logs, appended.logs.values())
+    insert_all(connection, metrics, appended.metrics.values())
+    insert_all(connection, run_telemetry, appended.said)
+    return position
+
+
+def _said(connection: Connection, run_id: str, attempt: int) -> _Said:
+    statement = (
+        select(run_telemetry.c.end_offset, run_telemetry.c.progress, run_telemetry.c.metrics)
+        .where(run_telemetry.c.run_id == run_id, run_telemetry.c.attempt == attempt)
+        .order_by(run_telemetry.c.end_offset.desc())
+        .limit(1)
+    )
+    row = connection.execute(statement).one_or_none()
+    return _Said() if row is None else _Said(row[0], row[1], msgspec.json.decode(row[2], type=dict[str, float]))
+
+
+def _append(appended: _Appended, said: _Said, batch: TelemetryBatch, stored_at: int) -> None:
+    if batch.end <= said.end:
+        return
+    run_id, attempt, applied = str(batch.run_id), batch.attempt, said.end
+    for line in batch.lines:
+        if line.offset < applied:
+            continue
+        appended.logs[run_id, attempt, line.offset] = {
+            "run_id": run_id,
+            "attempt": attempt,
+            "byte_offset": line.offset,
+            "time": round(line.time * 1_000_000),
+            "stored_at": stored_at,
+            "level": line.level,
+            "message": storable(line.message),
+        }
+    for point in batch.points:
+        if point.offset < applied:
+            continue
+        name = storable(point.name)[:_METRIC_NAME_LENGTH]
+        value = point.value if isfinite(point.value) else None
+        appended.metrics[run_id, attempt, point.offset, name] = {
+            "run_id": run_id,
+            "attempt": attempt,
+            "byte_offset": point.offset,
+            "name": name,
+            "step": point.step,
+            "value": value,
+            "time": round(point.time * 1_000_000),
+            "stored_at": stored_at,
+        }
+        if value is None:
+            said.metrics.pop(name, None)  # the latest value is no number: an older one would pass for it
+        else:
+            said.metrics[name] = value
+    said.end = batch.end
+    if batch.progress is not None:
+        said.progress = max(said.progress or 0.0, min(batch.progress, 1.0))
+    appended.said.append(
+        {
+            "run_id": run_id,
+            "attempt": attempt,
+            "end_offset": said.end,
+            "stored_at": stored_at,
+            "progress": said.progress,
+            "metrics": msgspec.json.encode(said.metrics).decode(),
+        }
+    )
