@@ -68,7 +68,7 @@ class Dispatch:
             return await self._handle(command, origin)
         except Refused as refused:
             if handler.role is not None:
-                await self._record_refusal(command, refused, origin)
+                await self.record_refusal(command, refused, origin)
             raise
 
     async def _handle(self, command: Command, origin: Origin) -> Accepted:
@@ -114,7 +114,7 @@ class Dispatch:
             )
         raise Refused("too_much_contention")
 
-    async def _record_refusal(self, command: Command, refused: Refused, origin: Origin) -> None:
+    async def record_refusal(self, command: Command, refused: Refused, origin: Origin) -> None:
         fact = CommandRefused(command=type(command).__name__, code=refused.code)
         change = Change(context=REFUSALS, aggregate_id=origin.command_id, facts=(fact,))
         try:

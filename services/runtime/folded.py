@@ -1,0 +1,66 @@
+"""Views built from an aggregate's facts alone, for answers that the read models are not needed for or not ready for."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from contracts.projects import ProjectDetail
+from contracts.runs import RunDetail
+from contracts.times import naive_iso
+from events.event import Recorded
+from events.projects import Project
+from events.runs import Run, RunFailed, RunLaunchFailed, RunStarted
+
+NameOf = Callable[[UUID], str | None]
+
+
+def project_detail(project_id: UUID, project: Project, recorded: Sequence[Recorded], name_of: NameOf) -> ProjectDetail:
+    """A project without its runs. `recorded`: all its facts, oldest first."""
+    assert project.owner is not None
+    return ProjectDetail(
+        id=project_id,
+        name=project.name,
+        description=project.description,
+        owner=name_of(project.owner) or str(project.owner),
+        tags=project.tags,
+        dataset_name=project.dataset_name,
+        training_yaml_name=project.training_yaml_name,
+        status="archived" if project.archived else "active",
+        created_at=naive_iso(recorded[0].meta.time),
+        updated_at=naive_iso(recorded[-1].meta.time),
+        runs_started=0,
+        objective=project.objective,
+        task_type=project.task_type,
+        runs=(),
+    )
+
+
+def run_detail(run_id: UUID, run: Run, recorded: Sequence[Recorded]) -> RunDetail:
+    """A run without logs, metrics and artifacts. `recorded`: all its facts, oldest first."""
+    assert run.status is not None
+    assert run.project_id is not None
+    started = next((entry.meta.time for entry in recorded if isinstance(entry.fact, RunStarted)), None)
+    failure = next((entry.fact for entry in recorded if isinstance(entry.fact, RunFailed | RunLaunchFailed)), None)
+    last = recorded[-1]
+    return RunDetail(
+        id=run_id,
+        project_id=run.project_id,
+        status=run.status,
+        created_at=naive_iso(recorded[0].meta.time),
+        updated_at=naive_iso(last.meta.time),
+        started_at=None if started is None else naive_iso(started),
+        completed_at=naive_iso(last.meta.time) if run.ended else None,
+        progress=1.0 if run.status == "completed" else 0.05 if started is not None else 0.0,
+        metrics={},
+        start_command=shlex.join(run.argv),
+        artifacts=(),
+        logs=(),
+        resume_source_artifact_id=run.resume_source_artifact_id,
+        node=run.node,
+        executor=run.executor,
+        exit_code=getattr(last.fact, "exit_code", None),
+        failure_cause=failure.cause if isinstance(failure, RunFailed) else "launch" if failure else None,
+        failure_reason=failure.reason if failure else None,
+    )

@@ -1,0 +1,327 @@
+"""The one way in for commands from outside: who may, once only, recorded, visible to reads, answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Literal, Protocol
+from uuid import UUID, uuid4, uuid5
+
+import msgspec
+
+from contracts.command import Command
+from contracts.outcomes import Outcome
+from contracts.problems import Language, Refused
+from contracts.projects import ArchiveProject, CreateProject, ProjectDetail, ReviseProject, UnarchiveProject
+from contracts.runs import CancelRun, RunDetail, StartRun
+from contracts.tokens import IssueToken
+from events.event import Origin
+from events.log import EventLog
+from events.projects import Project
+from events.runs import Run, RunLaunchFailed
+from events.tokens import Role
+from services.runtime import folded
+from services.runtime.commands import HANDLERS
+from services.runtime.dispatch import Accepted, Dispatch, load
+from services.runtime.outcomes import Outcomes, Refusal, Settled, fingerprint_of_bytes, is_transient
+from services.runtime.settling import ENDED, LAUNCHED, Runs
+
+# Never changes: an id derived from it finds what became of a command whose client asks again.
+_COMMANDS = UUID("3d1b7f52-9a1e-5c0d-8c55-7e7b9d2a4c11")
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_RANKS: dict[Role, int] = {"reader": 0, "operator": 1, "admin": 2}
+
+_logger = logging.getLogger(__name__)
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Somebody who was authenticated; `person` is the id of that name in the directory of people."""
+
+    name: str
+    person: UUID
+    role: Role
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command is answered with. `body` is the JSON of its view; `position` where reads show it.
+
+    `lagging`: the read models had not reached `position` in time, so the body tells less (no logs, no metrics).
+    """
+
+    status: int
+    body: bytes
+    command_id: UUID
+    aggregate_id: UUID | None
+    position: int | None
+    lagging: bool = False
+
+
+class Waits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds in seconds: for a run to be launched or canceled, and for the read models."""
+
+    run: float = 10.0
+    projection: float = 5.0
+
+
+class Names(Protocol):
+    def name_of(self, person: UUID) -> str | None: ...
+
+
+class Reads(Protocol):
+    """What of the read models an answer needs."""
+
+    async def passed(self, position: int, timeout: float) -> bool:
+        """Whether the read models show the fact at `position`, waited for at most `timeout` seconds."""
+        ...
+
+    async def project_detail(self, project_id: UUID) -> ProjectDetail | None: ...
+
+    async def run_detail(self, run_id: UUID) -> RunDetail | None: ...
+
+
+class _Identified(msgspec.Struct, frozen=True):
+    id: UUID
+
+
+def command_id(person: UUID, key: str) -> UUID:
+    """The id of the command that this person sent with this key."""
+    return uuid5(_COMMANDS, f"{person} {key}")
+
+
+def check_key(key: str) -> None:
+    """Raises Refused (invalid_command_id)."""
+    if _KEY.fullmatch(key) is None:
+        raise Refused("invalid_command_id")
+
+
+class Intake:
+    """Handles commands of people; safe to call concurrently and from any number of processes.
+
+    What was begun runs to its end although the caller goes away; `stop` waits for that.
+    """
+
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        log: EventLog,
+        people: Names,
+        reads: Reads,
+        outcomes: Outcomes,
+        runs: Runs,
+        waits: Waits = Waits(),  # noqa: B008  # frozen
+    ) -> None:
+        self._dispatch = dispatch
+        self._log = log
+        self._people = people
+        self._reads = reads
+        self._outcomes = outcomes
+        self._runs = runs
+        self._waits = waits
+        self._working: set[asyncio.Task[Any]] = set()
+
+    async def stop(self, timeout: float = 10.0) -> None:
+        """Waits for what is at work, then cancels it: whoever asks again with its key resumes it."""
+        if self._working:
+            _, late = await asyncio.wait(self._working, timeout=timeout)
+            for task in late:
+                task.cancel()
+            for task in late:
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    async def handle(
+        self,
+        command: Command,
+        caller: Caller,
+        *,
+        key: str | None = None,
+        identity: UUID | None = None,
+        respond_async: bool = False,
+        traceparent: str | None = None,
+        correlation_id: str | None = None,
+    ) -> Answer:
+        """Raises Refused and LogUnavailable.
+
+        `key` is the caller's own id of the command (`Idempotency-Key`, `command-id`): the same one gives the same
+        answer. `identity` is an id that was derived already; with either, the outcome is stored. With `respond_async`
+        the launch or the end of a run is not waited for.
+        """
+        if key is not None:
+            check_key(key)
+            identity = command_id(caller.person, key)
+        origin = Origin(
+            actor=str(caller.person),
+            command_id=identity or uuid4(),
+            correlation_id=correlation_id,
+            traceparent=traceparent,
+        )
+        await self._require_role(command, caller, origin)
+
+        async def execute() -> Settled:
+            return await self._execute(command, origin, respond_async)
+
+        if identity is None:
+            settled = await self._to_its_end(execute())
+        else:
+            settled = await self._to_its_end(self._outcomes.once(identity, origin.actor, command, execute))
+        return await self._answer(settled, command, origin.command_id)
+
+    async def refuse(self, identity: UUID, caller: Caller, command: str, body: bytes, refused: Refused) -> None:
+        """Stores a refusal for a message that is no command, so that its sender can learn of it."""
+        settled = Settled(status=refused.status, refusal=Refusal.of(refused))
+        await self._outcomes.keep(identity, str(caller.person), command, fingerprint_of_bytes(command, body), settled)
+
+    async def outcome(self, caller: Caller, id_or_key: str, language: Language = "zh", request_id: str = "") -> Outcome:
+        """What became of a command: by the key that this caller sent it with, or by its id.
+
+        Another person's is shown to administrators only. Raises Refused (command_not_found) and LogUnavailable.
+        """
+        candidates = [command_id(caller.person, id_or_key)] if _KEY.fullmatch(id_or_key) else []
+        with suppress(ValueError):
+            candidates.append(UUID(id_or_key))
+        for candidate in candidates:
+            record = await self._outcomes.get(candidate)
+            if record is None or (record.actor != str(caller.person) and caller.role != "admin"):
+                continue
+            if record.settled is None or record.transient:
+                return Outcome(command_id=candidate, status="at_work")
+            return await self._outcome(candidate, record.command, record.settled, language, request_id)
+        raise Refused("command_not_found", id=id_or_key)
+
+    async def _outcome(
+        self, identity: UUID, command: str, settled: Settled, language: Language, request_id: str
+    ) -> Outcome:
+        status: Literal["accepted", "refused"] = "accepted" if settled.refusal is None else "refused"
+        result, problem = None, None
+        if settled.refusal is not None:
+            problem = settled.refusal.refused().problem(language, request_id)
+        else:
+            kind = next(kind for kind in HANDLERS if kind.__name__ == command)
+            result = msgspec.Raw(await self._body(settled, kind))
+        return Outcome(
+            command_id=identity,
+            status=status,
+            aggregate_id=settled.aggregate_id,
+            position=settled.position,
+            result=result,
+            problem=problem,
+        )
+
+    async def _require_role(self, command: Command, caller: Caller, origin: Origin) -> None:
+        required = HANDLERS[type(command)].role
+        if required is None:
+            raise Refused("not_found")  # a report of the service's own, which nobody outside may send
+        if _RANKS[caller.role] < _RANKS[required]:
+            refused = Refused("forbidden", role=required)
+            await self._dispatch.record_refusal(command, refused, origin)
+            raise refused
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, Settled]) -> Settled:
+        task = asyncio.create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_log_failure)
+            raise
+
+    async def _execute(self, command: Command, origin: Origin, respond_async: bool) -> Settled:
+        """Raises only what is transient; any other refusal is a result."""
+        try:
+            accepted = await self._dispatch(command, origin)
+        except Refused as refused:
+            if is_transient(refused):
+                raise
+            return Settled(status=refused.status, refusal=Refusal.of(refused))
+        position = accepted.position
+        refusal: Refusal | None = None
+        waited_for = None if respond_async else _AWAITED.get(type(command))
+        if waited_for is not None:
+            settled = await self._runs.fact(accepted.aggregate_id, waited_for, self._waits.run)
+            if settled is not None:
+                position = max(position, settled.meta.position)
+                if isinstance(command, StartRun) and isinstance(settled.fact, RunLaunchFailed):
+                    refusal = Refusal.of(Refused("launch_failed", reason=settled.fact.reason))
+        passed = await self._reads.passed(position, self._waits.projection)
+        status = 202 if respond_async and isinstance(command, StartRun) else _STATUSES.get(type(command), 200)
+        if refusal is not None:
+            return Settled(
+                status=500, refusal=refusal, aggregate_id=accepted.aggregate_id, position=position, lagging=not passed
+            )
+        return Settled(
+            status=status,
+            body=msgspec.Raw(await self._view(command, accepted, passed)),
+            aggregate_id=accepted.aggregate_id,
+            position=position,
+            lagging=not passed,
+        )
+
+    async def _view(self, command: Command, accepted: Accepted, passed: bool) -> bytes:
+        aggregate_id = accepted.aggregate_id
+        if isinstance(command, CreateProject) and not accepted.repeated:
+            # Its facts are all there is to tell, so the read models need not be asked.
+            return msgspec.json.encode(
+                folded.project_detail(aggregate_id, accepted.state, accepted.recorded, self._people.name_of)
+            )
+        detail = await self._read(type(command), aggregate_id)
+        if passed and detail is not None:
+            return msgspec.json.encode(detail)
+        loaded = await load(self._log, HANDLERS[type(command)].aggregate, aggregate_id)
+        if isinstance(loaded.state, Project):
+            view = folded.project_detail(aggregate_id, loaded.state, loaded.recorded, self._people.name_of)
+            if isinstance(detail, ProjectDetail):  # as it was a moment ago
+                view = msgspec.structs.replace(view, runs=detail.runs, runs_started=detail.runs_started)
+            return msgspec.json.encode(view)
+        if isinstance(loaded.state, Run):
+            return msgspec.json.encode(folded.run_detail(aggregate_id, loaded.state, loaded.recorded))
+        return msgspec.json.encode(_Identified(aggregate_id))
+
+    async def _read(self, command: type[Command], aggregate_id: UUID) -> ProjectDetail | RunDetail | None:
+        """None also where the read models do not answer: what was accepted stays accepted."""
+        try:
+            if command in _OF_PROJECTS:
+                return await self._reads.project_detail(aggregate_id)
+            if command in _OF_RUNS:
+                return await self._reads.run_detail(aggregate_id)
+        except Refused as refused:
+            if refused.status != 503:
+                raise
+            _logger.warning("answering %s without the read models: %s", command.__name__, refused.text("en"))
+        return None
+
+    async def _answer(self, settled: Settled, command: Command, identity: UUID) -> Answer:
+        if settled.refusal is not None:
+            raise settled.refusal.refused()
+        return Answer(
+            status=settled.status,
+            body=await self._body(settled, type(command)),
+            command_id=identity,
+            aggregate_id=settled.aggregate_id,
+            position=settled.position,
+            lagging=settled.lagging,
+        )
+
+    async def _body(self, settled: Settled, command: type[Command]) -> bytes:
+        if settled.body is not None:
+            return bytes(settled.body)
+        assert settled.aggregate_id is not None
+        detail = await self._read(command, settled.aggregate_id)  # the body was too large to be kept
+        if detail is None:
+            raise Refused("unavailable", reason="read models")
+        return msgspec.json.encode(detail)
+
+
+_AWAITED = {StartRun: LAUNCHED, CancelRun: ENDED}
+_STATUSES = {CreateProject: 201, StartRun: 201, IssueToken: 201}
+_OF_PROJECTS = (CreateProject, ReviseProject, ArchiveProject, UnarchiveProject)
+_OF_RUNS = (StartRun, CancelRun)
+
+
+def _log_failure(task: asyncio.Task[Any]) -> None:
+    """Its caller went away, so nobody else will hear of it."""
+    if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Refused):
+        _logger.error("a command whose caller went away failed", exc_info=error)
