@@ -26,7 +26,7 @@ class SettingRefused(Exception):
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a process is told from outside.
 
-    A field's title is its environment variable, its own name is its key in the YAML file. `load` is the way to make one.
+    A field's title is its environment variable, its name the key in the YAML file. `load` is the way to make one.
     """
 
     host: Annotated[
@@ -70,6 +70,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             title="TRAINLEDGER_NATS_PORT", description="Port of the embedded NATS server; unset: 4222 or any free one"
         ),
     ] = None
+    nats_replicas: Annotated[
+        Annotated[int, Meta(ge=1, le=5)],
+        Meta(title="TRAINLEDGER_NATS_REPLICAS", description="Copies that a NATS cluster keeps of each new stream"),
+    ] = 1
     host_training_dir: Annotated[
         Path | None,
         Meta(
@@ -138,13 +142,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="How long a repeated request waits for the first with its Idempotency-Key, then 409",
         ),
     ] = 15.0
-    idempotency_hours: Annotated[
-        Annotated[int, Meta(ge=1, le=8760)],
-        Meta(
-            title="TRAINLEDGER_IDEMPOTENCY_HOURS",
-            description="How long the outcome of a command id is remembered; fixed when the streams are created",
-        ),
-    ] = 168
     body_limit_bytes: Annotated[
         Annotated[int, Meta(ge=1024)],
         Meta(title="TRAINLEDGER_BODY_LIMIT_BYTES", description="Largest body of a JSON request"),

@@ -1,0 +1,96 @@
+"""Processes that an earlier start left behind: found by their exact command line, ended for certain."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+Arguments = tuple[str, ...]
+
+
+class FoundProcess:
+    """A running process, held by a descriptor so that a recycled pid is never mistaken for it."""
+
+    def __init__(self, pid: int, descriptor: int) -> None:
+        self.pid = pid
+        self._descriptor = descriptor
+
+    def send(self, signal_: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._descriptor, signal_)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended within that time."""
+        return bool(select.select([self._descriptor], [], [], seconds)[0])
+
+    def end(self, patience: float) -> None:
+        """TERM, then KILL where that did not help in time. TimeoutError: not even that did."""
+        self.send(signal.SIGTERM)
+        if self.wait(patience):
+            return
+        self.send(signal.SIGKILL)
+        if not self.wait(10):
+            raise TimeoutError(f"process {self.pid} does not end")
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def find(is_ours: Callable[[Arguments], bool]) -> list[FoundProcess]:
+    """Every process but this one whose whole command line `is_ours`. Close each when done."""
+    return [found for pid in _pids() if pid != os.getpid() and (found := _held(pid, is_ours)) is not None]
+
+
+def end_all(is_ours: Callable[[Arguments], bool], patience: float) -> list[int]:
+    """Ends all that `find` gives, and returns their pids. TimeoutError: one does not end."""
+    found = find(is_ours)
+    try:
+        for process in found:
+            process.send(signal.SIGTERM)
+        deadline = time.monotonic() + patience
+        for process in found:
+            if not process.wait(max(0.0, deadline - time.monotonic())):
+                process.end(0)
+        return [process.pid for process in found]
+    finally:
+        for process in found:
+            process.close()
+
+
+def start_time(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot (proc(5), stat field 22); none if it is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def _pids() -> Iterator[int]:
+    return (int(entry) for entry in os.listdir("/proc") if entry.isdigit())  # noqa: PTH208  # names are enough
+
+
+def _held(pid: int, is_ours: Callable[[Arguments], bool]) -> FoundProcess | None:
+    if not is_ours(_arguments(pid)):
+        return None
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    if is_ours(_arguments(pid)):  # still: from here on the descriptor keeps it
+        return FoundProcess(pid, descriptor)
+    os.close(descriptor)
+    return None
+
+
+def _arguments(pid: int) -> Arguments:
+    try:
+        content = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return ()
+    return tuple(os.fsdecode(part) for part in content.removesuffix(b"\0").split(b"\0"))
