@@ -20,6 +20,20 @@ class LogUnavailable(Exception):
     """The log did not answer in time, and whether the append landed could not be settled either."""
 
 
+class LogReplaced(LogUnavailable):
+    """The stream is gone, or another one stands in its place: positions in it mean nothing any more."""
+
+
+class UnreadableFact(Exception):
+    """A fact that this release cannot read: its type is unknown, or its shape is newer or broken."""
+
+    def __init__(self, type_name: str, position: int, reason: str) -> None:
+        self.type_name = type_name
+        self.position = position
+        self.reason = reason
+        super().__init__(f"the fact {type_name} at position {position} cannot be read: {reason}")
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Facts to append to one aggregate as it was read.
 

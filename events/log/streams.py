@@ -1,0 +1,109 @@
+"""The streams of a ledger, and how they come to be."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy, KeyValueConfig, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import BucketNotFoundError, NotFoundError
+
+from events.log import subjects
+
+EVENTS = "EVENTS"
+COMMANDS = "COMMANDS"
+OUTCOMES = "OUTCOMES"
+DEADLETTERS = "DEADLETTERS"
+TELEMETRY = "TELEMETRY"
+PEOPLE = "PEOPLE"  # a key-value bucket: person id <-> name
+
+LEDGER_ID = "trainledger-ledger-id"  # in the metadata of EVENTS, made once
+
+_DAY = 24 * 3600.0
+
+
+async def ensure_streams(js: JetStreamContext, replicas: int = 1) -> None:
+    """Creates what is missing and leaves what is there as it is: an update of EVENTS could destroy facts.
+
+    Needs the right to create streams; with all of them there, only the right to read their settings.
+    """
+    for config in _streams(replicas):
+        assert config.name is not None
+        try:
+            await js.stream_info(config.name)
+        except NotFoundError:
+            await js.add_stream(config)
+    try:
+        await js.key_value(PEOPLE)
+    except (BucketNotFoundError, NotFoundError):
+        await js.create_key_value(
+            KeyValueConfig(bucket=PEOPLE, history=1, storage=StorageType.FILE, replicas=replicas, direct=True)
+        )
+
+
+async def ledger_id(js: JetStreamContext) -> UUID:
+    """Which ledger this is. LookupError: EVENTS was not made by `ensure_streams`."""
+    config = (await js.stream_info(EVENTS)).config
+    return UUID((config.metadata or {})[LEDGER_ID])
+
+
+def _streams(replicas: int) -> list[StreamConfig]:
+    return [
+        StreamConfig(
+            name=EVENTS,
+            description="Facts: the truth, kept for ever",
+            subjects=[subjects.ALL],
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            num_replicas=replicas,
+            max_msgs=-1,
+            max_bytes=-1,
+            max_age=0,
+            allow_direct=True,
+            allow_atomic=True,
+            deny_delete=True,
+            deny_purge=True,
+            duplicate_window=120,
+            metadata={LEDGER_ID: str(uuid4())},
+        ),
+        StreamConfig(
+            name=COMMANDS,
+            description="Commands to be handled once, then gone",
+            subjects=["commands.>"],
+            retention=RetentionPolicy.WORK_QUEUE,
+            storage=StorageType.FILE,
+            num_replicas=replicas,
+            duplicate_window=120,
+        ),
+        StreamConfig(
+            name=OUTCOMES,
+            description="Who claimed a command's id, and what it was answered: the last word of each",
+            subjects=["outcomes.>"],
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            num_replicas=replicas,
+            max_msgs_per_subject=1,
+            discard=DiscardPolicy.OLD,
+            allow_direct=True,
+        ),
+        StreamConfig(
+            name=DEADLETTERS,
+            description="Messages that could not be handled",
+            subjects=["deadletters.>"],
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            num_replicas=replicas,
+            max_age=30 * _DAY,
+            allow_direct=True,
+        ),
+        StreamConfig(
+            name=TELEMETRY,
+            description="What running children say: lines and metrics",
+            subjects=["telemetry.>"],
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            num_replicas=replicas,
+            max_age=7 * _DAY,
+            allow_direct=True,
+        ),
+    ]

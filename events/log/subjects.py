@@ -1,0 +1,23 @@
+"""Subjects of facts: `events.<context>.<aggregate id>`."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+ALL = "events.>"
+
+
+def of_aggregate(context: str, aggregate_id: UUID) -> str:
+    return f"events.{context}.{aggregate_id}"
+
+
+def of_context(context: str) -> str:
+    return f"events.{context}.*"
+
+
+def parse(subject: str) -> tuple[str, UUID]:
+    """The context and aggregate id. ValueError: not a subject of facts."""
+    parts = subject.split(".")
+    if len(parts) != 3 or parts[0] != "events":
+        raise ValueError(f"{subject!r} is not events.<context>.<aggregate id>")
+    return parts[1], UUID(parts[2])

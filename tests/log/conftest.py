@@ -1,0 +1,29 @@
+"""A connection and an empty ledger on the session's server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import nats
+import pytest
+from nats.aio.client import Client
+
+from events.log.streams import ensure_streams
+
+
+@pytest.fixture
+async def nc(nats_url: str) -> AsyncIterator[Client]:
+    connection = await nats.connect(nats_url, max_reconnect_attempts=-1)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def ledger(nc: Client) -> Client:
+    """A connection to a server whose streams are new and empty."""
+    js = nc.jetstream()
+    for stream in await js.streams_info():
+        assert stream.config.name is not None
+        await js.delete_stream(stream.config.name)
+    await ensure_streams(js)
+    return nc
