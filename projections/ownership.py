@@ -56,7 +56,13 @@ def prepare(database: Database, ledger: str) -> None:
 def rebuild(database: Database, ledger: str) -> None:
     """Empties the fact tables and sets their position to 0; a projector, also a running one, fills them again."""
     prepare(database, ledger)
-    with database.writing() as connection, _alone(connection):
+    with database.writing() as connection:
+        empty_facts(connection)
+
+
+def empty_facts(connection: Connection) -> None:
+    """Makes the fact tables anew, at position 0."""
+    with _alone(connection):
         _empty_facts(connection)
 
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
-from projections.tables import FACTS, TELEMETRY, fact_tables, fingerprint, projection_state, telemetry_tables
+from projections.tables import (
+    FACTS,
+    SCHEMA_VERSION,
+    TELEMETRY,
+    fact_tables,
+    fingerprint,
+    projection_state,
+    telemetry_tables,
+)
 
 _FINGERPRINTS = {FACTS: fingerprint(fact_tables), TELEMETRY: fingerprint(telemetry_tables)}
 
@@ -13,15 +21,23 @@ class Overtaken(Exception):
     """Another projector moved the position since it was read. The transaction must be rolled back."""
 
 
-def position_of(connection: Connection, stream: str) -> int:
-    """The position up to which FACTS or TELEMETRY is in the tables; 0 before they were prepared for it."""
-    statement = select(projection_state.c.position).where(projection_state.c.name == stream)
-    return connection.execute(statement).scalar_one_or_none() or 0
+class NotPrepared(Exception):
+    """The tables are being made, or they were made by another release."""
 
 
 def projected_position(connection: Connection) -> int:
-    """The position of the last fact that queries in this transaction see."""
-    return position_of(connection, FACTS)
+    """The position of the last fact that queries in this transaction see, 0 where there is none."""
+    statement = select(projection_state.c.position).where(projection_state.c.name == FACTS)
+    return connection.execute(statement).scalar_one_or_none() or 0
+
+
+def claimed_position(connection: Connection, stream: str) -> int:
+    """The position from which a projector goes on in FACTS or TELEMETRY. NotPrepared: it may not."""
+    statement = select(projection_state.c.position).where(*_of_this_release(stream))
+    position: int | None = connection.execute(statement).scalar_one_or_none()
+    if position is None:
+        raise NotPrepared(f"the tables of {stream} are not of this release's shape, or not complete yet")
+    return position
 
 
 def advance(connection: Connection, stream: str, old: int, new: int) -> None:
@@ -31,12 +47,16 @@ def advance(connection: Connection, stream: str, old: int, new: int) -> None:
     """
     moved = connection.execute(
         update(projection_state)
-        .where(
-            projection_state.c.name == stream,
-            projection_state.c.position == old,
-            projection_state.c.fingerprint == _FINGERPRINTS[stream],
-        )
+        .where(*_of_this_release(stream), projection_state.c.position == old)
         .values(position=new)
     )
     if moved.rowcount != 1:
         raise Overtaken
+
+
+def _of_this_release(stream: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        projection_state.c.name == stream,
+        projection_state.c.schema_version == SCHEMA_VERSION,
+        projection_state.c.fingerprint == _FINGERPRINTS[stream],
+    )

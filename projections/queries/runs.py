@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, Select, and_, or_, select
+from sqlalchemy import BigInteger, Connection, RowMapping, Select, and_, cast, literal, or_, select
 
 from contracts.runs import Artifact, LogEntry, RunDetail
 from contracts.times import naive_iso
@@ -158,7 +158,7 @@ def _lines(connection: Connection, ids: Sequence[str], cut: Cut, latest: int) ->
     if latest < 1:
         return {}
     first = (
-        select(logs.c.attempt * _ATTEMPT + logs.c.byte_offset)
+        select(cast(logs.c.attempt, BigInteger) * literal(_ATTEMPT, BigInteger) + logs.c.byte_offset)
         .where(logs.c.run_id == runs.c.id, cut.stored(logs))
         .order_by(logs.c.attempt.desc(), logs.c.byte_offset.desc())
         .limit(1)
