@@ -1,0 +1,165 @@
+"""Asking the read models: SQL in a few threads, and how far the projector has come."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from contracts import subjects
+from contracts.problems import Refused
+from contracts.projects import ProjectDetail
+from contracts.runs import RunDetail
+from projections.database import Database
+from projections.positions import projected_position
+from projections.queries.cut import NOW, Cut
+from projections.queries.projects import NameOf, ProjectPage, project_detail, project_list
+from projections.queries.runs import LATEST_LOGS, run_detail, run_list
+
+# Messages may be lost while the connection is: whoever waits has the position looked up in SQL this often (seconds).
+_LOOK = 0.25
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Question = Callable[[Connection], T]
+
+
+class Shown(msgspec.Struct, Generic[T], frozen=True):
+    """An answer, and the position of the last fact that it shows."""
+
+    answer: T
+    position: int
+
+
+class Reads:
+    """Every question is one transaction in one thread, so that it sees one state of the tables.
+
+    `name_of` gives a person's name; `threads` bounds how many questions are asked of the database at once; `log_lines`
+    how many of a run's output lines its detail shows. Every question raises Refused (`database_unavailable`).
+    """
+
+    def __init__(
+        self, database: Database, nc: Client, name_of: NameOf, *, threads: int = 4, log_lines: int = LATEST_LOGS
+    ) -> None:
+        self._database = database
+        self._nc = nc
+        self._name_of = name_of
+        self._log_lines = log_lines
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="reads")
+        self._subscription: Subscription | None = None
+        self._position = 0
+        self._heard = 0
+        self._waiting: list[tuple[int, int, asyncio.Future[bool]]] = []
+        self._numbers = count()
+        self._looking: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._subscription = await self._nc.subscribe(subjects.PROJECTED, cb=self._on_projected)
+        await self._look()
+
+    async def stop(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+        if self._subscription is not None and not self._nc.is_closed:
+            await self._subscription.unsubscribe()
+        self._subscription = None
+        await asyncio.to_thread(self._threads.shutdown)
+
+    @property
+    def position(self) -> int:
+        """How far the read models are, as far as is known without asking."""
+        return self._position
+
+    async def passed(self, position: int, timeout: float) -> bool:
+        """Whether questions asked from now on see the fact at `position`, waited for at most `timeout` seconds."""
+        if self._position >= position:
+            return True
+        loop = asyncio.get_running_loop()
+        reached: asyncio.Future[bool] = loop.create_future()
+        heapq.heappush(self._waiting, (position, next(self._numbers), reached))
+        timer = loop.call_later(timeout, _give_up, reached)
+        if self._looking is None:
+            self._looking = loop.create_task(self._keep_looking(), name="projected position")
+        try:
+            if await reached:
+                return True
+        finally:
+            timer.cancel()
+        await self._look()
+        return self._position >= position
+
+    async def project_detail(self, project_id: UUID, cut: Cut = NOW) -> Shown[ProjectDetail | None]:
+        """A project, none where it does not exist at the cut; so with a run."""
+        return await self.ask(lambda connection: project_detail(connection, project_id, self._name_of, cut))
+
+    async def project_list(self, cut: Cut = NOW, *, after: int = 0, limit: int | None = None) -> Shown[ProjectPage]:
+        return await self.ask(lambda connection: project_list(connection, self._name_of, cut, after=after, limit=limit))
+
+    async def run_detail(self, run_id: UUID, cut: Cut = NOW) -> Shown[RunDetail | None]:
+        return await self.ask(lambda connection: run_detail(connection, run_id, cut, latest_logs=self._log_lines))
+
+    async def run_list(self, project_id: UUID, cut: Cut = NOW) -> Shown[tuple[RunDetail, ...] | None]:
+        """The runs of a project, none where there is no such project at the cut."""
+        return await self.ask(lambda connection: run_list(connection, project_id, cut))
+
+    async def ask(self, question: Question[T]) -> Shown[T]:
+        """Asks anything, in one thread hop."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, question)
+
+    def _answer(self, question: Question[T]) -> Shown[T]:
+        try:
+            with self._database.reading() as connection:
+                return Shown(question(connection), projected_position(connection))
+        except (DBAPIError, PoolTimeoutError) as error:
+            _log.error("the database of the read models does not answer: %s", error)
+            raise Refused("database_unavailable") from error
+
+    async def _on_projected(self, message: Msg) -> None:
+        self._heard += 1
+        self._move(int(message.data))
+
+    def _move(self, position: int) -> None:
+        """Also back: a rebuild begins at 0."""
+        self._position = position
+        while self._waiting and (self._waiting[0][0] <= position or self._waiting[0][2].done()):
+            reached = heapq.heappop(self._waiting)[2]
+            if not reached.done():
+                reached.set_result(True)
+
+    async def _look(self) -> None:
+        """Takes the position from the tables, unless it was heard of in the meantime."""
+        heard = self._heard
+        position = (await self.ask(lambda _: None)).position
+        if heard == self._heard or position > self._position:
+            self._move(position)
+
+    async def _keep_looking(self) -> None:
+        try:
+            while self._waiting:
+                await asyncio.sleep(_LOOK)
+                heard = self._heard
+                if self._waiting and heard == self._heard:
+                    await self._look()
+        except Refused as refused:
+            _log.warning("the projected position cannot be looked up: %s", refused)
+        finally:
+            self._looking = None
+
+
+def _give_up(reached: asyncio.Future[bool]) -> None:
+    if not reached.done():
+        reached.set_result(False)
