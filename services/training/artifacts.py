@@ -1,0 +1,138 @@
+"""Finds what a run left in its output directory, and takes down the configuration it ran with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+_LARGEST_YAML = 5 * 1024 * 1024
+_SETTLED = 1.0  # seconds for which a checkpoint's last file was left alone while the run goes on
+
+
+class Found(msgspec.Struct, frozen=True):
+    """`size` in bytes over all `files`; `sha256` in hex for a single file."""
+
+    name: str
+    type: str
+    path: str
+    size: int
+    files: int = 1
+    sha256: str | None = None
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """The exact YAML of a run, as kept beside its output; `output_dir` is what it names, none where it names none."""
+
+    copy: Found
+    output_dir: str | None
+
+
+def keep_configuration(root: Path, name: str, directory: Path) -> Configuration | None:
+    """Copies the YAML into the run's directory, once: it is what the run was launched with, whatever becomes of it.
+
+    None where it is not a regular file of a sensible size inside `root` any more.
+    """
+    kept = directory / "config.yaml"
+    if not kept.exists():
+        source = resolve(root, name)
+        if source is None or not source.is_file() or source.stat().st_size > _LARGEST_YAML:
+            return None
+        draft = directory / ".config.yaml"
+        draft.write_bytes(source.read_bytes())
+        draft.rename(kept)
+    content = kept.read_bytes()
+    found = Found(Path(name).name, "config", str(kept), len(content), sha256=hashlib.sha256(content).hexdigest())
+    return Configuration(found, _output_dir(content))
+
+
+def resolve(root: Path, name: str) -> Path | None:
+    """The path that a name in the training directory leads to, none where it leads out of it or to nothing."""
+    try:
+        path = (root / name).resolve(strict=True)
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return path if path.is_relative_to(root.resolve()) else None
+
+
+def checkpoints(directory: Path, since: float, *, ended: bool) -> list[Found]:
+    """Complete Hugging Face checkpoints written after `since` (Unix seconds), in the order of their steps.
+
+    trainer_state.json is what a trainer writes last; while the run goes on, it has to be at rest for a moment.
+    """
+    found = []
+    for path in _children(directory):
+        step = path.name.removeprefix("checkpoint-")
+        if step == path.name or not step.isdigit() or path.is_symlink():
+            continue
+        try:
+            state = path / "trainer_state.json"
+            written = state.stat().st_mtime
+            if written < since or (not ended and time.time() - written < _SETTLED):
+                continue
+            json.loads(state.read_bytes())
+            size, files = _measure(path)
+        except (OSError, ValueError):
+            continue  # not complete, or just being taken away by the trainer
+        found.append((int(step), Found(path.name, "checkpoint", str(path), size, files)))
+    return [artifact for _, artifact in sorted(found, key=lambda entry: entry[0])]
+
+
+def tensorboards(directory: Path, since: float) -> list[Found]:
+    """Directories with TensorBoard event files written after `since`, at most three levels down."""
+    found = []
+    for path, level in _directories(directory, 3):
+        try:
+            events = [child for child in path.iterdir() if child.name.startswith("events.out.tfevents.")]
+            sizes = [child.stat().st_size for child in events if child.stat().st_mtime >= since]
+        except OSError:
+            continue
+        if sizes:
+            name = "tensorboard" if level == 0 else path.relative_to(directory).as_posix()
+            found.append(Found(name, "tensorboard", str(path), sum(sizes), len(sizes)))
+    return found
+
+
+def _output_dir(content: bytes) -> str | None:
+    import yaml  # only where runs are launched
+
+    try:
+        # Composed only: constructing the values could expand a small file of merged aliases into gigabytes.
+        top = yaml.compose(content, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None  # the training says better what is wrong with it
+    for key, value in top.value if isinstance(top, yaml.MappingNode) else ():
+        if key.value == "output_dir" and isinstance(value, yaml.ScalarNode):
+            return value.value if value.value and "\0" not in value.value else None
+    return None
+
+
+def _children(directory: Path) -> list[Path]:
+    try:
+        return list(directory.iterdir())
+    except OSError:
+        return []
+
+
+def _directories(directory: Path, levels: int, level: int = 0) -> Iterator[tuple[Path, int]]:
+    yield directory, level
+    if level < levels:
+        for child in _children(directory):
+            if child.is_dir() and not child.is_symlink() and not child.name.startswith("checkpoint-"):
+                yield from _directories(child, levels, level + 1)
+
+
+def _measure(directory: Path) -> tuple[int, int]:
+    size = files = 0
+    for base, _, names in os.walk(directory):
+        for name in names:
+            status = os.lstat(os.path.join(base, name))  # noqa: PTH118 - a checkpoint may have thousands of files
+            if stat.S_ISREG(status.st_mode):
+                size, files = size + status.st_size, files + 1
+    return size, files

@@ -1,0 +1,116 @@
+"""Follows the facts of runs and supervises those of this node."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from events.event import Recorded
+from events.runs import (
+    RunCanceled,
+    RunCancelRequested,
+    RunCompleted,
+    RunFact,
+    RunFailed,
+    RunLaunchFailed,
+    RunRequested,
+)
+from services.runtime.durable_files import write_durably
+from services.training.supervisor import Node, Supervisor
+
+_TERMINAL = (RunCompleted, RunFailed, RunCanceled, RunLaunchFailed)
+_LONGEST_PAUSE = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """Facts up to `position` were seen; of those, the runs in `live` are not over for this service."""
+
+    position: int = 0
+    live: tuple[UUID, ...] = ()
+
+
+def read_checkpoint(file: Path) -> Checkpoint:
+    """A missing or unreadable one costs time only: every fact is then seen again, and nothing is launched twice."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Checkpoint)
+    except FileNotFoundError:
+        return Checkpoint()
+    except msgspec.DecodeError:
+        _log.warning("the checkpoint %s cannot be read: starting from the first fact", file)
+        return Checkpoint()
+
+
+class Consumer:
+    """Cancelling `run` leaves all children running; the next start finds them again."""
+
+    def __init__(self, node: Node, checkpoint: Path) -> None:
+        self._log = node.log
+        self._node = node
+        self._file = checkpoint
+        self._position = 0
+        self._supervisors: dict[UUID, Supervisor] = {}
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        checkpoint = await asyncio.to_thread(read_checkpoint, self._file)
+        if checkpoint.position > await self._log.last_position():
+            _log.warning("the log is shorter than the checkpoint %s: starting from the first fact", self._file)
+            checkpoint = Checkpoint()
+        self._position = checkpoint.position
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_checkpoint())
+            for run_id in checkpoint.live:
+                self._supervise(run_id, group)
+            async for batch in self._log.follow(self._position, (RunFact.context,)):
+                self._on_batch(batch, group)
+                self._position = batch[-1].meta.position
+                self._changed.set()
+
+    @property
+    def live(self) -> tuple[UUID, ...]:
+        return tuple(self._supervisors)
+
+    def _on_batch(self, batch: list[Recorded], group: asyncio.TaskGroup) -> None:
+        over = {entry.meta.aggregate_id for entry in batch if isinstance(entry.fact, _TERMINAL)}
+        for entry in batch:
+            run_id = entry.meta.aggregate_id
+            match entry.fact:
+                case RunRequested(node=node) if node == self._node.name and run_id not in over:
+                    self._supervise(run_id, group)
+                case RunCancelRequested() if supervisor := self._supervisors.get(run_id):
+                    supervisor.cancel()
+        for run_id in over:
+            # Mostly our own report; if somebody else ended the run, its processes have to go.
+            if supervisor := self._supervisors.get(run_id):
+                supervisor.cancel()
+
+    def _supervise(self, run_id: UUID, group: asyncio.TaskGroup) -> None:
+        if run_id not in self._supervisors:
+            supervisor = self._supervisors[run_id] = Supervisor(self._node, run_id)
+            group.create_task(self._persist(run_id, supervisor), name=f"run {run_id}")
+
+    async def _persist(self, run_id: UUID, supervisor: Supervisor) -> None:
+        pause = 1.0
+        while True:
+            try:
+                await supervisor()
+                break
+            except Exception:  # noqa: BLE001 - a run must not stay without a supervisor, whatever befell this one
+                _log.exception("the supervisor of run %s failed; it begins again in %.0f s", run_id, pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        del self._supervisors[run_id]
+        self._changed.set()
+
+    async def _keep_checkpoint(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            content = msgspec.json.encode(Checkpoint(self._position, self.live))
+            await asyncio.to_thread(write_durably, self._file, content)

@@ -1,0 +1,168 @@
+"""Runs from request to end, against a real log and real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from events.runs import (
+    RunArtifactRecorded,
+    RunAssigned,
+    RunCanceled,
+    RunCompleted,
+    RunFailed,
+    RunLaunchFailed,
+    RunStarted,
+)
+from services.training.consumer import Consumer
+from tests.training.ledger import Ledger, ledger, until
+
+
+@pytest.fixture
+async def book(nats_url: str, tmp_path: Path) -> AsyncIterator[Ledger]:
+    async with ledger(nats_url, tmp_path) as made:
+        yield made
+
+
+@asynccontextmanager
+async def training_service(book: Ledger, grace: float = 0.5) -> AsyncIterator[Consumer]:
+    consumer = Consumer(book.node(grace=grace), book.checkpoint)
+    task = asyncio.create_task(consumer.run())
+    try:
+        yield consumer
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
+
+
+async def test_a_run_completes_with_every_line_and_its_artifacts(book: Ledger) -> None:
+    (book.root / "run.yaml").write_text("output_dir: out\n")
+    (book.root / "go.sh").write_text(
+        "echo 你好; echo oops >&2; echo $TRAINLEDGER_RUN\n"
+        'mkdir -p "$OUTPUT_DIR/checkpoint-7" "$OUTPUT_DIR/checkpoint-9"\n'
+        'echo "{}" > "$OUTPUT_DIR/checkpoint-7/trainer_state.json"\n'
+        'echo "{" > "$OUTPUT_DIR/checkpoint-9/trainer_state.json"\n'
+    )
+    async with training_service(book):
+        run_id = await book.request("bash", "go.sh", "run.yaml")
+        completed = await book.fact(run_id, RunCompleted)
+    kinds = [type(fact) for fact in await book.facts(run_id)]
+    assert kinds[1:3] == [RunAssigned, RunStarted]
+    assert kinds[-1] is RunCompleted
+    assert [line.message for line in await book.lines(run_id)] == ["你好", "oops", f"{run_id}/1"]
+    raw = book.node().place(run_id, 1).output.read_bytes()
+    assert (completed.output_bytes, completed.output_sha256) == (len(raw), hashlib.sha256(raw).hexdigest())
+    assert completed.telemetry > 0
+    artifacts = {fact.name: fact for fact in await book.facts(run_id) if isinstance(fact, RunArtifactRecorded)}
+    assert set(artifacts) == {"run.yaml", "checkpoint-7", "out.log"}
+    assert (book.node().place(run_id, 1).directory / "config.yaml").read_text() == "output_dir: out\n"
+    assert artifacts["checkpoint-7"].path == str(book.root / "out" / str(run_id) / "checkpoint-7")
+
+
+@pytest.mark.parametrize(
+    ("argv", "reason"),
+    [
+        (("bash", "missing.sh", "run.yaml"), "训练脚本不存在或不可读：missing.sh"),
+        (("no-such-command",), "找不到命令：no-such-command"),
+    ],
+)
+async def test_a_launch_that_cannot_be_says_why(book: Ledger, argv: tuple[str, ...], reason: str) -> None:
+    async with training_service(book):
+        run_id = await book.request(*argv)
+        assert (await book.fact(run_id, RunLaunchFailed)).reason == reason
+
+
+@pytest.mark.parametrize(("script", "code", "cause"), [("exit 3", 3, "exit"), ("kill -9 $$", 137, "signal")])
+async def test_a_failure_has_its_code_and_cause(book: Ledger, script: str, code: int, cause: str) -> None:
+    async with training_service(book):
+        run_id = await book.request("bash", "-c", script)
+        failed = await book.fact(run_id, RunFailed)
+    assert (failed.exit_code, failed.cause) == (code, cause)
+
+
+async def test_two_runs_do_not_share_output(book: Ledger) -> None:
+    (book.root / "run.yaml").write_text("output_dir: out\n")
+    script = 'mkdir -p $OUTPUT_DIR/checkpoint-1; echo "{}" > $OUTPUT_DIR/checkpoint-1/trainer_state.json'
+    async with training_service(book):
+        runs = [await book.request("bash", "-c", script) for _ in range(2)]
+        for run_id in runs:
+            await book.fact(run_id, RunCompleted)
+    paths = [
+        {fact.path for fact in await book.facts(run_id) if isinstance(fact, RunArtifactRecorded)} for run_id in runs
+    ]
+    assert not paths[0] & paths[1]
+
+
+async def test_the_service_keeps_its_secrets(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NATS_URL", "TRAINING_DB_URL", "TRAINLEDGER_TOKEN"):
+        monkeypatch.setenv(name, "hunter2")
+    monkeypatch.setenv("HF_HOME", "/kept")
+    async with training_service(book):
+        run_id = await book.request("env")
+        await book.fact(run_id, RunCompleted)
+    lines = {line.message for line in await book.lines(run_id)}
+    assert not any("hunter2" in line for line in lines)
+    assert {"HF_HOME=/kept", "LANG=C.UTF-8"} <= lines
+
+
+async def test_a_new_service_finds_what_the_old_one_left(book: Ledger, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    script = f"echo first; until [ -e {gate} ]; do sleep 0.02; done; echo second; exit 4"
+    async with training_service(book):
+        run_id = await book.request("bash", "-c", script)
+        await book.fact(run_id, RunStarted)
+    gate.touch()
+    async with training_service(book):
+        assert (await book.fact(run_id, RunFailed)).exit_code == 4
+    assert [line.message for line in await book.lines(run_id)] == ["first", "second"]
+    assert [type(fact) for fact in await book.facts(run_id)].count(RunStarted) == 1
+
+
+async def test_cancel_leaves_nothing_alive(book: Ledger, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    tree = f"trap '' TERM; echo $$ >> {pids}; setsid bash -c 'trap \"\" TERM; echo $$ >> {pids}; sleep 600' & sleep 600"
+    async with training_service(book):
+        run_id = await book.request("bash", "-c", tree)
+        await book.fact(run_id, RunStarted)
+        await until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+        await book.request_cancel(run_id)
+        await book.fact(run_id, RunCanceled)
+    for pid in pids.read_text().split():
+        assert not _alive(int(pid))
+
+
+async def test_a_lost_process_fails_the_run(book: Ledger) -> None:
+    async with training_service(book):
+        run_id = await book.request("sleep", "600")
+        await book.fact(run_id, RunStarted)
+        directory = book.node().place(run_id, 1).directory
+        for file in (directory / "started" / "wrapper", directory / "pid"):
+            os.kill(int(file.read_text().split()[0]), 9)
+        failed = await book.fact(run_id, RunFailed)
+    assert (failed.cause, failed.exit_code) == ("lost", None)
+
+
+async def test_another_service_of_the_same_name_does_not_launch(book: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    other = Ledger(book.nc, tmp_path / "elsewhere", book.name)
+    other.root = book.root
+    async with training_service(book), training_service(other):
+        run_ids = [await book.request("bash", "-c", "echo $TRAINLEDGER_RUN >> launches") for _ in range(5)]
+        for run_id in run_ids:
+            await book.fact(run_id, RunCompleted)
+    assert sorted((book.root / "launches").read_text().split()) == sorted(f"{run_id}/1" for run_id in run_ids)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
