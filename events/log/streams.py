@@ -5,8 +5,8 @@ from __future__ import annotations
 from uuid import UUID, uuid4
 
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, KeyValueConfig, RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import BucketNotFoundError, NotFoundError
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
 
 from events.log import subjects
 
@@ -15,7 +15,9 @@ COMMANDS = "COMMANDS"
 OUTCOMES = "OUTCOMES"
 DEADLETTERS = "DEADLETTERS"
 TELEMETRY = "TELEMETRY"
-PEOPLE = "PEOPLE"  # a key-value bucket: person id <-> name
+# Key-value buckets
+PEOPLE = "PEOPLE"  # person id <-> name
+NATS_USERS = "NATS_USERS"  # what each NATS user may ask for
 
 LEDGER_ID = "trainledger-ledger-id"  # in the metadata of EVENTS, made once
 
@@ -33,12 +35,6 @@ async def ensure_streams(js: JetStreamContext, replicas: int = 1) -> None:
             await js.stream_info(config.name)
         except NotFoundError:
             await js.add_stream(config)
-    try:
-        await js.key_value(PEOPLE)
-    except (BucketNotFoundError, NotFoundError):
-        await js.create_key_value(
-            KeyValueConfig(bucket=PEOPLE, history=1, storage=StorageType.FILE, replicas=replicas, direct=True)
-        )
 
 
 async def ledger_id(js: JetStreamContext) -> UUID:
@@ -73,7 +69,9 @@ def _streams(replicas: int) -> list[StreamConfig]:
             retention=RetentionPolicy.WORK_QUEUE,
             storage=StorageType.FILE,
             num_replicas=replicas,
-            duplicate_window=120,
+            # The least there is: the server's window is one for all users, so one user's message id would swallow
+            # another's message. OUTCOMES tells repeated commands apart, by user.
+            duplicate_window=0.1,
         ),
         StreamConfig(
             name=OUTCOMES,
@@ -106,4 +104,22 @@ def _streams(replicas: int) -> list[StreamConfig]:
             max_age=7 * _DAY,
             allow_direct=True,
         ),
+        _bucket(PEOPLE, "Names of people by id", replicas),
+        _bucket(NATS_USERS, "Roles of NATS users by name", replicas),
     ]
+
+
+def _bucket(name: str, description: str, replicas: int) -> StreamConfig:
+    """A key-value bucket as other clients know it, but for `deny_delete`: who is erased is overwritten on the disk."""
+    return StreamConfig(
+        name=f"KV_{name}",
+        description=description,
+        subjects=[f"$KV.{name}.>"],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        num_replicas=replicas,
+        max_msgs_per_subject=1,
+        discard=DiscardPolicy.NEW,
+        allow_rollup_hdrs=True,
+        allow_direct=True,
+    )

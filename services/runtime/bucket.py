@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.js import api
 
 from events.log import LogUnavailable
+from services.runtime.pulling import EXPIRES, pull
 
-_HEARTBEAT = 5.0
-_EXPIRES = 60.0
 _BATCH = 256
 _PAUSE = 0.5
 
@@ -90,6 +87,15 @@ class Bucket:
         self._apply(key, value, ack.seq)
         return ack.seq
 
+    async def delete(self, key: str) -> None:
+        """Leaves a marker that watchers see."""
+        headers = {"KV-Operation": "PURGE", "Nats-Rollup": "sub"}
+        try:
+            ack = await self._js.publish(self._prefix + key, b"", headers=headers)
+        except (nats.errors.Error, nats.js.errors.Error) as error:
+            raise LogUnavailable(str(error)) from error
+        self._apply(key, None, ack.seq)
+
     def forget(self, key: str) -> None:
         """Drops an entry from memory, its message having been deleted."""
         if self._known.pop(key, None) is not None:
@@ -122,52 +128,27 @@ class Bucket:
             await asyncio.sleep(_PAUSE)
 
     async def _watch_once(self) -> None:
-        inbox = self._nc.new_inbox()
-        subscription = await self._nc.subscribe(inbox)
         config = api.ConsumerConfig(
             deliver_policy=api.DeliverPolicy.LAST_PER_SUBJECT,
             ack_policy=api.AckPolicy.NONE,
             mem_storage=True,
-            inactive_threshold=_EXPIRES,
+            inactive_threshold=EXPIRES,
             num_replicas=1,
         )
-        try:
-            info = await self._js.add_consumer(self.stream, config)
-            await self._read(subscription, inbox, info.name, info.num_pending or 0)
-        finally:
-            if not self._nc.is_closed:
-                await subscription.unsubscribe()
-
-    async def _read(self, subscription: Subscription, inbox: str, consumer: str, pending: int) -> None:
+        info = await self._js.add_consumer(self.stream, config)
         loaded: set[str] | None = set()
-        if pending == 0:
+        if not info.num_pending:
             self._loaded(set())
             loaded = None
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self.stream}.{consumer}"
-        pull = json.dumps({"batch": _BATCH, "expires": int(_EXPIRES * 1e9), "idle_heartbeat": int(_HEARTBEAT * 1e9)})
-        wanted = 0
-        while True:
-            if wanted <= 0:
-                await self._nc.publish(subject, pull.encode(), reply=inbox)
-                wanted = _BATCH
-            # No heartbeat for this long: the consumer or the server is gone.
-            message = await subscription.next_msg(timeout=2.5 * _HEARTBEAT)
-            status = (message.headers or {}).get("Status")
-            if status == "100":
-                continue
-            if status in ("404", "408"):
-                wanted = 0
-                continue
-            if status is not None:
-                return
-            wanted -= 1
-            key = message.subject.removeprefix(self._prefix)
-            if loaded is not None:
-                loaded.add(key)
-            left = self._on_message(key, message)
-            if loaded is not None and left == 0:
-                self._loaded(loaded)
-                loaded = None
+        async with aclosing(pull(self._nc, self.stream, info.name, batch=_BATCH)) as messages:
+            async for message in messages:
+                key = message.subject.removeprefix(self._prefix)
+                left = self._on_message(key, message)
+                if loaded is not None:
+                    loaded.add(key)
+                    if left == 0:
+                        self._loaded(loaded)
+                        loaded = None
 
     def _on_message(self, key: str, message: Msg) -> int:
         metadata = message.metadata
@@ -182,11 +163,8 @@ class Bucket:
     def _apply(self, key: str, value: bytes | None, revision: int) -> None:
         if self._known.get(key, 0) >= revision:
             return
-        if value is None:
-            self.forget(key)
-        else:
-            self._known[key] = revision
-            self._changed(key, value)
+        self._known[key] = revision  # of a marker too, so that an older value read late does not bring the key back
+        self._changed(key, value)
 
     def _loaded(self, keys: set[str]) -> None:
         """What is in memory and no longer in the bucket was deleted while the watch was away."""

@@ -18,6 +18,7 @@ import msgspec
 
 from services.runtime import processes
 from services.runtime.durable_files import write_durably
+from services.runtime.nats_accounts import accounts
 from services.runtime.nats_users import NatsUsers
 from services.runtime.settings import SettingRefused
 
@@ -150,16 +151,12 @@ class EmbeddedNats:
             return int(probe.getsockname()[1])
 
     def _write_config(self) -> None:
-        users = [
-            msgspec.json.encode({"nkey": user.nkey, "permissions": user.permissions}).decode()
-            for user in self.users.all()
-        ]
         template = string.Template((DEPLOY / "nats.conf").read_text(encoding="utf-8"))
         config = template.substitute(
             server_name=self._server_name(),
             port=self._last_port(),
             directory=str(self.directory).replace("\\", "\\\\").replace('"', '\\"'),
-            users="[\n    " + ",\n    ".join(users) + "\n  ]",
+            accounts=msgspec.json.format(msgspec.json.encode(accounts(self.users.all()))).decode(),
         )
         write_durably(self._config, config.encode(), mode=0o600)
 

@@ -27,6 +27,7 @@ from services.runtime import folded
 from services.runtime.commands import HANDLERS
 from services.runtime.dispatch import Accepted, Dispatch, load
 from services.runtime.outcomes import Outcomes, Refusal, Settled, fingerprint_of_bytes, is_transient
+from services.runtime.reads import Shown
 from services.runtime.settling import ENDED, LAUNCHED, Runs
 
 # Never changes: an id derived from it finds what became of a command whose client asks again.
@@ -77,9 +78,9 @@ class Reads(Protocol):
         """Whether the read models show the fact at `position`, waited for at most `timeout` seconds."""
         ...
 
-    async def project_detail(self, project_id: UUID) -> ProjectDetail | None: ...
+    async def project_detail(self, project_id: UUID) -> Shown[ProjectDetail | None]: ...
 
-    async def run_detail(self, run_id: UUID) -> RunDetail | None: ...
+    async def run_detail(self, run_id: UUID) -> Shown[RunDetail | None]: ...
 
 
 class _Identified(msgspec.Struct, frozen=True):
@@ -284,9 +285,9 @@ class Intake:
         """None also where the read models do not answer: what was accepted stays accepted."""
         try:
             if command in _OF_PROJECTS:
-                return await self._reads.project_detail(aggregate_id)
+                return (await self._reads.project_detail(aggregate_id)).answer
             if command in _OF_RUNS:
-                return await self._reads.run_detail(aggregate_id)
+                return (await self._reads.run_detail(aggregate_id)).answer
         except Refused as refused:
             if refused.status != 503:
                 raise

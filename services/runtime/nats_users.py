@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from events.tokens import Role
 from services.runtime.durable_files import write_durably
 
 ADMIN, SERVICE = "admin", "service"
@@ -30,10 +31,13 @@ class Permissions(msgspec.Struct, frozen=True, omit_defaults=True):
     allow_responses: bool = False
 
 
-class NatsUser(msgspec.Struct, frozen=True):
+class NatsUser(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`role` is what the user's commands may do; none of the built-in users, who send none."""
+
     name: str
     nkey: str
     permissions: Permissions
+    role: Role | None = None
 
 
 BUILT_IN = {
@@ -59,8 +63,8 @@ class NatsUsers:
         for name, permissions in BUILT_IN.items():
             self.put(name, permissions)
 
-    def put(self, name: str, permissions: Permissions) -> Path:
-        """Adds a user, or changes the permissions of one that is there, and returns the path of the seed.
+    def put(self, name: str, permissions: Permissions, role: Role | None = None) -> Path:
+        """Adds a user, or changes the permissions and role of one that is there, and returns the path of the seed.
 
         ValueError: the name is not one token of letters, digits, `-` and `_`.
         """
@@ -76,7 +80,7 @@ class NatsUsers:
         except (FileNotFoundError, InvalidSeed):
             key = UserKey.new()
             write_durably(seed_file, f"{key.seed}\n".encode(), mode=0o600)
-        user = NatsUser(name, key.public, permissions)
+        user = NatsUser(name, key.public, permissions, role)
         write_durably(self._users / f"{name}.json", msgspec.json.encode(user) + b"\n", mode=0o600)
         return seed_file
 

@@ -14,9 +14,9 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from events.log import LogUnavailable
+from events.log.streams import PEOPLE
 from services.runtime.bucket import Bucket
 
-BUCKET = "PEOPLE"
 _ERASED = "erased."
 
 
@@ -37,7 +37,7 @@ class People:
     """
 
     def __init__(self, nc: Client, *, timeout: float = 5.0) -> None:
-        self._bucket = Bucket(nc, BUCKET, self._changed, timeout=timeout)
+        self._bucket = Bucket(nc, PEOPLE, self._changed, timeout=timeout)
         self._by_key: dict[str, Person] = {}
         self._names: dict[UUID, str] = {}
         self._erased: set[UUID] = set()

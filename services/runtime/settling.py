@@ -8,7 +8,7 @@ from contextlib import suppress
 from uuid import UUID
 
 from events.event import Event, Recorded
-from events.log import EventLog, LogUnavailable
+from events.log import EventLog, LogReplaced, LogUnavailable, UnreadableFact
 from events.runs import RunCanceled, RunCompleted, RunFact, RunFailed, RunLaunchFailed, RunStarted
 
 ENDED: tuple[type[Event], ...] = (RunCompleted, RunFailed, RunCanceled, RunLaunchFailed)
@@ -74,6 +74,12 @@ class Runs:
                             for woken in self._waiting.get(recorded.meta.aggregate_id, ()):
                                 woken.set()
                     after = batch[-1].meta.position
+            except LogReplaced as error:
+                _logger.warning("following runs from the start: %s", error)
+                after = 0
             except LogUnavailable as error:
                 _logger.warning("following runs again: %s", error)
+            except UnreadableFact as error:
+                _logger.error("passing over a fact: %s", error)  # noqa: TRY400  # it says all there is
+                after = error.position
             await asyncio.sleep(_PAUSE)
