@@ -107,7 +107,7 @@ class Adam:
         self.second: dict[str, Matrix] = state["second"] if state else copy.deepcopy(zero)
 
     def step(self, gradients: dict[str, Matrix], learning_rate: float, number: int, max_norm: float) -> float:
-        """Moves the weights (step `number` counts from 1); gives the gradient's norm before it was cut to `max_norm`."""
+        """Moves the weights (step `number` counts from 1); gives the gradient's norm, before any cut to `max_norm`."""
         norm = math.sqrt(sum(g * g for matrix in gradients.values() for row in matrix for g in row))
         scale = min(1.0, max_norm / norm) if max_norm > 0 and norm > 0 else 1.0
         rate = learning_rate * math.sqrt(1 - 0.999**number) / (1 - 0.9**number)
