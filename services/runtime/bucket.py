@@ -124,12 +124,14 @@ class Bucket:
             try:
                 await self._watch_once()
             except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
-                _logger.warning("watching %s again: %r", self.stream, error)
+                _logger.warning("watching %s again: %s", self.stream, str(error) or repr(error))
             await asyncio.sleep(_PAUSE)
 
     async def _watch_once(self) -> None:
         config = api.ConsumerConfig(
+            filter_subject=self._prefix + ">",  # this policy asks for one
             deliver_policy=api.DeliverPolicy.LAST_PER_SUBJECT,
+            filter_subject=self._prefix + ">",
             ack_policy=api.AckPolicy.NONE,
             mem_storage=True,
             inactive_threshold=EXPIRES,
