@@ -68,8 +68,8 @@ class EventLog(Protocol):
         """
         ...
 
-    async def last_position(self) -> int:
-        """The position of the newest fact, 0 of an empty log."""
+    async def last_position(self, contexts: Sequence[str] = ()) -> int:
+        """The position of the newest fact (of those contexts, or of all), 0 where there is none."""
         ...
 
     async def position_at(self, moment: datetime) -> int:

@@ -61,8 +61,11 @@ class JetStreamLog:
             async for batch in batches:
                 yield [decode(stored) for stored in batch]
 
-    async def last_position(self) -> int:
-        return await self._reader.last_position()
+    async def last_position(self, contexts: Sequence[str] = ()) -> int:
+        if not contexts:
+            return await self._reader.last_position()
+        newest = [await self._reader.last_of_subject(subjects.of_context(context)) for context in contexts]
+        return max(stored.position if stored else 0 for stored in newest)
 
     async def position_at(self, moment: datetime) -> int:
         return await self._reader.position_at(moment)

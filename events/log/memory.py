@@ -62,8 +62,11 @@ class MemoryLog:
             if facts:
                 yield facts
 
-    async def last_position(self) -> int:
-        return len(self._messages)
+    async def last_position(self, contexts: Sequence[str] = ()) -> int:
+        if not contexts:
+            return len(self._messages)
+        newest = (stored.position for stored in reversed(self._messages) if stored.subject.split(".")[1] in contexts)
+        return next(newest, 0)
 
     async def position_at(self, moment: datetime) -> int:
         return next(

