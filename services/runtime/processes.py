@@ -46,6 +46,14 @@ def find(is_ours: Callable[[Arguments], bool]) -> list[FoundProcess]:
     return [found for pid in _pids() if pid != os.getpid() and (found := _held(pid, is_ours)) is not None]
 
 
+def hold(pid: int) -> FoundProcess | None:
+    """The process that has this pid now, if any. Close it when done."""
+    try:
+        return FoundProcess(pid, os.pidfd_open(pid))
+    except ProcessLookupError:
+        return None
+
+
 def end_all(is_ours: Callable[[Arguments], bool], patience: float) -> list[int]:
     """Ends all that `find` gives, and returns their pids. TimeoutError: one does not end."""
     found = find(is_ours)
@@ -78,13 +86,10 @@ def _pids() -> Iterator[int]:
 def _held(pid: int, is_ours: Callable[[Arguments], bool]) -> FoundProcess | None:
     if not is_ours(_arguments(pid)):
         return None
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return None
-    if is_ours(_arguments(pid)):  # still: from here on the descriptor keeps it
-        return FoundProcess(pid, descriptor)
-    os.close(descriptor)
+    process = hold(pid)
+    if process is None or is_ours(_arguments(pid)):  # still: from here on the descriptor keeps it
+        return process
+    process.close()
     return None
 
 

@@ -1,0 +1,43 @@
+# TrainLedger from a checkout. `make help` lists what there is.
+# PYTHON=python3.12 make serve    another Python than the newest that fits
+# make serve ARGS="--port 9000"   options for the program, or for pytest in `make test`
+
+VENV := .venv
+PY := $(VENV)/bin/python -X utf8
+ARGS ?=
+.DEFAULT_GOAL := help
+.PHONY: help serve test check bench chaos lock clean install install-dev
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+
+serve: install ## Start everything on this machine and print the URLs
+	@exec $(VENV)/bin/trainledger serve $(ARGS)
+
+test: install-dev ## Run the whole suite, also while the service runs
+	@$(PY) -m pytest $(ARGS)
+
+check: install-dev ## Lint, formatting, types, import directions
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(PY) -m mypy
+	@$(PY) $(VENV)/bin/lint-imports
+
+bench: install-dev ## Measure, and print the numbers of one run
+	@$(PY) -m tests.bench $(ARGS)
+
+chaos: install-dev ## Only the tests that kill things
+	@$(PY) -m pytest -m chaos $(ARGS)
+
+lock: install-dev ## Pin the dependencies anew
+	@deploy/lock.sh
+
+clean: ## Remove what can be made again; never data
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+install:
+	@deploy/bootstrap.sh
+
+install-dev:
+	@deploy/bootstrap.sh dev

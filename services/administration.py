@@ -1,0 +1,184 @@
+"""What an administrator does from the command line, each action over a short connection of its own."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import secrets
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from nats.aio.client import Client
+
+from contracts.problems import Refused
+from contracts.tokens import IssueToken, RevokeToken
+from events.event import Origin
+from events.log.jetstream import JetStreamLog
+from events.log.streams import ensure_streams, ledger_id
+from events.tokens import Token, TokenFact
+from projections.ownership import rebuild as rebuild_tables
+from services.runtime import nats_accounts, wiring
+from services.runtime.commands import TOKENS
+from services.runtime.dispatch import Dispatch
+from services.runtime.embedded_nats import EmbeddedNats
+from services.runtime.gather import Sources
+from services.runtime.nats_roles import announce_users
+from services.runtime.nodes import Nodes
+from services.runtime.people import People
+from services.runtime.settings import SettingRefused, Settings
+from services.training.stop_all import stop_all_runs
+
+_ACTOR = "service:command-line"
+_TRAININGS_END_WITHIN = 120.0
+Action = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, int]]
+
+
+class _Ledger(msgspec.Struct, frozen=True):
+    log: JetStreamLog
+    people: People
+    dispatch: Dispatch
+
+
+async def prepare(settings: Settings) -> None:
+    """Creates the streams that are missing, and tells services of the embedded server's users."""
+    async with wiring.bus(settings, "prepare", admin=True) as nc:
+        await ensure_streams(nc.jetstream(), settings.nats_replicas)
+        await announce_users(nc, EmbeddedNats(settings.data_dir).users.all())
+
+
+async def token_add(settings: Settings, given: argparse.Namespace) -> int:
+    text = "tl_" + secrets.token_urlsafe(32)
+    async with _ledger(settings) as ledger:
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        made = await ledger.dispatch(IssueToken(owner=given.name, role=given.role, digest=digest), _origin())
+    print(f"Token {made.aggregate_id} of {given.name}, role {given.role}. It is shown only now:", file=sys.stderr)
+    print(text)
+    return 0
+
+
+async def token_list(settings: Settings, _: argparse.Namespace) -> int:
+    async with _ledger(settings) as ledger:
+        for token_id, token in (await _tokens(ledger.log)).items():
+            owner = (token.owner and await ledger.people.name(token.owner)) or "(erased)"
+            print(f"{token_id}  {token.role:<8}  {'revoked' if token.revoked else 'active':<7}  {owner}")
+    return 0
+
+
+async def token_revoke(settings: Settings, given: argparse.Namespace) -> int:
+    try:
+        token_id = UUID(given.id)
+    except ValueError:
+        raise Refused("token_not_found", id=given.id) from None
+    async with _ledger(settings) as ledger:
+        await ledger.dispatch(RevokeToken(token_id=token_id), _origin())
+    print(f"Token {token_id} is revoked.")
+    return 0
+
+
+async def nats_user_add(settings: Settings, given: argparse.Namespace) -> int:
+    nats = _embedded(settings)
+    seed_file = nats_accounts.add_user(nats.users, given.name, given.role)
+    await _announce(settings, nats)
+    print(f"User {given.name}, role {given.role}; the nkey seed to sign in with is in {seed_file}")
+    return 0
+
+
+async def nats_user_list(settings: Settings, _: argparse.Namespace) -> int:
+    for user in _embedded(settings).users.all():
+        print(f"{user.name:<24}  {user.role or 'built in':<8}  {user.nkey}")
+    return 0
+
+
+async def nats_user_remove(settings: Settings, given: argparse.Namespace) -> int:
+    nats = _embedded(settings)
+    if not nats_accounts.remove_user(nats.users, given.name):
+        print(f"There is no user {given.name}.", file=sys.stderr)
+        return 1
+    await _announce(settings, nats)
+    print(f"User {given.name} is removed.")
+    return 0
+
+
+async def rebuild(settings: Settings, _: argparse.Namespace) -> int:
+    async with wiring.bus(settings, "rebuild") as nc:
+        ledger = str(await ledger_id(nc.jetstream()))
+    with wiring.database(settings) as database:
+        await asyncio.to_thread(rebuild_tables, database, ledger)
+    print("The read models are empty, and the projector fills them again.")
+    return 0
+
+
+async def cancel_trainings(settings: Settings, _: argparse.Namespace) -> int:
+    """Ends the trainings of this data directory by the training service, which has to run."""
+    async with _ledger(settings) as ledger:
+        left = await stop_all_runs(ledger.log, ledger.dispatch, settings.data_dir, _ACTOR, _TRAININGS_END_WITHIN)
+    for run_id in left:
+        print(f"Training {run_id} does not end.", file=sys.stderr)
+    return 1 if left else 0
+
+
+ACTIONS: dict[str, Action] = {
+    "token_add": token_add,
+    "token_list": token_list,
+    "token_revoke": token_revoke,
+    "nats_user_add": nats_user_add,
+    "nats_user_list": nats_user_list,
+    "nats_user_remove": nats_user_remove,
+    "rebuild": rebuild,
+    "cancel_trainings": cancel_trainings,
+}
+
+
+@asynccontextmanager
+async def _ledger(settings: Settings) -> AsyncIterator[_Ledger]:
+    async with AsyncExitStack() as stack:
+        nc: Client = await stack.enter_async_context(wiring.bus(settings, "command line", patience=5))
+        log, people, nodes = JetStreamLog(nc), People(nc), Nodes(nc)
+        for part in (people, nodes):
+            stack.push_async_callback(part.stop)
+            await part.start()
+        sources = Sources(
+            log=log,
+            people=people,
+            nodes=nodes,
+            start_command_template=settings.start_command_template,
+            allow_start_command=settings.allow_start_command,
+        )
+        yield _Ledger(log, people, Dispatch(sources))
+
+
+def _origin() -> Origin:
+    return Origin(actor=_ACTOR, command_id=uuid4())
+
+
+def _embedded(settings: Settings) -> EmbeddedNats:
+    if settings.nats_url is not None:
+        raise SettingRefused("NATS_URL names a server of its own: its users are made where it is configured.")
+    return EmbeddedNats(settings.data_dir)
+
+
+async def _announce(settings: Settings, nats: EmbeddedNats) -> None:
+    """A server that runs learns of changed users now, one that does not at its next start."""
+    if nats.reload():
+        async with wiring.bus(settings, "command line", patience=5) as nc:
+            await announce_users(nc, nats.users.all())
+
+
+async def _tokens(log: JetStreamLog) -> dict[UUID, Token]:
+    contexts = (TokenFact.context,)
+    last = await log.last_position(contexts)
+    tokens: dict[UUID, Token] = {}
+    if not last:
+        return tokens
+    async for batch in log.follow(0, contexts):
+        for recorded in batch:
+            token_id = recorded.meta.aggregate_id
+            tokens[token_id] = TOKENS.evolve(tokens.get(token_id, TOKENS.initial), recorded.fact)
+        if batch[-1].meta.position >= last:
+            break
+    return tokens

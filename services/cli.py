@@ -1,0 +1,174 @@
+"""The command line: `trainledger --help`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from services import VERSION
+from services.runtime.handover import EX_CONFIG, EX_UNAVAILABLE, ensure_directories
+from services.runtime.settings import SettingRefused, Settings, load
+
+# Everything else is imported by the command that needs it: the parent of all processes stays small.
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command and exits: 0, 1 where it failed, 2 for wrong usage, 78 for a setting that cannot be used."""
+    parsed = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = parsed.run
+    try:
+        code = run(parsed)
+    except SettingRefused as refused:
+        print(refused, file=sys.stderr)
+        code = EX_CONFIG
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+_MAINS = {
+    "edge": ("services.edge.main", "run"),
+    "training": ("services.training.main", "run"),
+    "projector": ("services.projector.main", "run"),
+    "workers": ("services.workers", "run"),
+    "prepare": ("services.administration", "prepare"),
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="trainledger",
+        description="The ledger and control plane of LLM training.",
+        epilog="Settings come from the environment and one YAML file: `trainledger settings` lists them.",
+    )
+    parser.add_argument("--version", action="version", version=f"TrainLedger {VERSION}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], help_: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help_, description=help_[0].upper() + help_[1:] + ".")
+        command.set_defaults(run=run)
+        command.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings (TRAINLEDGER_CONFIG)")
+        command.add_argument("--data-dir", metavar="DIR", help="where everything is kept (TRAINLEDGER_DATA_DIR)")
+        return command
+
+    serve = add("serve", _serve, "start everything on this machine, NATS too unless NATS_URL names one")
+    edge = add("edge", _process, "serve HTTP only")
+    for command in (serve, edge):
+        command.add_argument("--host", help="address to serve on (TRAINLEDGER_HOST)")
+        command.add_argument("--port", help="port to serve on (TRAINLEDGER_PORT)")
+    for command in (
+        edge,
+        add("training", _process, "run trainings of this machine only"),
+        add("projector", _process, "keep the read models only"),
+        add("workers", _process, "run trainings and keep the read models"),
+        add("prepare", _process, "create the streams that NATS lacks, as its administrator, and exit"),
+    ):
+        command.set_defaults(process=command.prog.split()[-1])
+        command.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+
+    stop = add("stop", _stop, "stop what `serve` started for this data directory; trainings go on")
+    stop.add_argument("--all", action="store_true", help="cancel the trainings too, and wait for their end")
+    settings = add("settings", _settings, "show the settings in force, without secrets")
+    settings.add_argument("--markdown", action="store_true", help="all settings, their defaults and meaning")
+    rebuild = add("rebuild", _administration, "make the read models anew from the ledger; telemetry stays")
+    rebuild.set_defaults(action="rebuild")
+
+    token = add("token", _administration, "access tokens of the HTTP API").add_subparsers(
+        metavar="ACTION", required=True
+    )
+    token_add = token.add_parser("add", help="make a token and print it, this once")
+    token_add.add_argument("name", metavar="NAME", help="the token's owner, on record for all it does")
+    token_add.add_argument("--role", choices=("reader", "operator", "admin"), default="operator")
+    token.add_parser("list", help="list the tokens, never their text")
+    token.add_parser("revoke", help="end a token").add_argument("id", metavar="ID")
+
+    user = add("nats-user", _administration, "users of the embedded NATS server").add_subparsers(
+        metavar="ACTION", required=True
+    )
+    user_add = user.add_parser("add", help="make a user, or change its role, and print where its credentials lie")
+    user_add.add_argument("name", metavar="NAME", help="the user's name, on record for all it does")
+    user_add.add_argument("--role", choices=("reader", "operator", "admin"), default="operator")
+    user.add_parser("list", help="list the users")
+    user.add_parser("remove", help="end a user's access").add_argument("name", metavar="NAME")
+    for prefix, group in (("token", token), ("nats_user", user)):
+        for name, action in group.choices.items():
+            action.set_defaults(action=f"{prefix}_{name}")
+    return parser
+
+
+def _load(parsed: argparse.Namespace) -> Settings:
+    given = {name: getattr(parsed, name, None) for name in ("host", "port", "data_dir")}
+    return load(config=parsed.config, options=given)
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    from services.serve.parent import serve
+
+    return serve(_load(parsed))
+
+
+def _process(parsed: argparse.Namespace) -> int:
+    """One process of several: by hand with the settings of the command line, or as a child of `serve`."""
+    from services.runtime import process
+
+    module, function = _MAINS[parsed.process]
+    run: process.Main = getattr(importlib.import_module(module), function)
+    if parsed.supervised:
+        return process.serve_supervised(run)
+    settings = _load(parsed)
+    ensure_directories(settings)
+    return process.serve(run, settings)
+
+
+def _stop(parsed: argparse.Namespace) -> int:
+    settings = _load(parsed)
+    if parsed.all and (code := _administer("cancel_trainings", settings, parsed)) != 0:
+        return code
+    from services.serve.data_dir import stop
+
+    return stop(settings)
+
+
+def _settings(parsed: argparse.Namespace) -> int:
+    from services.runtime import settings
+
+    if parsed.markdown:
+        print(settings.markdown())
+        return 0
+    loaded = _load(parsed)
+    for field, name in settings.ENVIRONMENT_NAMES.items():
+        value = getattr(loaded, field)
+        print(f"{name}={'' if value is None else settings.without_secrets(value)}")
+    return 0
+
+
+def _administration(parsed: argparse.Namespace) -> int:
+    return _administer(parsed.action, _load(parsed), parsed)
+
+
+def _administer(action: str, settings: Settings, parsed: argparse.Namespace) -> int:
+    import asyncio
+
+    from contracts.problems import Refused
+    from events.log import LogUnavailable
+    from services import administration
+    from services.runtime.wiring import NotReachable
+
+    try:
+        return asyncio.run(administration.ACTIONS[action](settings, parsed))
+    except Refused as refused:
+        print(refused.text("en"), file=sys.stderr)
+        return 1
+    except ValueError as error:
+        print(f"{error}.".capitalize(), file=sys.stderr)
+        return 2
+    except (LogUnavailable, NotReachable) as missing:
+        print(missing, file=sys.stderr)
+        return EX_UNAVAILABLE
+
+
+if __name__ == "__main__":
+    main()

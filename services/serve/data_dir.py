@@ -1,0 +1,131 @@
+"""What a data directory needs before anything starts: one owner, and something to train on."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from services.runtime import processes
+from services.runtime.durable_files import sync_directory
+from services.runtime.embedded_nats import DEPLOY
+from services.runtime.handover import ensure_directories, make_directory
+from services.runtime.settings import DOCUMENTED_TRAINING_DIR, SettingRefused, Settings
+
+
+class Lock:
+    """Held by the one process that serves a data directory; the kernel gives it back when that process dies."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._path = data_dir / "lock"
+        self._descriptor = -1
+
+    def take(self) -> None:
+        """Raises SettingRefused where another process holds it."""
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        deadline = time.monotonic() + 0.5  # `holder`, asked elsewhere, holds it for a moment
+        while not self._taken():
+            if time.monotonic() < deadline:
+                time.sleep(0.02)
+                continue
+            holder = self.holder()
+            raise SettingRefused(
+                f"TrainLedger already serves the data directory {self._data_dir}"
+                f"{f' (process {holder})' if holder else ''}; stop it with `trainledger stop`, or choose another "
+                "directory with --data-dir or TRAINLEDGER_DATA_DIR."
+            )
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def _taken(self) -> bool:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def holder(self) -> int | None:
+        """The process that holds the lock; none where nobody does."""
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+            return int(text) if text.isdigit() else None
+        else:
+            return None
+        finally:
+            os.close(descriptor)
+
+    def wait_free(self, seconds: float) -> bool:
+        """Whether nobody holds the lock any more within that time."""
+        deadline = time.monotonic() + seconds
+        while self.holder() is not None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
+
+def prepared(settings: Settings) -> Settings:
+    """Makes the directories that the settings name, and says where trainings find their data. Raises SettingRefused."""
+    ensure_directories(settings)
+    make_directory(settings.data_dir / "runs", "TRAINLEDGER_DATA_DIR")
+    return msgspec.structs.replace(settings, host_training_dir=_training_dir(settings).absolute())
+
+
+def _training_dir(settings: Settings) -> Path:
+    if settings.host_training_dir is not None:
+        return settings.host_training_dir
+    if DOCUMENTED_TRAINING_DIR.is_dir():
+        return DOCUMENTED_TRAINING_DIR
+    copy = settings.data_dir / "training"
+    if not copy.exists():  # once there it is the user's, whatever became of it
+        new = settings.data_dir / ".training.new"
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.copytree(DEPLOY / "example", new, ignore=shutil.ignore_patterns("__pycache__"))
+        new.replace(copy)
+        sync_directory(settings.data_dir)
+    return copy
+
+
+def running_trainings(data_dir: Path) -> list[str]:
+    """Ids of the runs whose training process lives on this machine, by what its wrapper left in the run's directory.
+
+    `<data>/runs/<run>/<attempt>/pid` holds pid and start time in clock ticks since boot (and the boot's id).
+    """
+    running = []
+    for pid_file in sorted((data_dir / "runs").glob("*/*/pid")):
+        if (pid_file.parent / "exit").exists():
+            continue
+        pid, start, _ = pid_file.read_text().split()
+        if processes.start_time(int(pid)) == int(start):
+            running.append(pid_file.parent.parent.name)
+    return running
+
+
+def stop(settings: Settings) -> int:
+    """Ends the `serve` of this data directory, as Ctrl-C does, and waits for it. The exit code."""
+    lock = Lock(settings.data_dir)
+    holder = lock.holder()
+    if holder is None:
+        print(f"TrainLedger does not serve {settings.data_dir}.")
+        return 0
+    found = processes.hold(holder)
+    if found is not None and lock.holder() == holder:  # so it is the process that we hold
+        found.send(signal.SIGTERM)
+        if not lock.wait_free(2 * settings.stop_seconds + 15):
+            print(f"Process {holder} does not end.", file=sys.stderr)
+            return 1
+    print(f"TrainLedger no longer serves {settings.data_dir}.")
+    return 0

@@ -1,0 +1,242 @@
+"""The parent's life: lock, nats-server, children, restarts, and an end in the right order."""
+
+from __future__ import annotations
+
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+
+from services import VERSION
+from services.runtime import handover, processes
+from services.runtime.embedded_nats import EmbeddedNats
+from services.runtime.nats_users import ADMIN, SERVICE
+from services.runtime.settings import SettingRefused, Settings, without_secrets
+from services.serve.child import Child, is_child_of
+from services.serve.data_dir import Lock, prepared, running_trainings
+
+_HOPELESS = 5  # crashes in a row before anything was served
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def serve(settings: Settings) -> int:
+    """Serves until a signal, and returns the exit code. Raises SettingRefused before anything was started."""
+    handover.ensure_directories(settings)
+    lock = Lock(settings.data_dir)
+    lock.take()
+    left = processes.end_all(lambda arguments: is_child_of(settings.data_dir, arguments), settings.stop_seconds)
+    _require_free_port(settings)
+    parent = Parent(prepared(settings))
+    if parent.nats is not None:
+        left += parent.nats.end_left_behind()
+    if left:
+        _say(f"Ended what an earlier start had left behind: {', '.join(map(str, left))}")
+    return parent.run()
+
+
+class Parent:
+    """Single-threaded: it sleeps in `select` until a signal, a child's end among them, or a deadline wakes it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.nats = None if settings.nats_url else EmbeddedNats(settings.data_dir, settings.nats_port)
+        self._edge = Child("edge", settings.data_dir)
+        self._workers = Child("workers", settings.data_dir)
+        self._stops = 0
+        self._stopped_at = 0.0
+        self._impatient = False
+        self._nats_failures = 0
+        self._nats_restart_at = 0.0
+        self._wake_reader, self._wake_writer = socket.socketpair()
+
+    def run(self) -> int:
+        self._catch_signals()
+        code = handover.EX_UNAVAILABLE
+        try:
+            code = self._start()
+            if code == 0 and not self._stops:
+                code = self._watch()
+        finally:
+            self._stop()
+        return code
+
+    def _start(self) -> int:
+        for child in (self._edge, self._workers):
+            child.start()  # they import while nats-server starts, and wait for their settings
+        if self.nats is not None:
+            self.nats.start()
+            if not self._until(self._nats_answers):
+                return 0
+            self.settings = self._with_embedded_nats(self.nats)
+        code = self._prepare()
+        if code != 0 or self._stops:
+            return code
+        for child in (self._edge, self._workers):
+            child.release(handover.encode(self.settings))
+        return 0
+
+    def _prepare(self) -> int:
+        """Creates the streams, as the administrator, in a process that ends before any service begins."""
+        preparing = Child("prepare", self.settings.data_dir)
+        preparing.start()
+        preparing.release(handover.encode(self.settings))
+        if not self._until(lambda: preparing.exit_code() is not None):
+            preparing.kill()
+            return 0
+        return preparing.exit_code() or 0
+
+    def _watch(self) -> int:
+        announced = False
+        while not self._stops:
+            pause = None if announced else 0.05
+            for child in (self._edge, self._workers):
+                code = child.exit_code()
+                if code is None:
+                    continue
+                if code == handover.EX_CONFIG:
+                    return code
+                if not announced and code != handover.EX_UNAVAILABLE and child.failures >= _HOPELESS:
+                    _say(f"The {child.command} process does not start")
+                    return 1
+                if not child.waits_for_restart:
+                    _say(f"The {child.command} process ended ({_described(code)}) and is started again")
+                wait = child.restart_when_due()
+                pause = min(pause or 60.0, wait or 60.0)
+            if self.nats is not None and self.nats.exit_code() is not None:
+                pause = min(pause or 60.0, self._restart_nats(self.nats))
+            if not announced and self._edge_answers():
+                announced = True
+                self._announce()
+                continue
+            self._sleep(pause)
+        return 0
+
+    def _restart_nats(self, nats: EmbeddedNats) -> float:
+        """Seconds until the next look."""
+        now = time.monotonic()
+        if not self._nats_restart_at:
+            _say(f"nats-server ended ({_described(nats.exit_code() or 0)}) and is started again")
+            self._nats_failures += 1
+            self._nats_restart_at = now + min(10.0, 0.1 * 2 ** min(self._nats_failures, 10) - 0.2)
+        if now < self._nats_restart_at:
+            return self._nats_restart_at - now
+        nats.start()
+        self._nats_restart_at = 0.0
+        return 1.0
+
+    def _stop(self) -> None:
+        """Edge, workers, nats-server, in this order; a second signal does not wait. What runs for others runs on."""
+        if self._stops:
+            _say("Stopping")
+        for child in (self._edge, self._workers):
+            if child.exit_code() is not None:
+                continue
+            child.terminate()
+            deadline = time.monotonic() + self.settings.stop_seconds + 1
+            while child.pid is not None and child.exit_code() is None:
+                if time.monotonic() > deadline or self._impatient:
+                    child.kill()
+                else:
+                    self._sleep(0.5)
+        if self.nats is not None:
+            self.nats.stop()
+        if running := running_trainings(self.settings.data_dir):
+            _say("These trainings go on and are taken up again by the next start (`trainledger stop --all` ends them):")
+            for run in running:
+                _say(f"  {run}")
+
+    def _with_embedded_nats(self, nats: EmbeddedNats) -> Settings:
+        given = self.settings
+        return msgspec.structs.replace(
+            given,
+            nats_url=nats.url,
+            nats_credentials=given.nats_credentials or nats.users.seed_file(SERVICE),
+            nats_admin_credentials=given.nats_admin_credentials or nats.users.seed_file(ADMIN),
+        )
+
+    def _nats_answers(self) -> bool:
+        assert self.nats is not None
+        if (code := self.nats.exit_code()) is not None:
+            raise SettingRefused(f"nats-server does not start ({_described(code)}): {self.nats.last_words()}.")
+        return self.nats.answers()
+
+    def _edge_answers(self) -> bool:
+        host = self.settings.host
+        target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # a comparison binds nothing
+        request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        with suppress(OSError), socket.create_connection((target, self.settings.port), timeout=1) as connection:
+            connection.settimeout(1)
+            connection.sendall(request)
+            return connection.recv(16).startswith(b"HTTP/1.1 ")
+        return False
+
+    def _announce(self) -> None:
+        settings = self.settings
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        _say(f"TrainLedger {VERSION} serves")
+        _say(f"  API        http://{host}:{settings.port}")
+        _say(f"  docs       http://{host}:{settings.port}/docs")
+        _say(f"  NATS       {without_secrets(settings.nats_url)}")
+        if settings.nats_credentials is not None:
+            _say(f"  credentials {settings.nats_credentials.parent}")
+        _say(f"  data       {settings.data_dir}")
+        _say(f"  database   {without_secrets(settings.training_db_url)}")
+        _say(f"  trainings  {settings.host_training_dir}")
+        _say("Ctrl-C stops it; trainings go on.")
+
+    def _until(self, condition: Callable[[], bool]) -> bool:
+        """Waits for the condition. False: a signal asked to stop before."""
+        while not condition():
+            if self._stops:
+                return False
+            self._sleep(0.02)
+        return not self._stops
+
+    def _sleep(self, seconds: float | None) -> None:
+        if select.select([self._wake_reader], [], [], seconds)[0]:
+            self._wake_reader.recv(4096)
+
+    def _catch_signals(self) -> None:
+        def count(*_: object) -> None:
+            # A signal sent to this process and to its whole group arrives twice and means one thing.
+            self._impatient = self._stops > 0 and time.monotonic() > self._stopped_at + 0.5
+            self._stops += 1
+            self._stopped_at = self._stopped_at or time.monotonic()
+
+        for end in (self._wake_reader, self._wake_writer):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
+        for signal_ in _STOP_SIGNALS:
+            signal.signal(signal_, count)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+
+def _require_free_port(settings: Settings) -> None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except PermissionError as error:
+        raise SettingRefused(f"Port {settings.port} needs more rights; choose another with --port.") from error
+    except OSError as error:
+        if isinstance(error, socket.gaierror) or error.errno == 99:  # EADDRNOTAVAIL
+            raise SettingRefused(f"TRAINLEDGER_HOST {settings.host!r} is no address of this machine.") from error
+        raise SettingRefused(
+            f"Port {settings.port} on {settings.host} is taken; choose another with --port or TRAINLEDGER_PORT."
+        ) from error
+
+
+def _described(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _say(text: str) -> None:
+    with suppress(BrokenPipeError):  # whoever read it has gone, which is no reason to stop serving
+        print(text, flush=True)
