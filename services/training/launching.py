@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from events.runs import Run
 from services.runtime.durable_files import write_durably
+from services.runtime.settings import ENVIRONMENT_NAMES
 from services.training.artifacts import Configuration, keep_configuration
 from services.training.executors import Place
 
@@ -19,11 +20,11 @@ _OWN_PREFIXES = ("NATS_", "TRAINLEDGER_")
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`output` is the run's own directory, handed over as OUTPUT_DIR; `shared` the one that its YAML names.
 
-    Both none where the YAML names none. `launched_at` is in Unix seconds.
+    Both are relative to the working directory unless the YAML's is absolute, and none where it names none.
+    `launched_at` is in Unix seconds.
     """
 
     argv: tuple[str, ...]
-    workdir: str
     launched_at: float
     configuration: Configuration | None
     output: str | None
@@ -39,26 +40,23 @@ def prepare(place: Place, run: Run, root: Path) -> Plan:
         pass
     configuration = keep_configuration(root, run.training_yaml, place.directory)
     named = configuration.output_dir if configuration else None
-    shared = root / named if named else None
     plan = Plan(
         argv=run.argv,
-        workdir=str(root),
         launched_at=time.time(),
         configuration=configuration,
-        output=str(shared / str(place.run_id)) if shared else None,
-        shared=str(shared) if shared else None,
+        output=os.path.join(named, str(place.run_id)) if named else None,  # noqa: PTH118 - as the YAML spells it
+        shared=named,
     )
     write_durably(file, msgspec.json.encode(plan))
     return plan
 
 
-def child_environment(own: Mapping[str, str], settings: frozenset[str], plan: Plan, python: str) -> dict[str, str]:
-    """The service's environment `own` without its settings and secrets, and what every training is told."""
-    environment = {
-        name: value for name, value in own.items() if name not in settings and not name.startswith(_OWN_PREFIXES)
-    }
-    environment |= {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1", "TRAINLEDGER_PYTHON": python}
-    environment.pop("OUTPUT_DIR", None)
-    if plan.output is not None:
-        environment["OUTPUT_DIR"] = plan.output
-    return environment
+def variables(plan: Plan) -> dict[str, str]:
+    """What every training is told by its environment, wherever it runs."""
+    told = {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+    return told if plan.output is None else told | {"OUTPUT_DIR": plan.output}
+
+
+def withheld(name: str) -> bool:
+    """Environment variables that are the service's own business: its settings and its secrets."""
+    return name in ENVIRONMENT_NAMES.values() or name.startswith(_OWN_PREFIXES) or name == "OUTPUT_DIR"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +22,7 @@ from services.runtime.dispatch import Dispatch, Loaded, load
 from services.runtime.durable_files import write_durably
 from services.training import artifacts
 from services.training.executors import Ended, Executor, LaunchFailed, Lost, NeverStarted, Place, Starting
-from services.training.launching import Plan, child_environment, prepare
+from services.training.launching import Plan, prepare, variables
 from services.training.output import Output, digest
 from services.training.overlaps import Overlaps, overlapped
 from services.training.reports import Reports
@@ -43,8 +41,8 @@ _CLAIM_WITHIN = 10.0
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """What every run of this node needs. `executors` by name, the first is that of new runs.
 
-    `root` is the training directory, `runs` that of the runs' own directories. `own_settings` names environment
-    variables that children do not get; `grace` is in seconds.
+    `root` is the training directory, `runs` that of the runs' own directories. `grace` is how many seconds a canceled
+    run has between TERM and KILL.
     """
 
     name: str
@@ -54,9 +52,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     executors: Mapping[str, Executor]
     root: Path
     runs: Path
-    own_settings: frozenset[str] = frozenset()
     grace: float = 10.0
-    python: str = sys.executable
     overlaps: Overlaps = msgspec.field(default_factory=Overlaps)
 
     def place(self, run_id: UUID, attempt: int) -> Place:
@@ -120,7 +116,8 @@ class Supervisor:
         executor = self._node.executors[run.executor]
         plan = await asyncio.to_thread(prepare, place, run, self._node.root)
         if await self._launched(executor, place, plan, report):
-            with self._node.overlaps.using(place, plan.shared):
+            shared = str(self._node.root / plan.shared) if plan.shared else None
+            with self._node.overlaps.using(place, shared):
                 await self._accompany(executor, place, plan, report)
 
     async def _launched(self, executor: Executor, place: Place, plan: Plan, report: Reports) -> bool:
@@ -130,9 +127,8 @@ class Supervisor:
             await report(ReportRunEnded(run_id=self._run_id, attempt=place.attempt, exit_code=None), "ended")
             return False
         if isinstance(state, NeverStarted):
-            environment = child_environment(os.environ, self._node.own_settings, plan, self._node.python)
             try:
-                await executor.launch(place, plan.argv, environment, plan.workdir)
+                await executor.launch(place, plan.argv, variables(plan))
             except LaunchFailed as failure:
                 await self._report_launch_failed(place, str(failure), report)
                 return False
@@ -164,7 +160,7 @@ class Supervisor:
             scanning.cancel()
             await self._clear(executor, place)
             output.finish()
-        await self._record(await asyncio.to_thread(_found, place, plan, ended=True), report)
+        await self._record(await asyncio.to_thread(_found, place, plan, self._node.root, ended=True), report)
         printed = publisher.committed.end
         sha256 = None
         if printed:
@@ -218,7 +214,7 @@ class Supervisor:
         if plan.configuration is not None:
             await self._record([plan.configuration.copy], report)
         while True:
-            await self._record(await asyncio.to_thread(_found, place, plan, ended=False), report)
+            await self._record(await asyncio.to_thread(_found, place, plan, self._node.root, ended=False), report)
             await asyncio.sleep(_SCAN)
 
     async def _record(self, found: list[artifacts.Found], report: Reports) -> None:
@@ -256,14 +252,14 @@ def explain(state: Ended | Lost) -> tuple[int | None, FailureCause | None, str |
     return code, "exit", f"训练命令以退出码 {code} 结束"
 
 
-def _found(place: Place, plan: Plan, *, ended: bool) -> list[artifacts.Found]:
-    directories = [plan.output] if plan.output else []
+def _found(place: Place, plan: Plan, root: Path, *, ended: bool) -> list[artifacts.Found]:
+    directories = [root / plan.output] if plan.output else []
     if plan.shared and not overlapped(place):
-        directories.append(plan.shared)
+        directories.append(root / plan.shared)
     since = plan.launched_at - _MTIME_TICK
-    found = [entry for path in directories for entry in artifacts.checkpoints(Path(path), since, ended=ended)]
+    found = [entry for path in directories for entry in artifacts.checkpoints(path, since, ended=ended)]
     if ended and plan.output:
-        found += artifacts.tensorboards(Path(plan.output), since)
+        found += artifacts.tensorboards(root / plan.output, since)
     return found
 
 

@@ -2,6 +2,10 @@
 # Starts one command at most once and lets its output, identity and exit code outlive whoever asked for it.
 #
 #   bash wrapper.sh run RUNDIR MARKER WORKDIR COMMAND [ARGUMENT...]
+#   bash wrapper.sh prevent RUNDIR            takes the right to launch and does nothing with it
+#   bash wrapper.sh state RUNDIR              none | starting | running | ended | gone
+#   bash wrapper.sh read RUNDIR OFFSET COUNT  that state, a line end, and the output's bytes from OFFSET
+#   bash wrapper.sh stop RUNDIR MARKER GRACE  TERM, after GRACE seconds KILL, to all of it; prints the pids that remain
 #
 # It writes into RUNDIR, each file whole (other name, then rename):
 #   started/wrapper  its own identity; the directory's existence means: launched, and never again
@@ -73,11 +77,97 @@ run() {
   sync -- "$rundir" 2> /dev/null
 }
 
+prevent() {
+  local claim=$1/.started.$$.$RANDOM$RANDOM
+  mkdir -p -- "$1" && mkdir -- "$claim" && : > "$claim/prevented" || exit 125
+  mv -T -- "$claim" "$1/started" 2> /dev/null || rm -rf -- "$claim"
+  [[ -e $1/started/prevented ]]
+}
+
+# Whether the process of an identity is there and no zombie.
+lives() {
+  local pid start boot now stat fields
+  [[ -r $1 ]] && read -r pid start boot < "$1" || return
+  read -r now < /proc/sys/kernel/random/boot_id
+  { read -r stat < "/proc/$pid/stat"; } 2> /dev/null || return
+  fields=(${stat##*) })
+  [[ $boot == "$now" && ${fields[19]} == "$start" && ${fields[0]} != [ZX] ]]
+}
+
+state() {
+  if [[ -e $1/exit ]]; then echo ended
+  elif [[ ! -e $1/started || -e $1/started/prevented ]]; then echo none
+  elif lives "$1/pid"; then echo running
+  elif lives "$1/started/wrapper"; then [[ -e $1/pid ]] && echo running || echo starting
+  elif [[ -e $1/exit ]]; then echo ended # they died after the first look, and wrote it before
+  else echo gone
+  fi
+}
+
+# Every living process of the run: of the command's session or group, or with the marker in its environment.
+members() {
+  local leader='' start stat fields process pid variable variables
+  if [[ -r $rundir/pid ]]; then
+    read -r leader start _ < "$rundir/pid"
+    if { read -r stat < "/proc/$leader/stat"; } 2> /dev/null; then
+      fields=(${stat##*) })
+      [[ ${fields[19]} == "$start" ]] || leader='' # the pid is another process's now
+    fi
+  fi
+  set +f
+  for process in /proc/[0-9]*; do
+    { read -r stat < "$process/stat"; } 2> /dev/null || continue
+    set -f
+    fields=(${stat##*) })
+    set +f
+    [[ ${fields[0]} == [ZX] ]] && continue
+    pid=${process#/proc/}
+    if [[ $leader && (${fields[2]} == "$leader" || ${fields[3]} == "$leader") ]]; then
+      echo "$pid"
+      continue
+    fi
+    variables=()
+    { mapfile -d '' -t variables < "$process/environ"; } 2> /dev/null || continue
+    for variable in "${variables[@]}"; do
+      if [[ $variable == "TRAINLEDGER_RUN=$marker" ]]; then
+        echo "$pid"
+        break
+      fi
+    done
+  done
+  set -f
+}
+
+stop() {
+  rundir=$1 marker=$2
+  local grace=$3 begun=$SECONDS told=' ' left pid
+  while left=$(members) && [[ $left || $(state "$rundir") == starting ]]; do
+    if ((SECONDS - begun > grace + 5)); then
+      echo $left
+      return
+    fi
+    for pid in $left; do
+      if ((SECONDS - begun >= grace)); then
+        kill -KILL "$pid"
+      elif [[ $told != *" $pid "* ]]; then
+        kill -TERM "$pid" && kill -CONT "$pid"
+        told+="$pid "
+      fi
+    done 2> /dev/null
+    sleep 0.1
+  done
+}
+
+read_output() {
+  state "$1" # first: what is read after an end is all there is
+  [[ -e $1/out.log ]] && tail -c "+$(($2 + 1))" -- "$1/out.log" | head -c "$3"
+}
+
 script=$0
 mode=$1
 shift
 case $mode in
-  run) run "$@" ;;
-  become) become "$@" ;;
+  run | become | prevent | state | stop) "$mode" "$@" ;;
+  read) read_output "$@" ;;
 esac
 exit

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -30,6 +29,7 @@ from services.runtime.dispatch import Dispatch, load
 from services.runtime.gather import Sources
 from services.training.executors import Executor
 from services.training.executors.local import LocalExecutor
+from services.training.launching import withheld
 from services.training.supervisor import Node
 
 BOUND = 30.0
@@ -74,12 +74,10 @@ class Ledger:
             log=self.log,
             dispatch=self.dispatch,
             js=self.js,
-            executors=executors or {"local": LocalExecutor()},
+            executors=executors or {"local": LocalExecutor(self.root, withheld)},
             root=self.root,
             runs=self.data / "runs",
-            own_settings=frozenset({"TRAINING_DB_URL"}),
             grace=grace,
-            python=sys.executable,
         )
 
     @property

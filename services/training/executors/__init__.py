@@ -14,6 +14,10 @@ class LaunchFailed(Exception):
     """There is nothing to run, or nothing to run it in. Its text is a Chinese sentence that names the cause."""
 
 
+class Unreachable(Exception):
+    """What would know or do it does not answer; ask again later."""
+
+
 class Place(msgspec.Struct, frozen=True):
     """One attempt of a run, and the directory on this host that is its alone."""
 
@@ -63,8 +67,11 @@ class Executor(Protocol):
 
     name: str
 
-    async def launch(self, place: Place, argv: tuple[str, ...], environment: Mapping[str, str], workdir: str) -> None:
-        """Starts the command unless it was started before. Raises LaunchFailed where that is known at once."""
+    async def launch(self, place: Place, argv: tuple[str, ...], variables: Mapping[str, str]) -> None:
+        """Starts the command, with these environment variables beside the executor's own, unless it was started before.
+
+        Raises LaunchFailed where it is known at once that it cannot be.
+        """
         ...
 
     async def look(self, place: Place) -> State:
@@ -77,4 +84,8 @@ class Executor(Protocol):
 
     async def stop(self, place: Place, grace: float) -> tuple[int, ...]:
         """TERM, after `grace` seconds KILL, to everything of the run; the pids that are alive all the same."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of connections; what runs is not touched."""
         ...

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from services.training import processes
 from services.training.executors import (
@@ -26,10 +29,18 @@ _SWEEP = 0.05
 
 
 class LocalExecutor:
+    """`workdir` is where commands start; variables of this process's own that `withheld` names do not reach them."""
+
     name = "local"
 
-    async def launch(self, place: Place, argv: tuple[str, ...], environment: Mapping[str, str], workdir: str) -> None:
-        await asyncio.to_thread(_launch, place, argv, environment, workdir)
+    def __init__(self, workdir: Path, withheld: Callable[[str], bool]) -> None:
+        self._workdir = workdir
+        self._withheld = withheld
+
+    async def launch(self, place: Place, argv: tuple[str, ...], variables: Mapping[str, str]) -> None:
+        inherited = {name: value for name, value in os.environ.items() if not self._withheld(name)}
+        environment = {**inherited, "TRAINLEDGER_PYTHON": sys.executable, **variables}
+        await asyncio.to_thread(_launch, place, argv, environment, self._workdir)
 
     async def look(self, place: Place) -> State:
         return await asyncio.to_thread(_look, place)
@@ -55,8 +66,11 @@ class LocalExecutor:
             await asyncio.sleep(_SWEEP)
         return ()
 
+    async def close(self) -> None:
+        return
 
-def _launch(place: Place, argv: tuple[str, ...], environment: Mapping[str, str], workdir: str) -> None:
+
+def _launch(place: Place, argv: tuple[str, ...], environment: dict[str, str], workdir: Path) -> None:
     bash, setsid = shutil.which("bash"), shutil.which("setsid")
     if bash is None:
         raise LaunchFailed("本机没有 bash，无法启动训练")
@@ -70,7 +84,7 @@ def _launch(place: Place, argv: tuple[str, ...], environment: Mapping[str, str],
             stdin=subprocess.DEVNULL,
             stdout=messages,
             stderr=messages,
-            env=dict(environment),
+            env=environment,
             check=True,
         )
 

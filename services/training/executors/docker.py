@@ -1,0 +1,301 @@
+"""Runs commands in a named container, through the same wrapper, by detached docker exec."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from services.runtime.durable_files import write_durably
+from services.training.executors import (
+    LaunchFailed,
+    Lost,
+    NeverStarted,
+    Place,
+    Running,
+    Starting,
+    State,
+    Unreachable,
+    wrapped,
+)
+
+if TYPE_CHECKING:
+    from aiodocker import Docker
+    from aiodocker.containers import DockerContainer
+
+_log = logging.getLogger("trainledger.training")
+_SOCKETS = (Path("/run/docker.sock"), Path("/var/run/docker.sock"))
+_INSIDE = PurePosixPath("/var/tmp/trainledger")  # noqa: S108 - survives a restart of the container, as /tmp may not
+_MIRROR = 4 * 1024 * 1024  # bytes taken over at once
+_MIRROR_EVERY, _CHECK_EVERY = 0.5, 2.0  # seconds; each costs a docker exec
+_ANSWER = 30.0
+
+
+class Where(msgspec.Struct, frozen=True):
+    """Where an attempt runs: noted before the exec, so that a container of the same name is not taken for that one.
+
+    `directory` is the run's in the container; `mounted`: it is the very directory that this host sees.
+    """
+
+    container: str
+    directory: str
+    mounted: bool
+
+
+class NotThere(Exception):
+    """The container does not exist or does not run; nothing in it is alive."""
+
+
+class DockerExecutor:
+    """`workdir` is relative to the container's own working directory, or absolute.
+
+    `url` is the engine's, none for DOCKER_HOST or the usual socket. Where the run's directory is in no mount of the
+    container, its output is copied to this host as it grows: the copy's length is the position of what was taken over.
+    """
+
+    name = "docker"
+
+    def __init__(self, container: str, workdir: str, url: str | None = None) -> None:
+        self._name = container
+        self._workdir = workdir
+        self._url = url
+        self._engine: Docker | None = None
+        self._looked: dict[Place, tuple[float, State]] = {}
+
+    async def close(self) -> None:
+        if self._engine is not None:
+            await self._engine.close()
+            self._engine = None
+
+    async def unusable(self) -> str | None:
+        """Why nothing can be run now, none where it can."""
+        try:
+            await self._named()
+        except LaunchFailed as failure:
+            return str(failure)
+        return None
+
+    async def launch(self, place: Place, argv: tuple[str, ...], variables: Mapping[str, str]) -> None:
+        container, details = await self._named()
+        inside = _mounted_at(details.get("Mounts") or [], place.directory)
+        directory = str(inside or _INSIDE / place.marker)
+        try:
+            code, _ = await self._exec(container, "bash", "-c", "type -P setsid")
+            if code != 0:
+                missing = "setsid（util-linux）" if code == 1 else "bash"
+                raise LaunchFailed(f"容器 {self._name} 中没有 {missing}，无法启动训练")
+            wrapper = await asyncio.to_thread(wrapped.install, place)
+            where = Where(details["Id"], directory, inside is not None)
+            await asyncio.to_thread(write_durably, _note(place), msgspec.json.encode(where))
+            if not where.mounted:
+                await self._install(container, directory, await asyncio.to_thread(wrapper.read_text))
+            command = ["bash", "-l", f"{directory}/wrapper.sh", "run", directory, place.marker, self._workdir, *argv]
+            execution = await container.exec(command, stdout=False, stderr=False, environment=dict(variables))
+            await execution.start(detach=True)
+        except NotThere as error:
+            raise LaunchFailed(f"容器 {self._name} 未在运行") from error
+        except Unreachable as error:
+            _log.warning("the launch of %s may not have reached the engine: %s", place.marker, error)
+        except _errors() as error:
+            # What the engine refused did not start; whether anything else did, the run's directory will tell.
+            if getattr(error, "status", 500) < 500 and await self.prevent(place):
+                raise LaunchFailed(f"容器引擎拒绝执行：{_said(error)}") from error
+            _log.warning("the launch of %s may not have reached the engine: %s", place.marker, _said(error))
+
+    async def look(self, place: Place) -> State:
+        if ended := await asyncio.to_thread(wrapped.ended, place):
+            return ended
+        where = await asyncio.to_thread(_read_note, place)
+        if where is None:
+            return NeverStarted()
+        looked_at, before = self._looked.get(place, (-math.inf, None))
+        every = _CHECK_EVERY if where.mounted else _MIRROR_EVERY
+        if where.mounted and not isinstance(before, Running):
+            if await asyncio.to_thread(wrapped.command_identity, place):
+                before = Running()
+                self._looked[place] = (time.monotonic(), before)
+                return before
+            every = 0.1
+        if before is not None and time.monotonic() - looked_at < every:
+            return before
+        try:
+            state = await (self._check(place, where) if where.mounted else self._mirror(place, where))
+        except NotThere:
+            state = await asyncio.to_thread(wrapped.ended, place) or Lost()
+        except Unreachable as error:
+            _log.warning("%s cannot be looked at: %s", place.marker, error)
+            state = before or Starting()
+        self._looked[place] = (time.monotonic(), state)
+        return state
+
+    async def prevent(self, place: Place) -> bool:
+        where = await asyncio.to_thread(_read_note, place)
+        if where is None or where.mounted:
+            return await asyncio.to_thread(wrapped.claim, place) or await asyncio.to_thread(wrapped.prevented, place)
+        try:
+            script = f"{where.directory}/wrapper.sh"
+            code, _ = await self._exec(await self._container(where), "bash", script, "prevent", where.directory)
+        except NotThere:
+            return True
+        return code == 0
+
+    async def stop(self, place: Place, grace: float) -> tuple[int, ...]:
+        where = await asyncio.to_thread(_read_note, place)
+        if where is None:
+            return ()
+        self._looked.pop(place, None)
+        script, seconds = f"{where.directory}/wrapper.sh", str(math.ceil(grace))
+        try:
+            container = await self._container(where)
+            code, printed = await self._exec(
+                container, "bash", script, "stop", where.directory, place.marker, seconds, timeout=grace + _ANSWER
+            )
+        except NotThere:
+            return ()
+        if code != 0:
+            raise Unreachable(f"stop of {place.marker} ended with {code}: {printed!r}")
+        return tuple(int(pid) for pid in printed.split())
+
+    async def _check(self, place: Place, where: Where) -> State:
+        container = await self._container(where)
+        _, printed = await self._exec(container, "bash", f"{where.directory}/wrapper.sh", "state", where.directory)
+        return await asyncio.to_thread(_state, place, printed.decode().strip())
+
+    async def _mirror(self, place: Place, where: Where) -> State:
+        container = await self._container(where)
+        script = f"{where.directory}/wrapper.sh"
+        while True:
+            offset = await asyncio.to_thread(_length, place.output)
+            code, printed = await self._exec(
+                container, "bash", script, "read", where.directory, str(offset), str(_MIRROR)
+            )
+            state, separator, data = printed.partition(b"\n")
+            if not separator:
+                # No wrapper there: the exec that would have brought it never came to pass.
+                return NeverStarted() if code == 127 else Starting()
+            await asyncio.to_thread(_append, place.output, data)
+            if len(data) < _MIRROR:
+                break
+        if state == b"ended":
+            for name in ("refused", "exit"):
+                code, content = await self._exec(container, "cat", f"{where.directory}/{name}")
+                if code == 0:
+                    await asyncio.to_thread(write_durably, place.directory / name, content)
+        return await asyncio.to_thread(_state, place, state.decode())
+
+    async def _install(self, container: DockerContainer, directory: str, wrapper: str) -> None:
+        script = (
+            'mkdir -p -m 700 -- "$1" && printf %s "$2" > "$1/.wrapper.$$" && mv -- "$1/.wrapper.$$" "$1/wrapper.sh"'
+        )
+        code, said = await self._exec(container, "bash", "-c", script, "install", directory, wrapper)
+        if code != 0:
+            raise LaunchFailed(f"容器 {self._name} 中无法写入 {directory}：{said.decode(errors='replace').strip()}")
+
+    async def _named(self) -> tuple[DockerContainer, dict[str, Any]]:
+        """The container that new runs go to. Raises LaunchFailed where it cannot take them."""
+        try:
+            container = (await self._docker()).containers.container(self._name)
+            details = await container.show()
+        except Unreachable as error:
+            raise LaunchFailed(f"无法连接 Docker 引擎：{error}") from error
+        except _errors() as error:
+            if getattr(error, "status", None) == 404:
+                raise LaunchFailed(f"容器 {self._name} 不存在") from error
+            raise LaunchFailed(f"无法连接 Docker 引擎：{_said(error)}") from error
+        if not details["State"]["Running"] or details["State"].get("Paused"):
+            raise LaunchFailed(f"容器 {self._name} 未在运行（{details['State'].get('Status', '未知')}）")
+        return container, details
+
+    async def _container(self, where: Where) -> DockerContainer:
+        return (await self._docker()).containers.container(where.container)
+
+    async def _exec(self, container: DockerContainer, *command: str, timeout: float = _ANSWER) -> tuple[int, bytes]:
+        """Exit code and stdout. Raises NotThere or Unreachable."""
+        printed = bytearray()
+        try:
+            async with asyncio.timeout(timeout):
+                execution = await container.exec(command)
+                async with execution.start(detach=False) as stream:
+                    while (message := await stream.read_out()) is not None:
+                        if message.stream == 1:
+                            printed += message.data
+                code = (await execution.inspect())["ExitCode"]
+        except _errors() as error:
+            status = getattr(error, "status", None)
+            if status in (404, 409):
+                raise NotThere(_said(error)) from error
+            if status == 400:  # newer engines say so where there is no such program
+                return 127, b""
+            raise Unreachable(_said(error)) from error
+        return 126 if code is None else int(code), bytes(printed)
+
+    async def _docker(self) -> Docker:
+        if self._engine is None:
+            if self._url is None and "DOCKER_HOST" not in os.environ and not any(map(os.path.exists, _SOCKETS)):
+                raise Unreachable("/run/docker.sock 不存在")
+            import aiodocker  # heavy, and most machines without an engine never need it
+
+            try:
+                self._engine = aiodocker.Docker(self._url)
+            except ValueError as error:
+                raise Unreachable(str(error)) from error
+        return self._engine
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    import aiodocker
+    import aiohttp
+
+    return (aiodocker.DockerError, aiohttp.ClientError, OSError, TimeoutError)
+
+
+def _said(error: Exception) -> str:
+    return getattr(error, "message", "") or str(error) or type(error).__name__
+
+
+def _note(place: Place) -> Path:
+    return place.directory / "docker.json"
+
+
+def _read_note(place: Place) -> Where | None:
+    try:
+        return msgspec.json.decode(_note(place).read_bytes(), type=Where)
+    except FileNotFoundError:
+        return None
+
+
+def _mounted_at(mounts: list[dict[str, Any]], directory: Path) -> PurePosixPath | None:
+    """Where the container sees a directory of this host, none where it does not or may not write there."""
+    best: tuple[int, PurePosixPath] | None = None
+    real = Path(os.path.realpath(directory))
+    for mount in mounts:
+        source = Path(os.path.realpath(mount.get("Source") or "/nonexistent"))
+        if mount.get("RW") and real.is_relative_to(source):
+            found = PurePosixPath(mount["Destination"]) / real.relative_to(source)
+            if best is None or len(source.parts) > best[0]:
+                best = (len(source.parts), found)
+    return best[1] if best else None
+
+
+def _state(place: Place, word: str) -> State:
+    states: dict[str, State] = {"none": NeverStarted(), "starting": Starting(), "running": Running(), "gone": Lost()}
+    return wrapped.ended(place) or states.get(word) or Starting()
+
+
+def _length(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _append(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)

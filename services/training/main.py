@@ -1,0 +1,107 @@
+"""The training service as a process's part."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+from contracts.runs import AssetReport
+from events.log.jetstream import JetStreamLog
+from services.runtime.dispatch import Dispatch
+from services.runtime.gather import Sources
+from services.runtime.settings import DOCUMENTED_TRAINING_DIR, SettingRefused, Settings
+from services.runtime.wiring import bus
+from services.training.assets import answer_asset_questions
+from services.training.consumer import Consumer
+from services.training.executors.choice import choose
+from services.training.supervisor import Node
+
+_log = logging.getLogger("trainledger.training")
+_PREDECESSOR = 10.0  # seconds that an earlier service of the same directory gets to end
+
+
+async def run(settings: Settings) -> None:
+    """Serves until cancelled; trainings go on without it. Raises SettingRefused or NotReachable."""
+    root = training_directory(settings)
+    async with _only_one(settings.data_dir), bus(settings, f"training {settings.node}") as nc:
+        log = JetStreamLog(nc)
+        executors = await choose(settings, root)
+        node = Node(
+            name=settings.node,
+            log=log,
+            dispatch=Dispatch(report_sources(log, settings)),
+            js=nc.jetstream(),
+            executors=executors,
+            root=root,
+            runs=settings.data_dir / "runs",
+        )
+        assets = await answer_asset_questions(nc, settings.node, root)
+        _log.info("node %s trains in %s by the executor %s", settings.node, root, next(iter(executors)))
+        try:
+            await Consumer(node, settings.data_dir / "training.json").run()
+        finally:
+            if nc.is_connected:
+                await assets.unsubscribe()
+            for executor in executors.values():
+                await executor.close()
+
+
+def training_directory(settings: Settings) -> Path:
+    """Raises SettingRefused where there is none."""
+    candidates = (settings.host_training_dir, DOCUMENTED_TRAINING_DIR, settings.data_dir / "training")
+    for candidate in candidates:
+        if candidate is not None and candidate.is_dir():
+            return candidate.absolute()
+    raise SettingRefused(f"HOST_TRAINING_DIR is not set, and neither {candidates[1]} nor {candidates[2]} exists.")
+
+
+class _Nobody:
+    """Reports ask neither people nor nodes."""
+
+    async def ensure(self, name: str) -> UUID:
+        raise NotImplementedError
+
+    async def assets(self, names: tuple[str, ...]) -> AssetReport | None:
+        raise NotImplementedError
+
+
+def report_sources(log: JetStreamLog, settings: Settings) -> Sources:
+    """What dispatch needs for the training service's own commands."""
+    nobody = _Nobody()
+    return Sources(
+        log=log,
+        people=nobody,
+        nodes=nobody,
+        start_command_template=settings.start_command_template,
+        allow_start_command=settings.allow_start_command,
+    )
+
+
+@asynccontextmanager
+async def _only_one(data_dir: Path) -> AsyncIterator[None]:
+    """Two services on one directory would supervise the same runs."""
+    await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
+    descriptor = os.open(data_dir / "training.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = asyncio.get_running_loop().time() + _PREDECESSOR
+        while not _locked(descriptor):
+            if asyncio.get_running_loop().time() > deadline:
+                raise SettingRefused(f"Another training service works on TRAINLEDGER_DATA_DIR {data_dir} already.")
+            await asyncio.sleep(0.05)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
