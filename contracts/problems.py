@@ -51,26 +51,29 @@ class ProblemKind(msgspec.Struct, frozen=True):
 PROBLEMS: dict[str, ProblemKind] = {
     # the request itself
     "invalid_body": ProblemKind(422, "请求内容无效：{reason}", "The request is not valid: {reason}"),
-    "invalid_parameter": ProblemKind(
-        400, "参数 {name} 无效：{reason}", "The parameter {name} is not valid: {reason}"
-    ),
-    "body_too_large": ProblemKind(
-        413, "请求体超过上限 {limit} 字节", "The request body is larger than {limit} bytes"
-    ),
+    "invalid_parameter": ProblemKind(400, "参数 {name} 无效：{reason}", "The parameter {name} is not valid: {reason}"),
+    "body_too_large": ProblemKind(413, "请求体超过上限 {limit} 字节", "The request body is larger than {limit} bytes"),
     "unsupported_media_type": ProblemKind(
         415, "不支持的内容类型，请使用 {expected}", "Unsupported content type, use {expected}"
     ),
     "not_found": ProblemKind(404, "没有这个地址", "There is nothing at this address"),
     "method_not_allowed": ProblemKind(405, "此地址不支持该方法", "This address does not support that method"),
     "unauthenticated": ProblemKind(401, "需要有效的访问令牌", "A valid token is required"),
-    "forbidden": ProblemKind(
-        403, "该操作需要角色 {role}", "This operation needs the role {role}"
-    ),
+    "forbidden": ProblemKind(403, "该操作需要角色 {role}", "This operation needs the role {role}"),
     "foreign_host": ProblemKind(
         403, "拒绝来自其他主机名或来源的请求：{value}", "Requests for a foreign host or origin are refused: {value}"
     ),
     "internal_error": ProblemKind(500, "服务内部错误", "Internal error"),
+    "log_unavailable": ProblemKind(
+        503,
+        "事件日志（NATS）暂不可用，请稍后重试",
+        "The event log (NATS) is not available, try again later",
+    ),
+    "database_unavailable": ProblemKind(
+        503, "查询数据库暂不可用，请稍后重试", "The database of the read models is not available, try again later"
+    ),
     "unavailable": ProblemKind(503, "服务暂不可用：{reason}", "Temporarily unavailable: {reason}"),
+    "not_ready": ProblemKind(503, "服务尚未就绪：{parts}", "Not ready: {parts}"),
     # idempotency and positions
     "invalid_command_id": ProblemKind(
         400,
@@ -120,9 +123,7 @@ PROBLEMS: dict[str, ProblemKind] = {
         "A start_command of the caller's own is not allowed; the setting {setting} allows it",
     ),
     "launch_failed": ProblemKind(500, "训练启动失败：{reason}", "The training could not be launched: {reason}"),
-    "run_ended": ProblemKind(
-        409, "训练任务已结束（{status}）", "The run has ended already ({status})"
-    ),
+    "run_ended": ProblemKind(409, "训练任务已结束（{status}）", "The run has ended already ({status})"),
 }
 
 

@@ -1,0 +1,57 @@
+"""How views and outcomes of commands go out."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Response
+
+from contracts.command import Command
+from contracts.problems import Refused
+from projections.queries.cut import Cut
+from services.edge.context import AnyRequest, asked_of, edge_of
+from services.edge.parameters import wants_async
+from services.runtime.reads import Shown
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+
+T = TypeVar("T")
+
+
+async def carry_out(
+    request: AnyRequest, command: Command, idempotency_key: str | None, prefer: str | None = None
+) -> Response[Any]:
+    """Hands a command in and answers with its view, where to read it, and whether reads show it already."""
+    edge, asked = edge_of(request), asked_of(request)
+    respond_async = wants_async(prefer)
+    traceparent = request.headers.get("traceparent")
+    answer = await edge.intake.handle(
+        command,
+        await edge.caller(asked.identity),
+        key=idempotency_key,
+        respond_async=respond_async,
+        traceparent=traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None,
+        correlation_id=asked.request_id,
+    )
+    headers = {"Command-Id": str(answer.command_id)}
+    if answer.position is not None:
+        headers["Event-Position"] = str(answer.position)
+        if answer.lagging:
+            headers["Projection-Lag"] = str(max(answer.position - edge.reads.position, 1))
+    if answer.status == 202:
+        headers["Preference-Applied"] = "respond-async"
+    return Response(answer.body, status_code=answer.status, headers=headers, media_type="application/json")
+
+
+def show(shown: Shown[T | None], cut: Cut, missing: Refused) -> Response[Any]:
+    """A view with the position that it shows. Raises `missing` where there is none."""
+    if shown.answer is None:
+        raise missing
+    return show_as(msgspec.json.encode(shown.answer), shown, cut)
+
+
+def show_as(body: bytes, shown: Shown[Any], cut: Cut, **headers: str) -> Response[Any]:
+    position = shown.position if cut.position is None else cut.position
+    return Response(body, headers={"Event-Position": str(position), **headers}, media_type="application/json")

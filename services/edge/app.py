@@ -1,0 +1,41 @@
+"""The ASGI application of the edge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+
+from services.edge.auth import Authenticator
+from services.edge.context import Edge
+from services.edge.document import openapi_config
+from services.edge.front import Front
+from services.edge.hosts import HostGuard
+from services.edge.parameters import refuse_unknown_query
+from services.edge.problems import MEDIA_TYPE, answer
+from services.edge.routes import commands, documents, health, projects, runs
+
+ROUTES = [*projects.ROUTES, *runs.ROUTES, *commands.ROUTES, *health.ROUTES, *documents.ROUTES]
+
+
+def create_app(
+    edge: Edge, authenticator: Authenticator, *, hosts: HostGuard | None, body_limit: int = 1_048_576
+) -> Front:
+    """`hosts` is none where requests for any host are answered; `body_limit` in bytes, of a JSON body."""
+
+    def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        asked = request.scope["state"]["asked"]
+        told = answer(error, language=asked.language, request_id=asked.request_id, body_limit=body_limit)
+        return Response(told.body, status_code=told.status, headers=told.headers, media_type=MEDIA_TYPE)
+
+    app = Litestar(
+        ROUTES,
+        state=State({"edge": edge}),
+        openapi_config=openapi_config(),
+        exception_handlers={Exception: on_error},
+        before_request=refuse_unknown_query,
+        request_max_body_size=body_limit,
+        logging_config=None,
+    )
+    return Front(app, authenticator, hosts, body_limit)

@@ -1,0 +1,121 @@
+"""Who asks: access tokens, as the log tells of them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import unicodedata
+from uuid import UUID
+
+import msgspec
+
+from contracts.problems import Refused
+from events import tokens as facts
+from events.event import Recorded
+from events.log import EventLog
+from events.tokens import Role, TokenFact
+from services.runtime.people import People
+
+LOCAL_ACTOR = "local"
+_LONGEST_NAME = 200
+_CONTEXTS = (TokenFact.context,)
+
+_log = logging.getLogger(__name__)
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Somebody who asks. A token's owner is a known `person`; any other name is entered when it first commands."""
+
+    name: str
+    role: Role
+    person: UUID | None = None
+
+
+class Tokens:
+    """The access tokens of the ledger, in memory, following their facts."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._tokens: dict[UUID, facts.Token] = {}
+        self._active: dict[str, facts.Token] = {}
+        self._following: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Returns once every token issued or revoked before is known, and follows from there. LogUnavailable."""
+        target = await self._log.last_position(_CONTEXTS)
+        caught_up = asyncio.Event()
+        self._following = asyncio.create_task(self._follow(target, caught_up), name="tokens")
+        if target:
+            await caught_up.wait()
+
+    async def stop(self) -> None:
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+
+    @property
+    def any_active(self) -> bool:
+        return bool(self._active)
+
+    def owner_of(self, secret: str) -> facts.Token | None:
+        """The token of that secret, none where it is unknown or revoked."""
+        digest = hashlib.sha256(secret.encode()).hexdigest()
+        token = self._active.get(digest)
+        return token if token is not None and hmac.compare_digest(token.digest, digest) else None
+
+    def apply(self, recorded: Recorded) -> None:
+        token_id, fact = recorded.meta.aggregate_id, recorded.fact
+        assert isinstance(fact, facts.AnyTokenFact)
+        token = facts.evolve(self._tokens.get(token_id, facts.Token()), fact)
+        self._tokens[token_id] = token
+        if token.revoked:
+            self._active.pop(token.digest, None)
+        else:
+            self._active[token.digest] = token
+
+    async def _follow(self, target: int, caught_up: asyncio.Event) -> None:
+        async for batch in self._log.follow(0, _CONTEXTS):
+            for recorded in batch:
+                self.apply(recorded)
+            if batch[-1].meta.position >= target:
+                caught_up.set()
+
+
+class Authenticator:
+    """`required`: without a token nobody is served, as it is on every address but loopback."""
+
+    def __init__(self, tokens: Tokens, people: People, *, required: bool) -> None:
+        self._tokens = tokens
+        self._people = people
+        self._required = required
+        self._local = Identity(LOCAL_ACTOR, "admin")
+
+    def identify(self, authorization: bytes | None, actor: bytes | None) -> Identity:
+        """Raises Refused, also for a bad token where none is needed: whoever sent it is to learn of the mistake."""
+        if authorization is not None:
+            return self._owner(authorization)
+        if self._required:
+            raise Refused("unauthenticated")
+        return self._local if actor is None else Identity(_actor_name(actor), "admin")
+
+    def _owner(self, authorization: bytes) -> Identity:
+        scheme, _, secret = authorization.decode("latin-1").partition(" ")
+        token = self._tokens.owner_of(secret.strip()) if scheme.lower() == "bearer" else None
+        if token is None or token.owner is None:
+            raise Refused("unauthenticated")
+        return Identity(self._people.name_of(token.owner) or str(token.owner), token.role, token.owner)
+
+
+def _actor_name(header: bytes) -> str:
+    """HTTP says nothing of the encoding of header values; people who write names there write UTF-8."""
+    try:
+        name = unicodedata.normalize("NFC", header.decode()).strip()
+    except UnicodeDecodeError:
+        raise Refused("invalid_parameter", name="X-Actor", reason="UTF-8") from None
+    if not name:
+        return LOCAL_ACTOR
+    if len(name) > _LONGEST_NAME or any(unicodedata.category(character) == "Cc" for character in name):
+        raise Refused("invalid_parameter", name="X-Actor", reason=f"1-{_LONGEST_NAME}")
+    return name

@@ -1,0 +1,120 @@
+"""Request bodies: strict JSON, and every field that is wrong named in both languages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+import msgspec
+from litestar.dto import AbstractDTO
+from litestar.typing import FieldDefinition
+
+from contracts.problems import InvalidBody, Refused, Wrong
+from services.edge.complaints import pointer, wrong_of
+
+T = TypeVar("T", bound=msgspec.Struct)
+Body = TypeVar("Body")
+
+_MOST_WRONGS = 20
+
+
+class StrictBody(AbstractDTO[T]):
+    """Decodes a JSON body into its struct, refusing what a lenient parser would let pass.
+
+    Used as `dto=StrictBody[CreateProject]`. Raises InvalidBody (422) or Refused (415).
+    """
+
+    def decode_bytes(self, value: bytes) -> Any:
+        content_type = self.asgi_connection.headers.get("content-type")
+        if content_type is not None and content_type != "application/json":
+            _require_json(content_type)
+        return decode(value, self.model_type)
+
+    @classmethod
+    def create_for_field_definition(cls, *_: Any, **__: Any) -> None:
+        """Nothing to prepare: the struct itself says how it is decoded."""
+
+    @classmethod
+    def create_openapi_schema(cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any) -> Any:
+        del handler_id
+        return schema_creator.for_field_definition(field_definition)
+
+    @classmethod
+    def generate_field_definitions(cls, model_type: type[Any]) -> Any:
+        del model_type
+        yield from ()
+
+    @classmethod
+    def detect_nested_field(cls, field_definition: FieldDefinition) -> bool:
+        del field_definition
+        return False
+
+
+def _require_json(content_type: str) -> None:
+    kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    charsets = {part.partition("=")[2].strip('"') for part in parameters if part.startswith("charset=")}
+    if not is_json or charsets - {"utf-8", "utf8"}:
+        raise Refused("unsupported_media_type", expected="application/json")
+
+
+def decode(body: bytes, kind: type[Body]) -> Body:
+    """The struct that a JSON body holds. Raises InvalidBody naming each field that is wrong."""
+    try:
+        value = msgspec.json.decode(body, type=kind)
+        # Two readers of one body may choose different values of a repeated key, so none is chosen.
+        json.loads(body, object_pairs_hook=_refuse_repeated, parse_int=str)
+    except _RepeatedKey as repeated:
+        raise InvalidBody(Wrong(pointer(repeated.key), "重复出现", "is given more than once")) from None
+    except RecursionError:
+        raise InvalidBody(Wrong("", "嵌套过深", "is nested too deeply")) from None
+    except msgspec.ValidationError as error:
+        raise InvalidBody(*_every_wrong(body, kind, str(error))) from None
+    except ValueError as error:
+        raise InvalidBody(_not_json(error)) from None
+    return value
+
+
+class _RepeatedKey(Exception):
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
+    if len({key for key, _ in pairs}) == len(pairs):
+        return
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise _RepeatedKey(key)
+        seen.add(key)
+
+
+def _not_json(error: ValueError) -> Wrong:
+    if isinstance(error, UnicodeDecodeError):
+        return Wrong("", "不是有效的 UTF-8 文本", "is not valid UTF-8")
+    detail = str(error).removeprefix("JSON is malformed: ")
+    return Wrong("", f"不是有效的 JSON（{detail}）", f"is not valid JSON ({detail})")
+
+
+def _every_wrong(body: bytes, kind: type[Any], first: str) -> list[Wrong]:
+    """msgspec stops at the first field that is wrong; whoever filled in a form wants to know all of them."""
+    try:
+        given = msgspec.json.decode(body)
+    except (RecursionError, ValueError):
+        return [wrong_of(first)]
+    if not isinstance(given, dict):
+        return [wrong_of(first)]
+    known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    wrongs = [wrong_of(f"Object contains unknown field `{name}`") for name in given if name not in known]
+    for name, field in known.items():
+        if name not in given:
+            if field.required:
+                wrongs.append(wrong_of(f"Object missing required field `{name}`"))
+            continue
+        try:
+            msgspec.convert(given[name], field.type, strict=True)
+        except msgspec.ValidationError as error:
+            wrongs.append(wrong_of(str(error), under=name))
+    return wrongs[:_MOST_WRONGS] or [wrong_of(first)]

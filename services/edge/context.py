@@ -1,0 +1,49 @@
+"""What every request is answered with, and what is known of one request."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+from litestar import Request
+
+from contracts.problems import Language
+from events.log import EventLog
+from services.edge.auth import Identity
+from services.edge.parameters import Past
+from services.runtime.gather import People
+from services.runtime.intake import Caller, Intake
+from services.runtime.reads import Reads
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class Edge(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts that routes use."""
+
+    log: EventLog
+    people: People
+    reads: Reads
+    past: Past
+    intake: Intake
+
+    async def caller(self, identity: Identity) -> Caller:
+        """Somebody who commands is entered in the directory of people. Raises LogUnavailable."""
+        person = identity.person or await self.people.ensure(identity.name)
+        return Caller(identity.name, person, identity.role)
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What the front found out of a request before it was routed."""
+
+    request_id: str
+    language: Language
+    identity: Identity
+
+
+def edge_of(request: AnyRequest) -> Edge:
+    return cast("Edge", request.app.state.edge)
+
+
+def asked_of(request: AnyRequest) -> Asked:
+    return cast("Asked", request.scope["state"]["asked"])

@@ -1,0 +1,97 @@
+"""What happens to every request before it is routed: its id and language, hosts, who asks."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from contracts.problems import Refused
+from services.edge.auth import Authenticator, Identity
+from services.edge.context import Asked
+from services.edge.hosts import HostGuard
+from services.edge.problems import MEDIA_TYPE, answer, language_of
+
+# Nothing of the ledger is told here, and who looks after the service, or for its documentation, may have no token.
+_OPEN = ("/healthz", "/readyz", "/openapi.json", "/docs")
+_NOBODY = Identity("", "reader")
+_LONGEST_REQUEST_ID = 128
+
+
+class Front:
+    """The ASGI application: the framework's, behind what is done alike for each request.
+
+    `hosts` is none where any host is answered. Plain ASGI, as this runs for each request.
+    """
+
+    def __init__(self, app: ASGIApp, authenticator: Authenticator, hosts: HostGuard | None, body_limit: int) -> None:
+        self.app = app
+        self._authenticator = authenticator
+        self._hosts = hosts
+        self._body_limit = body_limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            return  # the server speaks HTTP only
+        headers: dict[bytes, bytes] = {}
+        hosts = 0
+        for name, value in scope["headers"]:
+            headers[name] = value
+            hosts += name == b"host"
+        request_id = _request_id(headers.get(b"x-request-id"))
+        language = language_of(headers.get(b"accept-language", b"").decode("latin-1"))
+
+        async def answer_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            if self._hosts is not None:
+                self._hosts.check(headers.get(b"host") if hosts == 1 else None, headers.get(b"origin"))
+            identity = self._identity(scope["path"], headers)
+            _refuse_hidden_slash(scope)
+        except Refused as refused:
+            told = answer(refused, language=language, request_id=request_id, body_limit=self._body_limit)
+            pairs = [("content-type", MEDIA_TYPE), ("content-length", str(len(told.body))), *told.headers.items()]
+            await answer_with_id(
+                {
+                    "type": "http.response.start",
+                    "status": told.status,
+                    "headers": [(name.encode(), value.encode("latin-1")) for name, value in pairs],
+                }
+            )
+            await send({"type": "http.response.body", "body": told.body, "more_body": False})
+            return
+        inner: Any = scope
+        if scope["method"] == "HEAD":
+            inner = {**scope, "method": "GET"}  # the server leaves the body out
+        inner.setdefault("state", {})["asked"] = Asked(request_id, language, identity)
+        await self.app(inner, receive, answer_with_id)
+
+    def _identity(self, path: str, headers: dict[bytes, bytes]) -> Identity:
+        authorization = headers.get(b"authorization")
+        if authorization is None and path.startswith(_OPEN) and self._is_open(path):
+            return _NOBODY
+        return self._authenticator.identify(authorization, headers.get(b"x-actor"))
+
+    @staticmethod
+    def _is_open(path: str) -> bool:
+        return path in _OPEN or path.startswith("/docs/")
+
+
+def _refuse_hidden_slash(scope: HTTPScope) -> None:
+    """No name holds a slash, and the router, which sees the decoded path, would take it for one of its own."""
+    if b"%2f" in scope.get("raw_path", b"").lower():
+        raise Refused("not_found")
+
+
+def _request_id(given: bytes | None) -> str:
+    """The caller's own where it can stand in a header and a log line."""
+    if given is not None and 0 < len(given) <= _LONGEST_REQUEST_ID:
+        text = given.decode("latin-1")
+        if text.isascii() and text.isprintable():
+            return text
+    return uuid4().hex

@@ -1,0 +1,108 @@
+"""The edge as a process: HTTP, and commands over NATS, until it is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+import uvicorn
+
+from services.edge.app import create_app
+from services.edge.auth import Authenticator
+from services.edge.front import Front
+from services.edge.hosts import HostGuard
+from services.edge.parts import started
+from services.runtime import wiring
+from services.runtime.settings import SettingRefused, Settings
+
+_BACKLOG = 2048
+
+_log = logging.getLogger("trainledger.edge")
+
+
+async def run(settings: Settings) -> None:
+    """Raises SettingRefused and wiring.NotReachable; ends by being cancelled, after the requests at work."""
+    listener = listen(settings)
+    with contextlib.closing(listener), wiring.database(settings) as database:
+        async with wiring.bus(settings, "edge") as nc, started(settings, nc, database) as parts:
+            loopback = is_loopback(settings.host)
+            if not loopback and not parts.tokens.any_active:
+                raise SettingRefused(
+                    f"TRAINLEDGER_HOST is {settings.host}, which others can reach, and there is no access token yet: "
+                    "make one with `trainledger token add NAME --role admin`, or serve on 127.0.0.1."
+                )
+            app = create_app(
+                parts.edge,
+                Authenticator(parts.tokens, parts.people, required=not loopback),
+                hosts=HostGuard() if loopback else None,
+                body_limit=settings.body_limit_bytes,
+            )
+            await serve(app, listener, settings.stop_seconds)
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A bound socket. Raises SettingRefused, naming the setting."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise SettingRefused(f"TRAINLEDGER_HOST is {settings.host}, which is no address: {error.strerror}.") from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise SettingRefused(
+            f"The address {settings.host}:{settings.port} cannot be used ({error.strerror}); "
+            "choose another port with --port or TRAINLEDGER_PORT."
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def serve(app: Front, listener: socket.socket, stop_seconds: float) -> None:
+    """Answers requests until it is cancelled; those at work may take `stop_seconds` to end."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            loop="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=max(1, int(stop_seconds * 0.8)),
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await serving
+        raise
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the process, which cancels what it runs."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -1,0 +1,63 @@
+"""The edge's parts, started in the order in which they need each other and stopped in the other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+from nats.aio.client import Client
+
+from events.log import EventLog
+from events.log.jetstream import JetStreamLog
+from projections.database import Database
+from services.edge.auth import Tokens
+from services.edge.context import Edge
+from services.edge.parameters import Past
+from services.runtime.dispatch import Dispatch
+from services.runtime.gather import Sources
+from services.runtime.intake import Intake, Waits
+from services.runtime.nodes import Nodes
+from services.runtime.outcomes import Outcomes
+from services.runtime.people import People
+from services.runtime.reads import Reads
+from services.runtime.settings import Settings
+from services.runtime.settling import Runs
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    edge: Edge
+    log: EventLog
+    people: People
+    tokens: Tokens
+    intake: Intake
+    sources: Sources
+
+
+@asynccontextmanager
+async def started(settings: Settings, nc: Client, database: Database) -> AsyncIterator[Parts]:
+    """Everything but the HTTP server; `nc` and `database` stay the caller's. Raises LogUnavailable and Refused."""
+    log = JetStreamLog(nc)
+    people = People(nc)
+    nodes = Nodes(nc)
+    outcomes = Outcomes(nc, wait=settings.command_wait_seconds)
+    runs = Runs(log)
+    tokens = Tokens(log)
+    reads = Reads(database, nc, people.name_of, log_lines=settings.run_log_lines)
+    sources = Sources(
+        log=log,
+        people=people,
+        nodes=nodes,
+        start_command_template=settings.start_command_template,
+        allow_start_command=settings.allow_start_command,
+    )
+    waits = Waits(run=settings.run_wait_seconds, projection=settings.projection_wait_seconds)
+    intake = Intake(Dispatch(sources), log, people, reads, outcomes, runs, waits)
+    past = Past(log, reads, settings.projection_wait_seconds)
+    async with AsyncExitStack() as stack:
+        for part in (people, nodes, outcomes, runs, tokens, reads):
+            stack.push_async_callback(part.stop)
+            await part.start()
+        stack.push_async_callback(intake.stop, settings.stop_seconds)
+        edge = Edge(log=log, people=people, reads=reads, past=past, intake=intake)
+        yield Parts(edge=edge, log=log, people=people, tokens=tokens, intake=intake, sources=sources)

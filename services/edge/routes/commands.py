@@ -1,0 +1,35 @@
+"""What became of commands, over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Response, get
+from litestar.params import PathParameter
+
+from contracts.outcomes import Outcome
+from services.edge.context import AnyRequest, asked_of, edge_of
+from services.edge.described import problems
+
+CommandId = Annotated[
+    str, PathParameter(description="The `Idempotency-Key` that the caller sent, or the `Command-Id` that was answered")
+]
+
+
+@get(
+    "/v1/commands/{command_id:str}",
+    operation_id="getCommand",
+    summary="What became of a command that carried an Idempotency-Key",
+    tags=["commands"],
+    responses=problems("command_not_found", "log_unavailable"),
+)
+async def get_command(request: AnyRequest, command_id: CommandId) -> Response[Outcome]:
+    edge, asked = edge_of(request), asked_of(request)
+    outcome = await edge.intake.outcome(
+        await edge.caller(asked.identity), command_id, language=asked.language, request_id=asked.request_id
+    )
+    return Response(msgspec.json.encode(outcome), media_type="application/json")  # type: ignore[arg-type]
+
+
+ROUTES: list[Any] = [get_command]

@@ -1,0 +1,79 @@
+"""The OpenAPI document, and Swagger UI over it with assets of this process: GPU boxes are often offline."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from litestar import Response, get
+from litestar.params import PathParameter
+
+from contracts.problems import Refused
+from services.edge.context import AnyRequest
+from services.edge.document import document
+
+_PAGE = b"""<!DOCTYPE html>
+<html lang="zh">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>TrainLedger API</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+<link rel="icon" type="image/png" href="/docs/favicon-32x32.png">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+"""
+_START = b"""window.ui = SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  presets: [SwaggerUIBundle.presets.apis],
+  validatorUrl: null,
+});
+"""
+# The page fetches nothing from elsewhere and may be framed by nobody; Swagger UI styles elements and inlines images.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+_ASSETS = {
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
+    "favicon-32x32.png": "image/png",
+}
+
+
+@get("/openapi.json", include_in_schema=False)
+async def openapi_document(request: AnyRequest) -> Response[bytes]:
+    return Response(document(request.app), media_type="application/json")
+
+
+@get("/docs", include_in_schema=False)
+async def docs() -> Response[bytes]:
+    return Response(_PAGE, media_type="text/html; charset=utf-8", headers=_HEADERS)
+
+
+@get("/docs/{asset:str}", include_in_schema=False)
+async def docs_asset(asset: Annotated[str, PathParameter()]) -> Response[bytes]:
+    if asset == "start.js":
+        return Response(_START, media_type="text/javascript; charset=utf-8", headers=_HEADERS)
+    if asset not in _ASSETS:
+        raise Refused("not_found")
+    content = await asyncio.to_thread(_read_asset, asset)
+    return Response(content, media_type=_ASSETS[asset], headers=_HEADERS | {"Cache-Control": "max-age=86400"})
+
+
+ROUTES: list[Any] = [openapi_document, docs, docs_asset]
+
+
+def _read_asset(name: str) -> bytes:
+    from swagger_ui_bundle import swagger_ui_path
+
+    content: bytes = (swagger_ui_path / name).read_bytes()
+    return content

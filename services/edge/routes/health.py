@@ -1,0 +1,93 @@
+"""Whether the service lives, and whether it can do its work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, Literal, TypeVar
+
+import msgspec
+import nats.errors
+from litestar import Response, get
+
+from contracts.problems import Refused, Wrong
+from events.log import LogUnavailable
+from services.edge.context import AnyRequest, Edge, edge_of
+from services.edge.described import problems
+
+_PATIENCE = 2.0
+
+T = TypeVar("T")
+
+
+class Alive(msgspec.Struct, frozen=True):
+    status: Literal["ok"] = "ok"
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """`position` is that of the newest fact; `projected` that up to which the read models are."""
+
+    status: Literal["ready"] = "ready"
+    position: int
+    projected: int
+    projection_lag: int
+
+
+_ALIVE = msgspec.json.encode(Alive())
+
+
+@get("/healthz", operation_id="healthz", summary="Whether this process lives", tags=["health"])
+async def healthz() -> Response[Alive]:
+    return Response(_ALIVE, media_type="application/json")  # type: ignore[arg-type]
+
+
+@get(
+    "/readyz",
+    operation_id="readyz",
+    summary="Whether the log and the database answer and the projector keeps up",
+    tags=["health"],
+    responses=problems("not_ready"),
+)
+async def readyz(request: AnyRequest) -> Response[Ready]:
+    edge = edge_of(request)
+    position, projected = await asyncio.gather(_log_position(edge), _projected(edge))
+    wrongs = [found for found in (position, projected) if isinstance(found, Wrong)]
+    if not isinstance(position, Wrong) and not isinstance(projected, Wrong):
+        if position > projected and await _within(edge.reads.passed(position, _PATIENCE)):
+            projected = max(edge.reads.position, position)
+        lag = max(position - projected, 0)
+        if not lag:
+            ready = Ready(position=position, projected=projected, projection_lag=lag)
+            return Response(msgspec.json.encode(ready), media_type="application/json")  # type: ignore[arg-type]
+        wrongs = [Wrong("/projector", f"落后 {lag} 个事件", f"is {lag} facts behind")]
+    raise NotReady(wrongs)
+
+
+class NotReady(Refused):
+    def __init__(self, wrongs: list[Wrong]) -> None:
+        super().__init__("not_ready", parts=", ".join(wrong.pointer.removeprefix("/") for wrong in wrongs))
+        self.wrongs = tuple(wrongs)
+
+
+async def _log_position(edge: Edge) -> int | Wrong:
+    try:
+        return await asyncio.wait_for(edge.log.last_position(), _PATIENCE)
+    except (LogUnavailable, nats.errors.Error, TimeoutError):
+        return Wrong("/bus", "事件日志（NATS）没有应答", "the event log (NATS) does not answer")
+
+
+async def _projected(edge: Edge) -> int | Wrong:
+    try:
+        return (await asyncio.wait_for(edge.reads.ask(lambda _: None), _PATIENCE)).position
+    except (Refused, TimeoutError):
+        return Wrong("/database", "查询数据库没有应答", "the database of the read models does not answer")
+
+
+async def _within(wait: Awaitable[bool]) -> bool:
+    try:
+        return await wait
+    except Refused:
+        return False
+
+
+ROUTES: list[Any] = [healthz, readyz]

@@ -1,0 +1,126 @@
+"""A whole ledger in this process: a real NATS server, SQLite, a projector, a stand-in for the training service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from nats.aio.client import Client
+
+from events.log.connection import connect
+from events.log.streams import ensure_streams
+from projections.database import Database, open_database
+from projections.ownership import prepare
+from services.edge.app import create_app
+from services.edge.auth import Authenticator
+from services.edge.front import Front
+from services.edge.hosts import HostGuard
+from services.edge.parts import Parts, started
+from services.projector.service import project
+from services.runtime.settings import Settings
+from tests.edge.stand_in import StandIn
+from tests.nats_server import NatsServer
+
+QWEN = {
+    "name": "qwen-finetune",
+    "description": "微调 Qwen 以适配客服场景",
+    "owner": "alice",
+    "tags": ["demo", "customer-service"],
+    "dataset_name": "datasets/qwen_demo.jsonl",
+    "training_yaml_name": "configs/qwen_demo.yaml",
+}
+
+
+class World(msgspec.Struct, kw_only=True):
+    """What a test can reach behind the HTTP interface."""
+
+    nc: Client
+    database: Database
+    parts: Parts
+    training: StandIn
+    app: Front
+    projector: asyncio.Task[None]
+
+
+@pytest.fixture(scope="package")
+def edge_nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    server = NatsServer(tmp_path_factory.mktemp("edge-nats"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def nc(edge_nats: NatsServer) -> AsyncIterator[Client]:
+    """A connection to a server whose streams are new and empty."""
+    connection = await connect(edge_nats.url)
+    js = connection.jetstream()
+    for stream in await js.streams_info():
+        assert stream.config.name is not None
+        await js.delete_stream(stream.config.name)
+    await ensure_streams(js)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        data_dir=tmp_path,
+        training_db_url=f"sqlite:///{tmp_path}/training.db",
+        run_wait_seconds=5.0,
+        projection_wait_seconds=5.0,
+    )
+
+
+@pytest.fixture
+async def world(nc: Client, settings: Settings) -> AsyncIterator[World]:
+    database = open_database(settings.training_db_url)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(database.close)
+        projector = asyncio.create_task(project(nc, database))
+        stack.push_async_callback(_end, projector)
+        parts = await stack.enter_async_context(_started(settings, nc, database))
+        training = StandIn(nc, parts.log, parts.sources)
+        ready = asyncio.Event()
+        stack.push_async_callback(_end, asyncio.create_task(training.run(ready)))
+        await ready.wait()
+        authenticator = Authenticator(parts.tokens, parts.people, required=False)
+        app = create_app(parts.edge, authenticator, hosts=HostGuard(), body_limit=settings.body_limit_bytes)
+        yield World(nc=nc, database=database, parts=parts, training=training, app=app, projector=projector)
+
+
+@contextlib.asynccontextmanager
+async def _started(settings: Settings, nc: Client, database: Database) -> AsyncIterator[Parts]:
+    # The tables must be there before the edge asks for its first position.
+    from events.log.streams import ledger_id
+
+    await asyncio.to_thread(prepare, database, str(await ledger_id(nc.jetstream())))
+    async with started(settings, nc, database) as parts:
+        yield parts
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(world.app)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000", timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+async def qwen(http: httpx.AsyncClient) -> dict[str, object]:
+    """The documented project."""
+    created = await http.post("/projects", json=QWEN)
+    assert created.status_code == 201, created.text
+    body: dict[str, object] = created.json()
+    return body
