@@ -54,7 +54,7 @@ class CreateProject(Command, frozen=True, kw_only=True):
 class ProjectChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The body of `PATCH /projects/{project_reference}`; what is left out stays as it is."""
 
-    description: Description | None | UnsetType = UNSET
+    description: Description | UnsetType | None = UNSET
     owner: Owner | UnsetType = UNSET
     tags: Tags | UnsetType = UNSET
     dataset_name: AssetName | UnsetType = UNSET

@@ -32,7 +32,7 @@ class ProjectCreated(ProjectFact, frozen=True, kw_only=True):
 class ProjectRevised(ProjectFact, frozen=True, kw_only=True, omit_defaults=True):
     """Only what changed is present."""
 
-    description: str | None | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
     owner: UUID | UnsetType = UNSET
     tags: tuple[str, ...] | UnsetType = UNSET
     dataset_name: str | UnsetType = UNSET

@@ -14,9 +14,7 @@ Upcast = Callable[[Body], Body]
 UPCASTS: dict[tuple[str, int], Upcast] = {}
 
 
-def upcast(
-    kind: type[Event], revision: int, body: Body, upcasts: dict[tuple[str, int], Upcast] = UPCASTS
-) -> Body:
+def upcast(kind: type[Event], revision: int, body: Body, upcasts: dict[tuple[str, int], Upcast] = UPCASTS) -> Body:
     """The body as `kind` expects it today. LookupError: a step is missing, or it was written by a newer release."""
     while revision != kind.revision:
         body = upcasts[kind.__name__, revision](body)

@@ -121,9 +121,7 @@ def _wrong_with_asset(pointer: str, name: str) -> list[Wrong]:
             )
         ]
     if name.startswith("/") or ".." in name.split("/"):
-        return [
-            Wrong(pointer, "必须是训练目录内的相对路径", "must be a relative path inside the training directory")
-        ]
+        return [Wrong(pointer, "必须是训练目录内的相对路径", "must be a relative path inside the training directory")]
     if name.startswith("-"):
         return [Wrong(pointer, "不能以 - 开头", "must not begin with -")]
     return []

@@ -94,7 +94,9 @@ def _own_command(command: str) -> tuple[str, ...]:
         words = []
     if not words or not words[0]:
         raise InvalidBody(
-            Wrong("/start_command", "不是一条完整的命令（引号不配对或为空）", "is not a whole command (quotes, or empty)")
+            Wrong(
+                "/start_command", "不是一条完整的命令（引号不配对或为空）", "is not a whole command (quotes, or empty)"
+            )
         )
     return tuple(words)
 
@@ -151,24 +153,25 @@ def report_run_ended(run: Run, command: ReportRunEnded, _: None) -> tuple[RunCom
     """A run whose cancellation was asked for ends `canceled`, however its process took the signal."""
     if run.status is None or run.ended or command.attempt != run.attempt:
         return ()
-    output = {
-        "attempt": command.attempt,
-        "output_bytes": command.output_bytes,
-        "output_sha256": command.output_sha256,
-        "telemetry": command.telemetry,
-    }
+    attempt, exit_code = command.attempt, command.exit_code
+    size, sha256, telemetry = command.output_bytes, command.output_sha256, command.telemetry
     if run.cancel_requested:
-        return (RunCanceled(exit_code=command.exit_code, **output),)
-    if command.exit_code == 0:
-        return (RunCompleted(**output),)
-    return (
-        RunFailed(
-            cause=command.cause or "exit",
-            exit_code=command.exit_code,
-            reason=command.reason or f"exit code {command.exit_code}",
-            **output,
-        ),
+        canceled = RunCanceled(
+            attempt=attempt, exit_code=exit_code, output_bytes=size, output_sha256=sha256, telemetry=telemetry
+        )
+        return (canceled,)
+    if exit_code == 0:
+        return (RunCompleted(attempt=attempt, output_bytes=size, output_sha256=sha256, telemetry=telemetry),)
+    failed = RunFailed(
+        attempt=attempt,
+        cause=command.cause or "exit",
+        exit_code=exit_code,
+        reason=command.reason or f"exit code {exit_code}",
+        output_bytes=size,
+        output_sha256=sha256,
+        telemetry=telemetry,
     )
+    return (failed,)
 
 
 def artifact_id(run_id: UUID, path: str) -> UUID:

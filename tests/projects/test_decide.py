@@ -80,7 +80,8 @@ def test_names_are_the_same_in_every_unicode_spelling() -> None:
 
 @pytest.mark.parametrize("field", ["dataset_name", "training_yaml_name"])
 @pytest.mark.parametrize(
-    "asset", ["a.yaml; rm -rf /", "../../etc/passwd", "/etc/passwd", "a/../../b", "$(id)", "-c", "a b", "a\x00b", "`id`"]
+    "asset",
+    ["a.yaml; rm -rf /", "../../etc/passwd", "/etc/passwd", "a/../../b", "$(id)", "-c", "a b", "a\x00b", "`id`"],
 )
 def test_assets_that_are_no_relative_path_or_hold_shell_syntax_are_refused(field: str, asset: str) -> None:
     for command in (create(**{field: asset}), revise(**{field: asset})):

@@ -50,6 +50,7 @@ REQUESTED = RunRequested(
 ASSIGNED = RunAssigned(attempt=1, node="box", executor="local")
 STARTED = RunStarted(attempt=1)
 COMPLETED = RunCompleted(attempt=1, output_bytes=0, output_sha256=None)
+ALL_THERE = AssetReport(node="box")
 START = StartRun(project="qwen-finetune")
 CANCEL = CancelRun(project="qwen-finetune", run_id=RUN)
 OUTPUT = {"output_bytes": 7, "output_sha256": "ab" * 32, "telemetry": 5}
@@ -57,7 +58,7 @@ OUTPUT = {"output_bytes": 7, "output_sha256": "ab" * 32, "telemetry": 5}
 
 def gathered(
     project: Project = PROJECT,
-    assets: AssetReport | None = AssetReport(node="box"),
+    assets: AssetReport | None = ALL_THERE,
     template: str = "bash run_train_full_sft.sh {training_yaml_name}",
     setting: str | None = "ALLOW_START_COMMAND",
 ) -> StartGathered:

@@ -23,6 +23,7 @@ from services.runtime.gather import Sources
 
 ALICE = UUID("aaaaaaaa-0000-4000-8000-000000000001")
 CREATE = CreateProject(name="qwen", owner="alice", dataset_name="d.jsonl", training_yaml_name="c.yaml")
+ALL_THERE = AssetReport(node="box")
 QWEN = project_id("qwen")
 
 
@@ -33,7 +34,7 @@ class OnePerson:
 
 
 class OneNode:
-    def __init__(self, report: AssetReport | None = AssetReport(node="box")) -> None:
+    def __init__(self, report: AssetReport | None = ALL_THERE) -> None:
         self.report = report
         self.asked: list[tuple[str, ...]] = []
 
@@ -92,7 +93,9 @@ async def test_a_command_becomes_a_fact_with_its_origin() -> None:
         name="qwen", owner=ALICE, dataset_name="d.jsonl", training_yaml_name="c.yaml"
     )
     assert (recorded.meta.version, recorded.meta.position, recorded.meta.origin) == (1, accepted.position, origin)
-    assert accepted.aggregate_id == QWEN and accepted.state.name == "qwen" and not accepted.repeated
+    assert accepted.aggregate_id == QWEN
+    assert accepted.state.name == "qwen"
+    assert not accepted.repeated
 
 
 async def test_a_repeated_command_appends_nothing_and_finds_what_it_made() -> None:
@@ -100,7 +103,8 @@ async def test_a_repeated_command_appends_nothing_and_finds_what_it_made() -> No
     dispatch = dispatch_on(log)
     first = await dispatch(CREATE, origin)
     again = await dispatch(CREATE, origin)
-    assert again.repeated and (again.position, again.recorded) == (first.position, await log.read("projects", QWEN))
+    assert again.repeated
+    assert (again.position, again.recorded) == (first.position, await log.read("projects", QWEN))
     assert await log.last_position() == first.position
 
 
@@ -112,7 +116,8 @@ async def test_a_repeated_start_is_the_same_run_although_its_assets_are_gone() -
     node.report = AssetReport(node="box", missing=("d.jsonl",))
     again = await dispatch(StartRun(project="qwen"), origin)
     assert first.aggregate_id == again.aggregate_id == new_aggregate(origin.command_id)
-    assert again.repeated and node.asked == [("d.jsonl", "c.yaml")]
+    assert again.repeated
+    assert node.asked == [("d.jsonl", "c.yaml")]
 
 
 async def test_the_same_name_by_many_at_once_is_taken_once() -> None:
@@ -120,7 +125,8 @@ async def test_the_same_name_by_many_at_once_is_taken_once() -> None:
     dispatch = dispatch_on(log)
     outcomes = await asyncio.gather(*(dispatch(CREATE, origin_of()) for _ in range(20)), return_exceptions=True)
     refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
-    assert len(refused) == 19 and {outcome.code for outcome in refused} == {"project_exists"}
+    assert len(refused) == 19
+    assert {outcome.code for outcome in refused} == {"project_exists"}
     assert len(await log.read("projects", QWEN)) == 1
 
 
@@ -162,7 +168,8 @@ async def test_assets_of_a_project_that_cannot_run_are_not_asked_for() -> None:
     await dispatch(ArchiveProject(project="qwen"), origin_of())
     with pytest.raises(Refused) as refused:
         await dispatch(StartRun(project="qwen"), origin_of())
-    assert refused.value.code == "project_archived" and node.asked == []
+    assert refused.value.code == "project_archived"
+    assert node.asked == []
 
 
 async def test_the_conflict_of_the_memory_log_is_real() -> None:
