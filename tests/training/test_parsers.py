@@ -135,6 +135,7 @@ def test_a_line_without_end_takes_constant_memory() -> None:
         "python3: can't open file '/data1/train.py': [Errno 2] No such file or directory",
         "Segmentation fault (core dumped)",
         "E1123 12:00:00.000000 1234 cuda.cc:12] failed call",
+        "E1123 12:00:00.000000 1234 main.py:12] failed call",
         "2024-04-12 08:45:09.192384: E external/local_xla/xla/stream_executor/cuda/cuda_fft.cc:485] Unable to register",
         "错误：ERROR，请检查",
     ],
@@ -354,7 +355,7 @@ def test_trainer_log_of_llama_factory() -> None:
     first = {"current_steps": 5, "total_steps": 50, "loss": 5.5821, "lr": 4e-5, "epoch": 0.5, "percentage": 10.0}
     timing = {"elapsed_time": "0:00:03", "remaining_time": "0:00:27", "throughput": 120.5, "total_tokens": 4096}
     lines = [
-        json.dumps(first),
+        json.dumps({**first, **timing}),
         "no json",
         json.dumps({"current_steps": 10, "total_steps": 50, "eval_loss": 4.5}),
         '{"curr',
@@ -378,7 +379,8 @@ def test_trainer_log_of_llama_factory() -> None:
 PIECES = st.sampled_from(
     [
         b"\n", b"\r", b"\r\n", b" ", b"text", "训练".encode(), b"ERROR: boom", b"\x1b[31m", b"\0", b"\xff",
-        b"[default0]:",
+        b"[default0]:", b"[rank1]: ", b"E1123 12:00:00 a.b:1] x", b"{\x1b[0m'loss': 1.5, 'epoch': 1}", b"sh:\tx",
+        b"ERR\x1b[0mOR", b"3 it [00:01, 2.5it/s] ", b"a:", b"DEBUG", b"W 1.cc:",
         bar(0, 50).encode(), bar(6, 50).encode(), bar(50, 50).encode(), bar(1, 5).encode(), bar(2, 2, "Map: ").encode(),
         b"3it [00:01, 2.5it/s]", b"{'loss': '5.58', 'epoch': '0.5'}", b"{'loss': 1.5, 'step': 3}",
         b"Total optimization steps = 60", b" iteration 10/ 100 | lm loss: 1.5 |", b"x" * 50,

@@ -14,7 +14,7 @@ from services.training.parsers.text import LEVEL_MARKS, cleaned, level_of, unran
 LINE_LIMIT = 16 * 1024  # bytes of a line that are kept
 PROGRESS_STARTED, PROGRESS_UNFINISHED = 0.05, 0.99  # only a run that completed has 1.0
 
-_MARKS = (BAR_MARK, *METRIC_MARKS, *LEVEL_MARKS, b"]:", b"<std")  # the last two: rank prefixes
+_MARKS = (BAR_MARK, *METRIC_MARKS, *LEVEL_MARKS)
 _TERMINATOR = re.compile(rb"[\r\n]")
 _NAME_LIMIT = 200
 
@@ -130,7 +130,7 @@ class OutputParser:
                             break
                 if plain:
                     text = cleaned(raw)
-                    if text:
+                    if text and (text[-1] != ":" or unranked(text)):
                         lines.append(LogLine(offset + place, time, "INFO", text))
                 else:
                     self._segment(raw[:limit], length, offset + place, body[place + length] == 0x0A, time)
@@ -138,7 +138,10 @@ class OutputParser:
         self._offset = offset + place
 
     def _segment(self, raw: bytes, length: int, offset: int, final: bool, time: float) -> None:
-        """One segment of `length` bytes, of which `raw` are the first; `final` when nothing is drawn over it."""
+        """One segment of `length` bytes, of which `raw` are the first; `final` when nothing is drawn over it.
+
+        It asks for the same marks as `_decide`: whether a line goes the short way must not change what it says.
+        """
         cut = length > len(raw)
         if cut:
             raw = whole_characters(raw)
@@ -155,16 +158,17 @@ class OutputParser:
             return
         text = cleaned(raw)
         said = unranked(text)
-        if not said.strip():
+        if not said:
             if not cut:
                 return
             text = ""
-        reading = None if cut else read_metrics(said)
+        reading = read_metrics(said) if not cut and _has(METRIC_MARKS, raw) else None
         if reading:
             self._see(reading, offset, time)
+        level = level_of(said) if _has(LEVEL_MARKS, raw) else "INFO"
         if cut:
             text += f" … [cut, {length} bytes]"
-        self._lines.append(LogLine(offset, time, level_of(said), text))
+        self._lines.append(LogLine(offset, time, level, text))
 
     def _see_bar(self, step: int, total: int) -> None:
         """The training's bar is the first without a description; one with another total is an evaluation's."""
@@ -179,6 +183,13 @@ class OutputParser:
         if reading.step is not None:
             self._step = reading.step
         self._points.extend(_points(reading, offset, time, self._step))
+
+
+def _has(marks: tuple[bytes, ...], raw: bytes) -> bool:
+    for mark in marks:  # noqa: SIM110 (a generator takes twice as long)
+        if mark in raw:
+            return True
+    return False
 
 
 def _points(reading: Reading, offset: int, time: float, step: int | None) -> list[MetricPoint]:

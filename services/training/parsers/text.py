@@ -14,7 +14,7 @@ _PICTURES = {code: 0x2400 + code for code in range(0x20) if code != 0x09}
 _PICTURES |= {0x7F: 0x2421}
 _PICTURES |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 
-_RANKS = re.compile(r"(?: ?(?:\[(?:default|rank|trainer|worker)\d+\]:|\[\d+,\d+\]<std(?:out|err)>:))+ ?")
+_RANKS = re.compile(r"(?:(?:\[(?:default|rank|trainer|worker)\d+\]:|\[\d+,\d+\]<std(?:out|err)>:) ?)+")
 
 _ERROR_FRONT = re.compile(
     r"""
@@ -50,9 +50,9 @@ _ERROR_PHRASES = ("CUDA error:", "can't open file", "(core dumped)", ": error: "
 
 # A line with none of these has level INFO: substrings are found far sooner than the patterns above fail.
 LEVEL_MARKS = (
-    b"ERROR", b"Error", b"error:", b"CRITICAL", b"FATAL", b"fatal:", b"raceback", b"xception", b"KeyboardInterrupt",
-    b": line ", b"sh: ", b"can't open", b"core dumped", b"Killed", b".cc:", b".cpp:", b"WARN", b"Warning:", b"arning:",
-    b"warn:", b"DEBUG",
+    b"ERROR", b"rror", b"CRITICAL", b"FATAL", b"fatal:", b"raceback", b"xception", b"KeyboardInterrupt", b": line ",
+    b"sh: ", b"can't open", b"core dumped", b"Killed", b".cc:", b".cpp:", b".py:", b"WARN", b"arning:", b"warn:",
+    b"DEBUG",
 )  # fmt: skip
 
 
@@ -65,8 +65,8 @@ def cleaned(raw: bytes) -> str:
 
 
 def unranked(text: str) -> str:
-    """The text without the rank prefixes of a launcher (`[default0]:`, `[rank0]: `, `[1,0]<stdout>:`)."""
-    prefix = _RANKS.match(text) if text.startswith(("[", " [")) else None
+    """Cleaned text without the rank prefixes of a launcher (`[default0]:`, `[rank0]: `, `[1,0]<stdout>:`)."""
+    prefix = _RANKS.match(text) if text.startswith("[") else None
     return text[prefix.end() :] if prefix else text
 
 
