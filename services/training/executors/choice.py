@@ -17,7 +17,7 @@ _log = logging.getLogger("trainledger.training")
 async def choose(settings: Settings, root: Path) -> dict[str, Executor]:
     """Every executor by its name, so that runs of earlier settings are found again; the first is that of new runs.
 
-    `auto` is docker where the engine answers and the named container runs, else local; `root` is where local ones start.
+    `auto` is docker where the engine answers and the named container runs, else local. Local ones start in `root`.
     """
     docker = DockerExecutor(settings.docker_container_name, settings.docker_working_dir)
     local = LocalExecutor(root, withheld)
