@@ -129,8 +129,8 @@ class Bucket:
 
     async def _watch_once(self) -> None:
         config = api.ConsumerConfig(
+            filter_subject=self._prefix + ">",  # this policy asks for one
             deliver_policy=api.DeliverPolicy.LAST_PER_SUBJECT,
-            filter_subject=self._prefix + ">",
             ack_policy=api.AckPolicy.NONE,
             mem_storage=True,
             inactive_threshold=EXPIRES,

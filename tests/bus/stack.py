@@ -1,0 +1,134 @@
+"""What an edge has below HTTP, on a real bus, with the read models and the training service stood in for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from contracts import subjects
+from contracts.projects import ProjectDetail
+from contracts.runs import AssetQuestion, AssetReport, AssignRun, ReportLaunchFailed, ReportRunStarted, RunDetail
+from events.event import Origin
+from events.log import EventLog
+from events.log.jetstream import JetStreamLog
+from events.runs import RunRequested
+from services.commands.main import serve_commands
+from services.edge.bodies import decode
+from services.runtime import folded
+from services.runtime.commands import PROJECTS, RUNS
+from services.runtime.dispatch import Dispatch, load
+from services.runtime.gather import Sources
+from services.runtime.intake import Caller, Intake, Waits
+from services.runtime.nodes import Nodes
+from services.runtime.outcomes import Outcomes
+from services.runtime.people import People
+from services.runtime.reads import Shown
+from services.runtime.settling import Runs
+
+
+class ReadsTwin:
+    """Reads that are always as far as the log, unless `lagging`."""
+
+    def __init__(self, log: EventLog, people: People) -> None:
+        self._log = log
+        self._people = people
+        self.lagging = False
+
+    async def passed(self, position: int, timeout: float) -> bool:
+        return not self.lagging
+
+    async def project_detail(self, project_id: UUID) -> Shown[ProjectDetail | None]:
+        if self.lagging:
+            return Shown(None, 0)
+        loaded = await load(self._log, PROJECTS, project_id)
+        view = folded.project_detail(project_id, loaded.state, loaded.recorded, self._people.name_of)
+        return Shown(view, loaded.position)
+
+    async def run_detail(self, run_id: UUID) -> Shown[RunDetail | None]:
+        if self.lagging:
+            return Shown(None, 0)
+        loaded = await load(self._log, RUNS, run_id)
+        return Shown(folded.run_detail(run_id, loaded.state, loaded.recorded), loaded.position)
+
+
+class Stack(msgspec.Struct):
+    nc: Client
+    log: JetStreamLog
+    people: People
+    nodes: Nodes
+    outcomes: Outcomes
+    runs: Runs
+    reads: ReadsTwin
+    dispatch: Dispatch
+    intake: Intake
+
+    async def caller(self, name: str = "alice", role: Any = "operator") -> Caller:
+        return Caller(name, await self.people.ensure(name), role)
+
+
+@asynccontextmanager
+async def stack(nc: Client, *, wait: float = 20.0, run_wait: float = 5.0) -> AsyncIterator[Stack]:
+    """`wait`: for another who is at work on the same id; `run_wait`: for a launch (seconds)."""
+    log = JetStreamLog(nc)
+    people, nodes, outcomes, runs = People(nc), Nodes(nc, timeout=2.0), Outcomes(nc, wait=wait), Runs(log)
+    async with AsyncExitStack() as started:
+        for part in (people, nodes, outcomes, runs):
+            await part.start()
+            started.push_async_callback(part.stop)
+        sources = Sources(
+            log=log,
+            people=people,
+            nodes=nodes,
+            start_command_template="bash train.sh {training_yaml_name}",
+            allow_start_command=False,
+        )
+        dispatch = Dispatch(sources)
+        reads = ReadsTwin(log, people)
+        intake = Intake(dispatch, log, people, reads, outcomes, runs, Waits(run=run_wait, projection=1.0))
+        started.push_async_callback(intake.stop)
+        yield Stack(nc, log, people, nodes, outcomes, runs, reads, dispatch, intake)
+
+
+def commands(parts: Stack) -> Any:
+    return serve_commands(parts.nc, parts.intake, parts.people, decode)
+
+
+@asynccontextmanager
+async def training(parts: Stack, *, fails: str | None = None) -> AsyncIterator[None]:
+    """A node that has every asset, and starts each run at once or fails to."""
+
+    async def on_question(message: Msg) -> None:
+        msgspec.json.decode(message.data, type=AssetQuestion)
+        await message.respond(msgspec.json.encode(AssetReport(node="n1")))
+
+    async def follow(after: int) -> None:
+        async for batch in parts.log.follow(after, ("runs",)):
+            for recorded in batch:
+                if isinstance(recorded.fact, RunRequested):
+                    await launch(recorded.meta.aggregate_id)
+
+    async def launch(run_id: UUID) -> None:
+        reports: list[Any] = [AssignRun(run_id=run_id, attempt=1, node="n1", executor="local")]
+        if fails is None:
+            reports.append(ReportRunStarted(run_id=run_id, attempt=1))
+        else:
+            reports.append(ReportLaunchFailed(run_id=run_id, attempt=1, reason=fails))
+        for report in reports:
+            await parts.dispatch(report, Origin(actor="service:training", command_id=uuid4()))
+
+    subscription = await parts.nc.subscribe(subjects.NODE_ASSETS, cb=on_question)
+    following = asyncio.create_task(follow(await parts.log.last_position()))
+    try:
+        yield
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+        await subscription.unsubscribe()
