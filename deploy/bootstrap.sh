@@ -39,7 +39,7 @@ fits='import sys; sys.exit(not ((3, 11) <= sys.version_info[:2] < (3, 14) and sy
 find_python() {
   for candidate in ${PYTHON:-python3.13 python3.12 python3.11 python3 python}; do
     if "$candidate" -c "$fits" 2> /dev/null; then
-      "$candidate" -c 'import sys; print(sys.executable)'
+      command -v "$candidate"
       return
     fi
   done
