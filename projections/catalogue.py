@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Table
 
 from events.commands import CommandRefused
-from events.event import Event, Meta
+from events.event import Event
 from events.projects import ProjectArchived, ProjectCreated, ProjectRevised, ProjectUnarchived
 from events.runs import (
     RunArtifactRecorded,
@@ -25,7 +25,7 @@ from events.tokens import TokenIssued, TokenRevoked
 from projections import projects, runs, tables
 from projections.rows import Rows
 
-Handler = Callable[[Rows, Any, Meta], None]
+Handler = Callable[[Rows, Any], None]
 
 HANDLERS: dict[type[Event], Handler] = {
     ProjectCreated: projects.on_project_created,

@@ -29,7 +29,8 @@ def fold(connection: Connection, batch: Sequence[Recorded], after: int) -> int:
     for recorded in fresh:
         handler = HANDLERS.get(type(recorded.fact))
         if handler is not None:
-            handler(rows, recorded.fact, recorded.meta)
+            rows.begin(recorded)
+            handler(rows, recorded.fact)
         elif type(recorded.fact) not in NOT_PROJECTED:
             raise LookupError(f"no handler for {type(recorded.fact).__name__} at position {recorded.meta.position}")
     rows.flush(connection)

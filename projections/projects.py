@@ -6,18 +6,14 @@ from typing import Any
 
 import msgspec
 
-from events.event import Meta
 from events.projects import ProjectArchived, ProjectCreated, ProjectRevised, ProjectUnarchived, revised_fields
 from projections.rows import Rows
-from projections.tables import projects, to_column
+from projections.tables import projects
 
 
-def on_project_created(rows: Rows, fact: ProjectCreated, meta: Meta) -> None:
-    time = to_column(meta.time)
+def on_project_created(rows: Rows, fact: ProjectCreated) -> None:
     rows.add(
         projects,
-        meta.aggregate_id,
-        meta.position,
         name=fact.name,
         description=fact.description,
         owner=str(fact.owner),
@@ -27,30 +23,30 @@ def on_project_created(rows: Rows, fact: ProjectCreated, meta: Meta) -> None:
         objective=fact.objective,
         task_type=fact.task_type,
         status="active",
-        created_at=time,
-        updated_at=time,
+        created_at=rows.time,
+        updated_at=rows.time,
     )
 
 
-def on_project_revised(rows: Rows, fact: ProjectRevised, meta: Meta) -> None:
+def on_project_revised(rows: Rows, fact: ProjectRevised) -> None:
     changes = revised_fields(fact)
     if "owner" in changes:
         changes["owner"] = str(fact.owner)
     if "tags" in changes:
         changes["tags"] = tags_to_column(fact.tags)
-    _change(rows, meta, **changes)
+    _change(rows, **changes)
 
 
-def on_project_archived(rows: Rows, _: ProjectArchived, meta: Meta) -> None:
-    _change(rows, meta, status="archived")
+def on_project_archived(rows: Rows, _: ProjectArchived) -> None:
+    _change(rows, status="archived")
 
 
-def on_project_unarchived(rows: Rows, _: ProjectUnarchived, meta: Meta) -> None:
-    _change(rows, meta, status="active")
+def on_project_unarchived(rows: Rows, _: ProjectUnarchived) -> None:
+    _change(rows, status="active")
 
 
-def _change(rows: Rows, meta: Meta, **columns: Any) -> None:
-    rows.change(projects, meta.aggregate_id, meta.position, updated_at=to_column(meta.time), **columns)
+def _change(rows: Rows, **columns: Any) -> None:
+    rows.change(projects, updated_at=rows.time, **columns)
 
 
 def tags_to_column(tags: object) -> str:

@@ -8,13 +8,19 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Connection, Table, bindparam, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.dml import UpdateBase
 
+from events.event import Recorded
+from projections.tables import to_column
+
 Row = dict[str, Any]
 
 _CHUNK = 500  # ids in one IN list
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Rows:
@@ -26,9 +32,13 @@ class Rows:
 
     def __init__(self, after: int) -> None:
         self._after = after
-        self._current: dict[tuple[str, str], Row] = {}
+        self._current: dict[tuple[Table, str], Row] = {}
         self._new: dict[Table, list[Row]] = {}
         self._closed: dict[Table, list[Row]] = {}
+        self._position = after
+        self._clean = True
+        self.aggregate_id = ""
+        self.time = 0
 
     def fetch(self, connection: Connection, table: Table, ids: Iterable[UUID]) -> None:
         """Reads the current rows of these ids; only fetched and new rows can be changed."""
@@ -36,28 +46,40 @@ class Rows:
         for first in range(0, len(wanted), _CHUNK):
             statement = select(table).where(table.c.id.in_(wanted[first : first + _CHUNK]), table.c.until.is_(None))
             for found in connection.execute(statement).mappings():
-                self._current[table.name, found["id"]] = dict(found)
+                self._current[table, found["id"]] = dict(found)
 
-    def current(self, table: Table, identifier: UUID) -> Mapping[str, Any]:
-        """The row version of now. LookupError: there is none."""
-        return self._current[table.name, str(identifier)]
+    def begin(self, recorded: Recorded) -> None:
+        """What is added and changed from here on follows from this fact.
 
-    def add(self, table: Table, identifier: UUID, position: int, **columns: Any) -> None:
-        """A row that did not exist before the fact at `position`."""
-        row: Row = {"id": str(identifier), "since": position, "until": None, "created": position}
-        row.update(_storable(columns))
-        self._current[table.name, row["id"]] = row
+        `aggregate_id` and `time`, when it was decided, are then as columns hold them.
+        """
+        meta = recorded.meta
+        self.aggregate_id = str(meta.aggregate_id)
+        self._position = meta.position
+        self._clean = b"\\u0000" not in _encode(recorded.fact)  # much faster than to look into every column
+        self.time = to_column(meta.time)
+
+    def add(self, table: Table, identifier: str | None = None, **columns: Any) -> None:
+        """A row that did not exist before the fact; its id is the aggregate's where none is given."""
+        row: Row = {
+            "id": identifier or self.aggregate_id,
+            "since": self._position,
+            "until": None,
+            "created": self._position,
+        }
+        row.update(columns if self._clean else _storable(columns))
+        self._current[table, row["id"]] = row
         self._new.setdefault(table, []).append(row)
 
-    def change(self, table: Table, identifier: UUID, position: int, **columns: Any) -> None:
-        """A new version of an existing row from the fact at `position` on. LookupError: there is no such row."""
-        key = (table.name, str(identifier))
+    def change(self, table: Table, **columns: Any) -> None:
+        """A new version of the aggregate's row from the fact on. LookupError: there is no such row."""
+        key = (table, self.aggregate_id)
         old = self._current[key]
-        new = old | _storable(columns)
-        new["since"] = position
+        new = old | (columns if self._clean else _storable(columns))
+        new["since"] = self._position
         if old["since"] <= self._after:
             self._closed.setdefault(table, []).append(old)
-        old["until"] = position
+        old["until"] = self._position
         self._current[key] = new
         self._new.setdefault(table, []).append(new)
 
@@ -70,10 +92,7 @@ class Rows:
 
 
 def _storable(columns: Row) -> Row:
-    for name, value in columns.items():
-        if type(value) is str and "\0" in value:
-            columns[name] = storable(value)
-    return columns
+    return {name: storable(value) if isinstance(value, str) else value for name, value in columns.items()}
 
 
 def storable(text: str) -> str:

@@ -93,6 +93,8 @@ runs = _fact_table(
     Column("attempt", Integer, nullable=False),
     Column("node", _text(), nullable=False),
     Column("executor", _text()),
+    Column("dataset", _text(), nullable=False),
+    Column("training_yaml", _text(), nullable=False),
     Column("start_command", _text(), nullable=False),
     Column("progress", Double, nullable=False),
     Column("resume_source_artifact_id", _id()),
@@ -102,6 +104,7 @@ runs = _fact_table(
     Column("created_at", _moment(), nullable=False),
     Column("updated_at", _moment(), nullable=False),
     Column("started_at", _moment()),
+    Column("cancel_requested_at", _moment()),
     Column("completed_at", _moment()),
     Index("runs_project", "project_id", "created", "since"),
 )
@@ -118,17 +121,6 @@ artifacts = _fact_table(
     Column("tags", _text(), nullable=False),
     Column("created_at", _moment(), nullable=False),
     Index("artifacts_run", "run_id", "created"),
-)
-
-# Log lines that follow from facts; `phase` says whether they stand before or after the output of that attempt.
-# The id is the run's: a fact makes at most one note, so a run and a position name it.
-run_notes = _fact_table(
-    "run_notes",
-    Column("attempt", Integer, nullable=False),
-    Column("phase", Integer, nullable=False),
-    Column("time", _moment(), nullable=False),
-    Column("level", String(10), nullable=False),
-    Column("message", _text(), nullable=False),
 )
 
 # Telemetry. `stored_at` is the stream's store time, by which views of the past are cut.

@@ -78,7 +78,7 @@ def _said(connection: Connection, run_id: str, attempt: int) -> _Said:
         .limit(1)
     )
     row = connection.execute(statement).one_or_none()
-    return _Said() if row is None else _Said(row[0], row[1], msgspec.json.decode(row[2], type=dict[str, float]))
+    return _Said() if row is None else _Said(row[0], row[1], metrics_from_column(row[2]))
 
 
 def _append(appended: _Appended, said: _Said, batch: TelemetryBatch, stored_at: int) -> None:
@@ -129,3 +129,7 @@ def _append(appended: _Appended, said: _Said, batch: TelemetryBatch, stored_at: 
             "metrics": msgspec.json.encode(said.metrics).decode(),
         }
     )
+
+
+def metrics_from_column(text: str) -> dict[str, float]:
+    return msgspec.json.decode(text, type=dict[str, float])

@@ -7,25 +7,21 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-import msgspec
-from sqlalchemy import BigInteger, Connection, RowMapping, Select, and_, cast, literal, or_, select
+from sqlalchemy import Connection, RowMapping, Select, and_, select
 
 from contracts.runs import Artifact, LogEntry, RunDetail
 from contracts.times import naive_iso
 from events.runs import RunStatus
 from projections.projects import tags_from_column
 from projections.queries.cut import NOW, Cut
-from projections.runs import AFTER_OUTPUT
-from projections.tables import artifacts, from_column, logs, projects, run_notes, run_telemetry, runs
+from projections.queries.run_logs import latest_output, run_log
+from projections.tables import artifacts, from_column, projects, run_telemetry, runs
+from projections.telemetry import metrics_from_column
 
 LATEST_LOGS = 200
 LATEST_LOGS_IN_LISTS = 20
 
 _CHUNK = 100  # runs in one statement: SQLite bounds how deep an OR may go
-_ATTEMPT = 2**48  # an attempt and a byte offset in one number, in their order
-
-# Sorts a run's log: attempt, phase, then offset or position.
-_Entry = tuple[tuple[int, int, int], LogEntry]
 
 
 def run_detail(
@@ -93,29 +89,39 @@ def _views(connection: Connection, statement: Select[Any], cut: Cut, latest_logs
         chunk = rows[first : first + _CHUNK]
         ids = [row["id"] for row in chunk]
         left_behind = _artifacts(connection, ids, cut)
-        entries = _notes(connection, ids, cut)
-        for run_id, lines in _lines(connection, ids, cut, latest_logs).items():
-            entries[run_id] += lines
-        views += [_view(row, left_behind[row["id"]], entries[row["id"]]) for row in chunk]
+        output = latest_output(connection, ids, cut, latest_logs)
+        views += [_view(row, left_behind.get(row["id"], []), output.get(row["id"], [])) for row in chunk]
     return tuple(views)
 
 
-def _view(row: RowMapping, left_behind: Sequence[Artifact], entries: list[_Entry]) -> RunDetail:
+def _artifacts(connection: Connection, ids: Sequence[str], cut: Cut) -> dict[str, list[RowMapping]]:
+    in_order = (
+        select(artifacts)
+        .where(artifacts.c.run_id.in_(ids), cut.holds(artifacts))
+        .order_by(artifacts.c.run_id, artifacts.c.created)
+    )
+    found: dict[str, list[RowMapping]] = defaultdict(list)
+    for row in connection.execute(in_order).mappings():
+        found[row["run_id"]].append(row)
+    return found
+
+
+def _view(row: RowMapping, left_behind: Sequence[RowMapping], output: Sequence[LogEntry]) -> RunDetail:
     resumed = row["resume_source_artifact_id"]
-    entries.sort(key=lambda entry: entry[0])
+    changes = (row["updated_at"], *(artifact["created_at"] for artifact in left_behind))
     return RunDetail(
         id=UUID(row["id"]),
         project_id=UUID(row["project_id"]),
         status=row["status"],
         created_at=_iso(row["created_at"]),
-        updated_at=_iso(row["updated_at"]),
+        updated_at=_iso(max(changes)),
         started_at=None if row["started_at"] is None else _iso(row["started_at"]),
         completed_at=None if row["completed_at"] is None else _iso(row["completed_at"]),
         progress=max(row["progress"], row["said_progress"] or 0.0),
         metrics={} if row["said_metrics"] is None else metrics_from_column(row["said_metrics"]),
         start_command=row["start_command"],
-        artifacts=tuple(left_behind),
-        logs=tuple(entry for _, entry in entries),
+        artifacts=tuple(_artifact(artifact) for artifact in left_behind),
+        logs=run_log(row, output),
         resume_source_artifact_id=None if resumed is None else UUID(resumed),
         node=row["node"],
         executor=row["executor"],
@@ -125,71 +131,15 @@ def _view(row: RowMapping, left_behind: Sequence[Artifact], entries: list[_Entry
     )
 
 
-def _artifacts(connection: Connection, ids: Sequence[str], cut: Cut) -> defaultdict[str, list[Artifact]]:
-    statement = (
-        select(artifacts)
-        .where(artifacts.c.run_id.in_(ids), cut.holds(artifacts))
-        .order_by(artifacts.c.run_id, artifacts.c.created)
+def _artifact(row: RowMapping) -> Artifact:
+    return Artifact(
+        id=UUID(row["id"]),
+        name=row["name"],
+        type=row["type"],
+        path=row["path"],
+        created_at=_iso(row["created_at"]),
+        tags=tags_from_column(row["tags"]),
     )
-    found: defaultdict[str, list[Artifact]] = defaultdict(list)
-    for row in connection.execute(statement).mappings():
-        found[row["run_id"]].append(
-            Artifact(
-                id=UUID(row["id"]),
-                name=row["name"],
-                type=row["type"],
-                path=row["path"],
-                created_at=_iso(row["created_at"]),
-                tags=tags_from_column(row["tags"]),
-            )
-        )
-    return found
-
-
-def _notes(connection: Connection, ids: Sequence[str], cut: Cut) -> defaultdict[str, list[_Entry]]:
-    found: defaultdict[str, list[_Entry]] = defaultdict(list)
-    for row in connection.execute(select(run_notes).where(run_notes.c.id.in_(ids), cut.holds(run_notes))).mappings():
-        found[row["id"]].append(((row["attempt"], row["phase"], row["created"]), _entry(row)))
-    return found
-
-
-def _lines(connection: Connection, ids: Sequence[str], cut: Cut, latest: int) -> dict[str, list[_Entry]]:
-    """The last `latest` output lines of each run: one statement finds where they begin, another reads them."""
-    if latest < 1:
-        return {}
-    first = (
-        select(cast(logs.c.attempt, BigInteger) * literal(_ATTEMPT, BigInteger) + logs.c.byte_offset)
-        .where(logs.c.run_id == runs.c.id, cut.stored(logs))
-        .order_by(logs.c.attempt.desc(), logs.c.byte_offset.desc())
-        .limit(1)
-    )
-    newest = first.correlate(runs).scalar_subquery()
-    bound = first.offset(latest - 1).correlate(runs).scalar_subquery()
-    begins = select(runs.c.id, newest, bound).where(runs.c.id.in_(ids), cut.holds(runs))
-    parts = [
-        and_(logs.c.run_id == run_id, _from(begin or 0))
-        for run_id, last, begin in connection.execute(begins)
-        if last is not None
-    ]
-    found: defaultdict[str, list[_Entry]] = defaultdict(list)
-    if parts:
-        for row in connection.execute(select(logs).where(or_(*parts), cut.stored(logs))).mappings():
-            key = (row["attempt"], AFTER_OUTPUT - 1, row["byte_offset"])
-            found[row["run_id"]].append((key, _entry(row)))
-    return found
-
-
-def _from(begin: int) -> Any:
-    attempt, offset = divmod(begin, _ATTEMPT)
-    return or_(logs.c.attempt > attempt, and_(logs.c.attempt == attempt, logs.c.byte_offset >= offset))
-
-
-def _entry(row: RowMapping) -> LogEntry:
-    return LogEntry(timestamp=_iso(row["time"]), level=row["level"], message=row["message"])
-
-
-def metrics_from_column(text: str) -> dict[str, float]:
-    return msgspec.json.decode(text, type=dict[str, float])
 
 
 def _iso(microseconds: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
@@ -23,9 +23,14 @@ from projections.ownership import empty_facts
 from projections.positions import NotPrepared, Overtaken, advance, claimed_position
 from projections.tables import FACTS, TELEMETRY
 from projections.telemetry import StoredTelemetry, append_telemetry
+from services.projector.gathering import gathered
 from services.projector.telemetry import Extent
 
 _log = logging.getLogger(__name__)
+
+# In one transaction. Keys are scattered, so a rebuild writes the same pages again with every transaction.
+_MOST_FACTS = 10_000
+_MOST_TELEMETRY = 1_000
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
@@ -38,7 +43,7 @@ T = TypeVar("T")
 class TelemetrySource(Protocol):
     """Where telemetry comes from; `TelemetryStream` is the real one."""
 
-    def follow(self, after: int) -> AsyncGenerator[list[StoredTelemetry], None]: ...
+    def follow(self, after: int) -> AsyncIterator[list[StoredTelemetry]]: ...
 
     async def extent(self) -> Extent: ...
 
@@ -89,7 +94,7 @@ class Projector:
                 continue
             await self._announce(position)
             with contextlib.suppress(Overtaken):
-                async with _closing(self._log.follow(position)) as batches:
+                async with contextlib.aclosing(gathered(self._log.follow(position), _MOST_FACTS)) as batches:
                     async for batch in batches:
                         position = await self._apply(batch, position)
             _log.info("another projector is at work on the same tables")
@@ -135,7 +140,7 @@ class Projector:
             position = await self._position(TELEMETRY)
             await self._tell_heard(position)
             try:
-                async with contextlib.aclosing(self._telemetry.follow(position)) as batches:
+                async with contextlib.aclosing(gathered(self._telemetry.follow(position), _MOST_TELEMETRY)) as batches:
                     async for batch in batches:
                         position = await self._append(batch, position)
                         pause = _FIRST_PAUSE
@@ -186,13 +191,3 @@ class Projector:
     def _transaction(self, work: Callable[[Connection], T]) -> T:
         with self._database.writing() as connection:
             return work(connection)
-
-
-@contextlib.asynccontextmanager
-async def _closing(batches: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
-    """Ends a generator where it stands, so that it lets go of what it holds now and not when it is collected."""
-    try:
-        yield batches
-    finally:
-        if isinstance(batches, AsyncGenerator):
-            await batches.aclose()
