@@ -307,8 +307,8 @@ class Intake:
         )
 
     async def _body(self, settled: Settled, command: type[Command]) -> bytes:
-        if settled.body is not None:
-            return bytes(settled.body)
+        if body := bytes(settled.body):
+            return body
         assert settled.aggregate_id is not None
         detail = await self._read(command, settled.aggregate_id)  # the body was too large to be kept
         if detail is None:

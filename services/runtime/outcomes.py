@@ -31,6 +31,8 @@ _STALE = 60.0
 _WRONG_SEQUENCE = 10071
 _MARGIN = 4096  # of a message's size, for all that stands in a record beside the body
 
+_NO_BODY = msgspec.Raw()
+
 _logger = logging.getLogger(__name__)
 
 
@@ -53,13 +55,13 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a command was answered: a status and a body (JSON; none where it was too large to keep), or a refusal.
+    """How a command was answered: a status and a body (JSON; empty where it was too large to keep), or a refusal.
 
     `position` is that of the last fact it led to.
     """
 
     status: int
-    body: msgspec.Raw | None = None
+    body: msgspec.Raw = _NO_BODY
     aggregate_id: UUID | None = None
     position: int | None = None
     lagging: bool = False
@@ -239,8 +241,8 @@ class Outcomes:
     async def _store(self, command_id: UUID, claimed: Record, revision: int, settled: Settled) -> Settled:
         """Another who took the claim over may have answered first: then that is the answer."""
         kept = settled
-        if settled.body is not None and len(bytes(settled.body)) > self._nc.max_payload - _MARGIN:
-            kept = msgspec.structs.replace(settled, body=None)
+        if len(memoryview(settled.body)) > self._nc.max_payload - _MARGIN:
+            kept = msgspec.structs.replace(settled, body=_NO_BODY)
         record = msgspec.structs.replace(claimed, settled=kept)
         if await self._replace(command_id, record, revision) is not None:
             return settled

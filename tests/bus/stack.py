@@ -101,8 +101,8 @@ def commands(parts: Stack) -> Any:
 
 
 @asynccontextmanager
-async def training(parts: Stack, *, fails: str | None = None) -> AsyncIterator[None]:
-    """A node that has every asset, and starts each run at once or fails to."""
+async def training(parts: Stack, *, fails: str | None = None, after: int | None = None) -> AsyncIterator[None]:
+    """A node that has every asset, and starts each run requested from now on (or above `after`), or fails to."""
 
     async def on_question(message: Msg) -> None:
         msgspec.json.decode(message.data, type=AssetQuestion)
@@ -124,7 +124,7 @@ async def training(parts: Stack, *, fails: str | None = None) -> AsyncIterator[N
             await parts.dispatch(report, Origin(actor="service:training", command_id=uuid4()))
 
     subscription = await parts.nc.subscribe(subjects.NODE_ASSETS, cb=on_question)
-    following = asyncio.create_task(follow(await parts.log.last_position()))
+    following = asyncio.create_task(follow(await parts.log.last_position() if after is None else after))
     try:
         yield
     finally:
