@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Coroutine, Sequence
 from itertools import pairwise
-from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import UUID
 
 from eventsourcing.persistence import (
     AggregateRecorder,
@@ -25,65 +25,21 @@ from eventsourcing.persistence import (
     StoredEvent,
     Subscription,
     Tracking,
-    TrackingRecorder,
 )
 from eventsourcing.utils import Environment, EnvType, resolve_topic, strtobool
-from nats.js.api import StorageType, StreamConfig
-from nats.js.errors import NotFoundError
 
 from events.event import Origin
-from events.log import Conflict, LogUnavailable
-from events.log.group_commit import MOST_IN_BATCH, GroupCommit
+from events.log import Conflict
+from events.log.group_commit import MOST_IN_BATCH
 from events.log.loop_thread import LoopThread
-from events.log.messages import Outgoing, Write
-from events.log.reading import Reader
-from events.log.stored_events import Layout, LedgerLayout, LibraryLayout, notification, token
+from events.log.messages import Write
+from events.log.store import ATTEMPTS, Store
+from events.log.stored_events import Layout, LedgerLayout, LibraryLayout, notification
 from events.log.streams import EVENTS
 from events.log.subscription import JetStreamSubscription
-from events.log.wire import Wire
+from events.log.tracking import JetStreamTrackingRecorder
 
-_T = TypeVar("_T")
-
-_ANSWER_TIMEOUT, _PATIENCE = 5.0, 20.0
-_ATTEMPTS = 20
 _PAGE = 500
-
-
-class Store:
-    """A stream as recorders use it, from any thread."""
-
-    def __init__(self, thread: LoopThread, stream: str) -> None:
-        self.thread = thread
-        self.stream = stream
-        self.wire = Wire(thread.connection, _ANSWER_TIMEOUT)
-        self.reader = Reader(self.wire, stream, _PATIENCE)
-        self.commits = GroupCommit(self.wire, stream, _PATIENCE)
-
-    def call(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        try:
-            return self.thread.call(coroutine)
-        except LogUnavailable as error:
-            raise OperationalError(str(error)) from error
-
-    async def ensure(self, subject: str, most_each: int = -1) -> None:
-        """Creates the stream if it is missing, with room for `most_each` messages a subject."""
-        js = self.thread.connection.jetstream()
-        try:
-            await js.stream_info(self.stream)
-        except NotFoundError:
-            keep = most_each == -1
-            await js.add_stream(
-                StreamConfig(
-                    name=self.stream,
-                    subjects=[subject],
-                    storage=StorageType.FILE,
-                    max_msgs_per_subject=most_each,
-                    allow_direct=True,
-                    allow_atomic=True,
-                    deny_delete=keep,
-                    deny_purge=keep,
-                )
-            )
 
 
 class JetStreamAggregateRecorder(AggregateRecorder):
@@ -135,7 +91,7 @@ class JetStreamAggregateRecorder(AggregateRecorder):
             by_originator.setdefault(event.originator_id, []).append(event)
         if len(events) + (also is not None) > MOST_IN_BATCH:
             raise ProgrammingError(f"{len(events)} events at once, at most {MOST_IN_BATCH} are possible")
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             writes = [await self._write(*one, origin) for one in by_originator.items()]
             if also is not None:
                 writes.append(await also())
@@ -208,43 +164,6 @@ class JetStreamApplicationRecorder(JetStreamAggregateRecorder, ApplicationRecord
                 break
             position = page[-1].position + 1
         return found[:limit]
-
-
-class JetStreamTrackingRecorder(TrackingRecorder):
-    """Positions of processed notifications, one subject an upstream application; each replaces the one before."""
-
-    def __init__(self, tracking_store: Store, tracking_root: str) -> None:
-        self._tracking_store = tracking_store
-        self._tracking_root = tracking_root
-
-    def insert_tracking(self, tracking: Tracking) -> None:
-        self._tracking_store.call(self._insert_tracking(tracking))
-
-    def max_tracking_id(self, application_name: str) -> int | None:
-        reader = self._tracking_store.reader
-        last = self._tracking_store.call(reader.last_of_subject(self._tracking_subject(application_name)))
-        return None if last is None else int(last.body)
-
-    async def _insert_tracking(self, tracking: Tracking) -> None:
-        for _ in range(_ATTEMPTS):
-            try:
-                await self._tracking_store.commits.append((await self._tracking_write(tracking),))
-            except Conflict:
-                continue
-            return
-        raise OperationalError("others were faster again and again")
-
-    async def _tracking_write(self, tracking: Tracking) -> Write:
-        subject = self._tracking_subject(tracking.application_name)
-        last = await self._tracking_store.reader.last_of_subject(subject)
-        if last is not None and int(last.body) >= tracking.notification_id:
-            raise IntegrityError(f"{tracking} is not above {int(last.body)}")
-        event_id = str(uuid4())
-        message = Outgoing(subject, event_id, {"ce-id": event_id}, str(tracking.notification_id).encode())
-        return Write(subject, 0 if last is None else last.position, (message,))
-
-    def _tracking_subject(self, application_name: str) -> str:
-        return f"{self._tracking_root}.{token(application_name)}"
 
 
 class JetStreamProcessRecorder(JetStreamTrackingRecorder, JetStreamApplicationRecorder, ProcessRecorder):
