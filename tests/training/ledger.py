@@ -17,13 +17,13 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from contracts import subjects
-from contracts.runs import AssetReport
+from contracts.runs import AssetReport, CancelRun
 from contracts.telemetry import LogLine, TelemetryBatch
 from events.event import Event, Origin
 from events.log import Change, EventLog
 from events.log.jetstream import JetStreamLog
 from events.log.streams import TELEMETRY, ensure_streams
-from events.runs import RunCanceled, RunCancelRequested, RunCompleted, RunFailed, RunLaunchFailed, RunRequested
+from events.runs import RunCanceled, RunCompleted, RunFailed, RunLaunchFailed, RunRequested
 from services.runtime.commands import RUNS
 from services.runtime.dispatch import Dispatch, load
 from services.runtime.gather import Sources
@@ -92,15 +92,8 @@ class Ledger:
         return run_id
 
     async def request_cancel(self, run_id: UUID) -> None:
-        loaded = await load(self.log, RUNS, run_id)
-        change = Change(
-            context="runs",
-            aggregate_id=run_id,
-            facts=(RunCancelRequested(),),
-            expected=loaded.position,
-            version=loaded.version,
-        )
-        await self.log.append(change, origin=origin())
+        run = (await load(self.log, RUNS, run_id)).state
+        await self.dispatch(CancelRun(project=str(run.project_id), run_id=run_id), origin())
 
     async def facts(self, run_id: UUID) -> list[Event]:
         return [entry.fact for entry in await self.log.read("runs", run_id)]

@@ -21,13 +21,7 @@ from events.runs import (
     RunStarted,
 )
 from services.training.consumer import Consumer
-from tests.training.ledger import Ledger, ledger, until
-
-
-@pytest.fixture
-async def book(nats_url: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    async with ledger(nats_url, tmp_path) as made:
-        yield made
+from tests.training.ledger import Ledger, until
 
 
 @asynccontextmanager

@@ -83,6 +83,8 @@ class DockerExecutor:
         return None
 
     async def launch(self, place: Place, argv: tuple[str, ...], variables: Mapping[str, str]) -> None:
+        if await asyncio.to_thread(wrapped.prevented, place):
+            return
         container, details = await self._named()
         inside = _mounted_at(details.get("Mounts") or [], place.directory)
         directory = str(inside or _INSIDE / place.marker)
