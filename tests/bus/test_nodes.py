@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from nats.aio.msg import Msg
+
+from contracts import subjects
+from contracts.runs import AssetReport
+from services.runtime.nodes import Nodes
+from tests.bus.conftest import Connect
+from tests.bus.stack import Stack
+
+
+def node(report: AssetReport) -> Callable[[Msg], Awaitable[None]]:
+    async def on_question(message: Msg) -> None:
+        await message.respond(msgspec.json.encode(report))
+
+    return on_question
+
+
+async def test_without_nodes_it_is_known_at_once(parts: Stack) -> None:
+    begun = time.monotonic()
+    assert await parts.nodes.assets(("a",)) is None
+    assert time.monotonic() - begun < 1
+
+
+async def test_a_node_that_does_not_answer_is_waited_for_so_long(connect: Connect) -> None:
+    nc = await connect()
+    await nc.subscribe(subjects.NODE_ASSETS)
+    nodes = Nodes(nc, timeout=0.2)
+    await nodes.start()
+    assert await nodes.assets(("a",)) is None
+    await nodes.stop()
+
+
+async def test_the_node_that_has_everything_wins_else_the_one_that_lacks_least(parts: Stack, connect: Connect) -> None:
+    nc = await connect()
+    reports = [
+        AssetReport(node="n1", missing=("a", "b")),
+        AssetReport(node="n2", outside=("a",)),
+        AssetReport(node="n3", missing=("b",)),
+        AssetReport(node="n4"),
+    ]
+    for report in reports[:3]:
+        await nc.subscribe(subjects.NODE_ASSETS, cb=node(report))
+    await nc.flush()
+    assert await parts.nodes.assets(("a", "b")) == reports[2]
+    await nc.subscribe(subjects.NODE_ASSETS, cb=node(reports[3]))
+    await nc.flush()
+    assert await parts.nodes.assets(("a", "b")) == reports[3]
