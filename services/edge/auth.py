@@ -14,13 +14,14 @@ import msgspec
 from contracts.problems import Refused
 from events import tokens as facts
 from events.event import Recorded
-from events.log import EventLog
+from events.log import EventLog, LogUnavailable, UnreadableFact
 from events.tokens import Role, TokenFact
 from services.runtime.people import People
 
 LOCAL_ACTOR = "local"
 _LONGEST_NAME = 200
 _CONTEXTS = (TokenFact.context,)
+_PAUSE = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -41,14 +42,15 @@ class Tokens:
         self._tokens: dict[UUID, facts.Token] = {}
         self._active: dict[str, facts.Token] = {}
         self._following: asyncio.Task[None] | None = None
+        self._target = 0
+        self._caught_up = asyncio.Event()
 
     async def start(self) -> None:
         """Returns once every token issued or revoked before is known, and follows from there. LogUnavailable."""
-        target = await self._log.last_position(_CONTEXTS)
-        caught_up = asyncio.Event()
-        self._following = asyncio.create_task(self._follow(target, caught_up), name="tokens")
-        if target:
-            await caught_up.wait()
+        self._target = await self._log.last_position(_CONTEXTS)
+        self._following = asyncio.create_task(self._follow(), name="tokens")
+        if self._target:
+            await self._caught_up.wait()
 
     async def stop(self) -> None:
         if self._following is not None:
@@ -75,12 +77,19 @@ class Tokens:
         else:
             self._active[token.digest] = token
 
-    async def _follow(self, target: int, caught_up: asyncio.Event) -> None:
-        async for batch in self._log.follow(0, _CONTEXTS):
-            for recorded in batch:
-                self.apply(recorded)
-            if batch[-1].meta.position >= target:
-                caught_up.set()
+    async def _follow(self) -> None:
+        position = 0
+        while True:
+            try:
+                async for batch in self._log.follow(position, _CONTEXTS):
+                    for recorded in batch:
+                        self.apply(recorded)
+                    position = batch[-1].meta.position
+                    if position >= self._target:
+                        self._caught_up.set()
+            except (LogUnavailable, UnreadableFact) as error:
+                _log.error("tokens issued or revoked from now on are not known: %s", error)
+            await asyncio.sleep(_PAUSE)
 
 
 class Authenticator:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 from collections.abc import Iterator
 from ipaddress import ip_address
 
 import uvicorn
 
+from services.commands.main import serve_commands
 from services.edge.app import create_app
 from services.edge.auth import Authenticator
+from services.edge.bodies import decode
 from services.edge.front import Front
 from services.edge.hosts import HostGuard
 from services.edge.parts import started
@@ -20,8 +21,6 @@ from services.runtime import wiring
 from services.runtime.settings import SettingRefused, Settings
 
 _BACKLOG = 2048
-
-_log = logging.getLogger("trainledger.edge")
 
 
 async def run(settings: Settings) -> None:
@@ -41,7 +40,8 @@ async def run(settings: Settings) -> None:
                 hosts=HostGuard() if loopback else None,
                 body_limit=settings.body_limit_bytes,
             )
-            await serve(app, listener, settings.stop_seconds)
+            async with serve_commands(nc, parts.intake, parts.people, decode):
+                await serve(app, listener, settings.stop_seconds)
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -87,6 +87,7 @@ async def serve(app: Front, listener: socket.socket, stop_seconds: float) -> Non
             loop="none",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=max(1, int(stop_seconds * 0.8)),
         )

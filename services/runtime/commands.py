@@ -42,6 +42,8 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
     """`target` gives the aggregate's id; `role` is the least that may send it from outside, none for reports.
 
     `check` refuses what needs no state; `gather` looks up what `decide` needs beside the aggregate's own state.
+    `presume_new`: the first attempt takes the aggregate for new without reading it, and the append finds out; only where
+    nothing that was gathered could refuse a command which an earlier attempt of its sender had accepted.
     """
 
     aggregate: Aggregate
@@ -50,6 +52,7 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
     role: Role | None = None
     check: Callable[[Any], None] | None = None
     gather: Callable[[Any, gather.Sources], Awaitable[Any]] | None = None
+    presume_new: bool = False
 
 
 PROJECTS = Aggregate(project_facts.ProjectFact.context, project_facts.Project(), project_facts.evolve)
@@ -81,6 +84,7 @@ HANDLERS: dict[type[Command], Handler] = {
         role="operator",
         check=projects.check_create,
         gather=gather.for_create_project,
+        presume_new=True,
     ),
     ReviseProject: Handler(
         aggregate=PROJECTS,

@@ -78,7 +78,10 @@ class Dispatch:
         aggregate_id = handler.target(command, origin.command_id)
         gathered: Any = None
         for attempt in range(_ATTEMPTS):
-            loaded = await load(self._log, handler.aggregate, aggregate_id)
+            if handler.presume_new and attempt == 0:
+                loaded = Loaded(state=handler.aggregate.initial, version=0, position=0, recorded=[])
+            else:
+                loaded = await load(self._log, handler.aggregate, aggregate_id)
             before = [entry for entry in loaded.recorded if entry.meta.origin.command_id == origin.command_id]
             if before:
                 return Accepted(

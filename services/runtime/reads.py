@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import logging
 from collections.abc import Callable
@@ -68,8 +69,10 @@ class Reads:
         self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        """A database that is away, or whose tables the projector has yet to make, is no hindrance."""
         self._subscription = await self._nc.subscribe(subjects.PROJECTED, cb=self._on_projected)
-        await self._look()
+        with contextlib.suppress(Refused):
+            await self._look()
 
     async def stop(self) -> None:
         if self._looking is not None:
