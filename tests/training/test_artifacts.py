@@ -1,0 +1,95 @@
+"""Only what is complete, and only what is the run's own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from services.training.artifacts import checkpoints, keep_configuration, tensorboards
+
+
+def checkpoint(directory: Path, step: int, state: str | None = "{}", age: float = 10.0) -> Path:
+    made = directory / f"checkpoint-{step}"
+    made.mkdir(parents=True)
+    (made / "model.safetensors").write_bytes(b"x" * 100)
+    if state is not None:
+        file = made / "trainer_state.json"
+        file.write_text(state)
+        moment = time.time() - age
+        os.utime(file, (moment, moment))
+    return made
+
+
+def test_complete_checkpoints_in_order_of_their_steps(tmp_path: Path) -> None:
+    for step in (100, 20, 3):
+        checkpoint(tmp_path, step)
+    checkpoint(tmp_path, 1, state=None)
+    checkpoint(tmp_path, 2, state='{"half": ')
+    (tmp_path / "checkpoint-best").mkdir()
+    (tmp_path / "checkpoint-7").symlink_to(tmp_path / "checkpoint-3")
+    found = checkpoints(tmp_path, 0, ended=False)
+    assert [(entry.name, entry.size, entry.files) for entry in found] == [
+        ("checkpoint-3", 102, 2),
+        ("checkpoint-20", 102, 2),
+        ("checkpoint-100", 102, 2),
+    ]
+    assert found[0].path == str(tmp_path / "checkpoint-3")
+
+
+def test_what_an_earlier_run_left_is_not_claimed(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 1, age=100)
+    checkpoint(tmp_path, 2, age=10)
+    assert [entry.name for entry in checkpoints(tmp_path, time.time() - 50, ended=True)] == ["checkpoint-2"]
+
+
+def test_a_checkpoint_just_written_waits_until_the_run_ended(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 1, age=0)
+    assert checkpoints(tmp_path, 0, ended=False) == []
+    assert len(checkpoints(tmp_path, 0, ended=True)) == 1
+    assert checkpoints(tmp_path / "nothing", 0, ended=True) == []
+
+
+def test_tensorboard_directories(tmp_path: Path) -> None:
+    runs = tmp_path / "runs" / "May01_box"
+    runs.mkdir(parents=True)
+    (runs / "events.out.tfevents.1.box.2.0").write_bytes(b"12345")
+    found = tensorboards(tmp_path, 0)
+    assert [(entry.name, entry.type, entry.size) for entry in found] == [("runs/May01_box", "tensorboard", 5)]
+
+
+@pytest.mark.parametrize(
+    ("content", "output"),
+    [
+        ("output_dir: out/a # here\n", "out/a"),
+        ("a: 1\noutput_dir: '/data/输出'\n", "/data/输出"),
+        ("output_dir: [a]\n", None),
+        ("output_dir:\n", None),
+        ("- output_dir\n", None),
+        ("a: &a [x, x]\nb: &b [*a, *a]\noutput_dir: out\n", "out"),
+        ("a: [" * 3_000, None),
+        ("", None),
+        ("{", None),
+    ],
+)
+def test_the_configuration_is_kept_as_it_was(tmp_path: Path, content: str, output: str | None) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "a.yaml").write_text(content)
+    kept = keep_configuration(tmp_path, "a.yaml", tmp_path / "run")
+    assert kept is not None
+    assert kept.output_dir == output
+    assert kept.copy.sha256 == hashlib.sha256(content.encode()).hexdigest()
+    (tmp_path / "a.yaml").write_text("changed: true\n")
+    assert keep_configuration(tmp_path, "a.yaml", tmp_path / "run") == kept
+
+
+def test_a_configuration_outside_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "secret.yaml").write_text("a: 1\n")
+    (tmp_path / "root" / "link.yaml").symlink_to(tmp_path / "secret.yaml")
+    for name in ("link.yaml", "../secret.yaml", "nothing.yaml", "."):
+        assert keep_configuration(tmp_path / "root", name, tmp_path / "run") is None
