@@ -109,5 +109,8 @@ exec "\$(dirname "\$0")/python" -I -X utf8 -m services.cli "\$@"
 SCRIPT
 chmod +x "$venv/bin/trainledger"
 
+# The first start would otherwise compile all this while somebody waits for it.
+"$venv/bin/python" -m compileall -q contracts events projections services
+
 if [ $what = run ]; then echo "$run_key"; else printf '%s\n' "$run_key" "$key"; fi > "$stamp.new"
 mv "$stamp.new" "$stamp"

@@ -19,7 +19,7 @@ from contracts.problems import Refused
 from contracts.tokens import IssueToken, RevokeToken
 from events.event import Origin
 from events.log.jetstream import JetStreamLog
-from events.log.streams import ensure_streams, ledger_id
+from events.log.streams import ledger_id
 from events.tokens import Token, TokenFact
 from projections.ownership import rebuild as rebuild_tables
 from services.runtime import nats_accounts, wiring
@@ -42,13 +42,6 @@ class _Ledger(msgspec.Struct, frozen=True):
     log: JetStreamLog
     people: People
     dispatch: Dispatch
-
-
-async def prepare(settings: Settings) -> None:
-    """Creates the streams that are missing, and tells services of the embedded server's users."""
-    async with wiring.bus(settings, "prepare", admin=True) as nc:
-        await ensure_streams(nc.jetstream(), settings.nats_replicas)
-        await announce_users(nc, EmbeddedNats(settings.data_dir).users.all())
 
 
 async def token_add(settings: Settings, given: argparse.Namespace) -> int:

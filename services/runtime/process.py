@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, TextIO
 
 from services.runtime.handover import EX_CONFIG, EX_UNAVAILABLE, decode
 from services.runtime.settings import SettingRefused, Settings
@@ -20,19 +20,24 @@ Main = Callable[[Settings], Coroutine[Any, Any, None]]
 
 def serve(main: Main, settings: Settings) -> int:
     """Runs `main` until it ends or a signal cancels it, and returns the exit code."""
-    return _run(main, settings, lifeline=None)
+    return _run(main, settings, lifeline=None, refusals=sys.stderr)
 
 
 def serve_supervised(main: Main) -> int:
-    """The same as a child: stdin gives the settings as one line of JSON, and its end means that the parent is gone."""
+    """The same as a child: stdin gives the settings as one line of JSON, and its end means that the parent is gone.
+
+    Why it cannot serve goes to stdout, for the parent to tell once for all children; nothing else does.
+    """
     lifeline = sys.stdin.buffer
+    refusals = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     line = lifeline.readline()
     if not line:
         return 0
-    return _run(main, decode(line), lifeline.fileno())
+    return _run(main, decode(line), lifeline.fileno(), refusals)
 
 
-def _run(main: Main, settings: Settings, lifeline: int | None) -> int:
+def _run(main: Main, settings: Settings, lifeline: int | None, refusals: TextIO) -> int:
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
@@ -45,10 +50,10 @@ def _run(main: Main, settings: Settings, lifeline: int | None) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_until_stopped(main, settings, lifeline))
     except SettingRefused as refused:
-        print(refused, file=sys.stderr, flush=True)
+        print(refused, file=refusals, flush=True)
         return EX_CONFIG
     except (LogUnavailable, NotReachable) as missing:
-        print(missing, file=sys.stderr, flush=True)
+        print(missing, file=refusals, flush=True)
         return EX_UNAVAILABLE
 
 

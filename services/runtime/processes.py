@@ -29,8 +29,7 @@ class FoundProcess:
         return bool(select.select([self._descriptor], [], [], seconds)[0])
 
     def end(self, patience: float) -> None:
-        """TERM, then KILL where that did not help in time. TimeoutError: not even that did."""
-        self.send(signal.SIGTERM)
+        """Waits for the end that was asked for, then KILL. TimeoutError: not even that did."""
         if self.wait(patience):
             return
         self.send(signal.SIGKILL)
@@ -60,10 +59,10 @@ def end_all(is_ours: Callable[[Arguments], bool], patience: float) -> list[int]:
     try:
         for process in found:
             process.send(signal.SIGTERM)
+            process.send(signal.SIGCONT)  # one that was suspended ends only when it runs
         deadline = time.monotonic() + patience
         for process in found:
-            if not process.wait(max(0.0, deadline - time.monotonic())):
-                process.end(0)
+            process.end(max(0.0, deadline - time.monotonic()))
         return [process.pid for process in found]
     finally:
         for process in found:

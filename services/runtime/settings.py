@@ -275,7 +275,7 @@ def _check(settings: Settings) -> None:
             "postgresql+psycopg://user:password@host/database."
         )
     for url in (settings.nats_url or "").split(",") if settings.nats_url else []:
-        if not re.match(r"^(nats|tls|ws|wss)://[^\s/]+", url.strip()):
+        if not re.match(r"^(nats|tls)://[^\s/]+", url.strip()):
             raise SettingRefused("NATS_URL is not a NATS URL: it must look like nats://host:4222.")
     for field in ("nats_credentials", "nats_admin_credentials"):
         path: Path | None = getattr(settings, field)

@@ -7,16 +7,19 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from events.log.connection import Connection
-from projections.database import Database, DatabaseRefused, DatabaseUnavailable, open_database
 from services.runtime.embedded_nats import EmbeddedNats
 from services.runtime.nats_users import ADMIN, SERVICE, NatsUsers
 from services.runtime.nkey import InvalidSeed, UserKey
 from services.runtime.settings import SettingRefused, Settings, without_secrets
+
+if TYPE_CHECKING:
+    from projections.database import Database
 
 _logger = logging.getLogger("trainledger.nats")
 _PENDING = 16 * 1024 * 1024  # bytes that may wait for a slow or lost connection
@@ -96,6 +99,8 @@ async def bus(settings: Settings, name: str, *, admin: bool = False, patience: f
 @contextmanager
 def database(settings: Settings) -> Iterator[Database]:
     """The database of the read models, closed at the end. Raises SettingRefused or NotReachable, as does its use."""
+    from projections.database import open_database  # not every process has a database
+
     with database_refusals():
         opened = open_database(settings.training_db_url)
         try:
@@ -107,6 +112,8 @@ def database(settings: Settings) -> Iterator[Database]:
 @contextmanager
 def database_refusals() -> Iterator[None]:
     """Says as a refused setting what the database's own checks refuse."""
+    from projections.database import DatabaseRefused, DatabaseUnavailable
+
     try:
         yield
     except DatabaseUnavailable as error:

@@ -46,6 +46,7 @@ class Child:
         self._process = subprocess.Popen(
             [sys.executable, *options, "-m", "services.cli", *_own_arguments(self.command, self._data_dir)],
             stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             env=environment,
             bufsize=0,
             process_group=0,  # the terminal's signals are for the parent to act on
@@ -67,6 +68,12 @@ class Child:
         """The code of a process that has ended, negative for a signal; none while it runs or waits for its restart."""
         return None if self._process is None else self._process.poll()
 
+    def last_words(self) -> str:
+        """Why a process that has ended could not serve; empty where it did not say."""
+        if self._process is None or self._process.stdout is None:
+            return ""
+        return self._process.stdout.read().decode(errors="replace").strip()
+
     def restart_when_due(self) -> float | None:
         """Call it once the process has ended, and again: seconds until the restart, none when that has happened."""
         now = time.monotonic()
@@ -75,7 +82,7 @@ class Child:
             self._restart_at = now + min(_LONGEST_BACK_OFF, 0.1 * 2 ** (self.failures - 1) if self.failures else 0.0)
         if now < self._restart_at:
             return self._restart_at - now
-        self._close_lifeline()
+        self._close_pipes()
         self.start()
         return None
 
@@ -92,9 +99,11 @@ class Child:
             self._process.kill()
             self._process.wait()
 
-    def _close_lifeline(self) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
+    def _close_pipes(self) -> None:
+        if self._process is not None:
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    pipe.close()
 
 
 def is_child_of(data_dir: Path, arguments: Arguments) -> bool:

@@ -55,41 +55,42 @@ class Parent:
 
     def run(self) -> int:
         self._catch_signals()
-        code = handover.EX_UNAVAILABLE
         try:
-            code = self._start()
-            if code == 0 and not self._stops:
-                code = self._watch()
+            if self._start():
+                self._watch()
         finally:
             self._stop()
-        return code
+        return 0
 
-    def _start(self) -> int:
+    def _start(self) -> bool:
+        """False: a signal asked to stop before everything was started. Raises SettingRefused."""
         for child in (self._edge, self._workers):
             child.start()  # they import while nats-server starts, and wait for their settings
         if self.nats is not None:
             self.nats.start()
             if not self._until(self._nats_answers):
-                return 0
+                return False
             self.settings = self._with_embedded_nats(self.nats)
-        code = self._prepare()
-        if code != 0 or self._stops:
-            return code
+        if not self._prepare():
+            return False
         for child in (self._edge, self._workers):
             child.release(handover.encode(self.settings))
-        return 0
+        return True
 
-    def _prepare(self) -> int:
+    def _prepare(self) -> bool:
         """Creates the streams, as the administrator, in a process that ends before any service begins."""
         preparing = Child("prepare", self.settings.data_dir)
         preparing.start()
         preparing.release(handover.encode(self.settings))
         if not self._until(lambda: preparing.exit_code() is not None):
             preparing.kill()
-            return 0
-        return preparing.exit_code() or 0
+            return False
+        if preparing.exit_code() != 0:
+            raise SettingRefused(preparing.last_words() or "The streams could not be created.")
+        return True
 
-    def _watch(self) -> int:
+    def _watch(self) -> None:
+        """Until a signal. Raises SettingRefused."""
         announced = False
         while not self._stops:
             pause = None if announced else 0.05
@@ -98,11 +99,11 @@ class Parent:
                 if code is None:
                     continue
                 if code == handover.EX_CONFIG:
-                    return code
+                    raise SettingRefused(child.last_words())
                 if not announced and code != handover.EX_UNAVAILABLE and child.failures >= _HOPELESS:
-                    _say(f"The {child.command} process does not start")
-                    return 1
+                    raise SettingRefused(f"The {child.command} process does not start, see above.")
                 if not child.waits_for_restart:
+                    _say(child.last_words())
                     _say(f"The {child.command} process ended ({_described(code)}) and is started again")
                 wait = child.restart_when_due()
                 pause = min(pause or 60.0, wait or 60.0)
@@ -113,7 +114,6 @@ class Parent:
                 self._announce()
                 continue
             self._sleep(pause)
-        return 0
 
     def _restart_nats(self, nats: EmbeddedNats) -> float:
         """Seconds until the next look."""
@@ -238,5 +238,6 @@ def _described(code: int) -> str:
 
 
 def _say(text: str) -> None:
-    with suppress(BrokenPipeError):  # whoever read it has gone, which is no reason to stop serving
-        print(text, flush=True)
+    if text:
+        with suppress(BrokenPipeError):  # whoever read it has gone, which is no reason to stop serving
+            print(text, flush=True)

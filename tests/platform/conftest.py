@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.platform.serving import Serving
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[Serving]:
+    """Not started yet; whatever it left is killed at the end."""
+    service = Serving(tmp_path)
+    yield service
+    service.end_everything()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Started once for a module."""
+    service = Serving(tmp_path_factory.mktemp("serving"))
+    service.start()
+    yield service
+    service.end_everything()

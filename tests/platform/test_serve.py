@@ -1,0 +1,136 @@
+"""One start, looked at from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.platform.serving import Serving, until
+
+PROJECT = {
+    "name": "qwen-finetune",
+    "owner": "alice",
+    "dataset_name": "datasets/qwen_demo.jsonl",
+    "training_yaml_name": "configs/qwen_demo.yaml",
+}
+
+
+def test_prints_where_everything_is(running: Serving) -> None:
+    said = until(lambda: running.said() if "Ctrl-C" in running.said() else "", "the announcement")
+    for line in (
+        f"http://127.0.0.1:{running.port}",
+        f"http://127.0.0.1:{running.port}/docs",
+        f"nats://127.0.0.1:{running.nats_port}",
+        str(running.data / "nats" / "credentials"),
+        f"sqlite:///{running.data}/training.db",
+        str(running.data / "training"),
+    ):
+        assert line in said
+
+
+def test_keeps_secrets_to_their_owner_and_everything_in_the_data_directory(running: Serving) -> None:
+    seeds = list((running.data / "nats" / "credentials").iterdir())
+    assert {seed.name for seed in seeds} == {"admin.nk", "service.nk"}
+    assert all(stat.S_IMODE(seed.stat().st_mode) == 0o600 for seed in seeds)
+    assert not any(seed.read_text().strip() in (running.data / "nats/nats.conf").read_text() for seed in seeds)
+    assert {entry.name for entry in running.directory.iterdir()} == {"data", "output.txt"}
+
+
+def test_idles_under_250_megabytes(running: Serving) -> None:
+    until(running.ready, "readiness")
+    parts = running.parts()
+    assert set(parts) == {"serve", "edge", "workers", "nats-server"}
+    rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in parts.values()]
+    kilobytes = sum(int(line.split()[1]) for text in rollups for line in text.splitlines() if line.startswith("Pss:"))
+    assert kilobytes < 250 * 1024
+
+
+def test_refuses_a_second_start_on_the_same_data(running: Serving) -> None:
+    refused = running.command("serve", "--port", "1")
+    assert refused.returncode == 78
+    assert refused.stderr.count("\n") == 1
+    assert str(running.data) in refused.stderr
+    assert "trainledger stop" in refused.stderr
+    assert running.healthy()
+
+
+def test_refuses_a_taken_port_before_anything_starts(serving: Serving) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        refused = serving.command("serve", "--port", port)
+    assert refused.returncode == 78
+    assert refused.stderr == (f"Port {port} on 127.0.0.1 is taken; choose another with --port or TRAINLEDGER_PORT.\n")
+    assert not serving.parts()
+    assert not (serving.data / "nats").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("EXECUTOR", "magic"),
+        ("TRAINING_DB_URL", "no url"),
+        ("TRAINING_DB_URL", "oracle://user:hunter2@nowhere/name"),
+        ("HOST_TRAINING_DIR", "/does/not/exist"),
+        ("NATS_URL", "http://somewhere"),
+    ],
+)
+def test_one_sentence_names_a_setting_that_cannot_be_used(serving: Serving, name: str, value: str) -> None:
+    refused = serving.command("serve", "--port", str(serving.port), **{name: value})
+    assert refused.returncode == 78, refused.stderr
+    sentences = [line for line in refused.stderr.splitlines() if name in line]
+    assert len(sentences) == 1, refused.stderr
+    assert "hunter2" not in refused.stderr + refused.stdout
+    assert "Traceback" not in refused.stderr
+    assert not serving.parts()
+
+
+def test_a_closed_terminal_stops_all_in_order(serving: Serving) -> None:
+    serving.start()
+    nats = serving.part("nats-server")
+    assert os.getsid(nats) == nats, "the terminal's signal must not reach it first"
+    assert serving.stop(signal.SIGHUP) == 0
+    assert not serving.parts()
+    assert "lost NATS" not in serving.said(), "nats-server went before its clients"
+
+
+def test_stops_from_another_shell(serving: Serving) -> None:
+    serving.start()
+    assert serving.process is not None
+    stopped = serving.command("stop")
+    assert stopped.returncode == 0, stopped.stderr
+    assert serving.process.wait(5) == 0
+    serving.process = None
+    assert not serving.parts()
+    again = serving.command("stop")
+    assert again.returncode == 0
+    assert "does not serve" in again.stdout
+
+
+def test_trainings_go_on_and_end_with_all(serving: Serving) -> None:
+    serving.start()
+    until(serving.ready, "readiness")
+    (serving.data / "training" / "run_train_full_sft.sh").write_text("sleep 600\n")
+    assert serving.post("/projects", PROJECT)[0] == 201
+    run = serving.post("/projects/qwen-finetune/runs")[1]
+    assert run["status"] == "running"
+    assert serving.stop() == 0
+    assert run["id"] in serving.said().partition("These trainings go on")[2]
+    child = int(next((serving.data / "runs" / run["id"]).glob("*/pid")).read_text().split()[0])
+    os.kill(child, 0)
+
+    serving.start()
+    assert serving.get(f"/projects/qwen-finetune/runs/{run['id']}")[1]["status"] == "running"
+    assert serving.process is not None
+    stopped = serving.command("stop", "--all")
+    assert stopped.returncode == 0, stopped.stderr
+    serving.process.wait(5)
+    serving.process = None
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)

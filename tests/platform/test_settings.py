@@ -1,0 +1,108 @@
+"""Where settings come from, and how a wrong one is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from services.runtime.handover import decode, encode
+from services.runtime.settings import ENVIRONMENT_NAMES, SettingRefused, Settings, load, markdown, without_secrets
+
+DOCUMENTED = {
+    "TRAINING_DB_URL": "sqlite:///./training.db",
+    "DEPLOY_LOG_DIR": "deploy_logs",
+    "NATS_URL": None,
+    "HOST_TRAINING_DIR": None,
+    "EXECUTOR": "auto",
+    "DOCKER_CONTAINER_NAME": "qwen2.5-14b-instruct_xpytorch_full_sft",
+    "DOCKER_WORKING_DIR": "KTIP_Release_2.1.0/train/llm",
+    "START_COMMAND_TEMPLATE": "bash run_train_full_sft.sh {training_yaml_name}",
+    "ALLOW_START_COMMAND": False,
+}
+
+
+def test_documented_names_and_defaults() -> None:
+    fields = {name: field for field, name in ENVIRONMENT_NAMES.items()}
+    loaded = load({})
+    for name, default in DOCUMENTED.items():
+        value = getattr(loaded, fields[name])
+        assert (str(value) if isinstance(value, Path) else value) == default
+    assert "VLLM_CMD_TEMPLATE" in fields
+
+
+def test_options_before_environment_before_file(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("port: 1001\nhost: localhost\nexecutor: docker\nallow_start_command: true\nnode:\n")
+    environment = {"TRAINLEDGER_PORT": "1002", "EXECUTOR": "local", "TRAINLEDGER_CONFIG": str(config)}
+    loaded = load(environment, options={"port": "1003", "host": None})
+    assert (loaded.port, loaded.executor, loaded.host, loaded.allow_start_command) == (1003, "local", "localhost", True)
+    assert load({"TRAINLEDGER_PORT": ""}, config=config).port == 1001
+
+
+def test_the_data_directory_moves_everything(tmp_path: Path) -> None:
+    moved = load({"TRAINLEDGER_DATA_DIR": str(tmp_path)})
+    assert moved.training_db_url == f"sqlite:///{tmp_path}/training.db"
+    assert moved.deploy_log_dir == tmp_path / "deploy_logs"
+    kept = load({"TRAINLEDGER_DATA_DIR": str(tmp_path), "TRAINING_DB_URL": "mysql://db/name"})
+    assert kept.training_db_url == "mysql://db/name"
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"TRAINLEDGER_PORT": "http"}, "TRAINLEDGER_PORT ('http') cannot be used: expected a whole number."),
+        ({"TRAINLEDGER_PORT": "70000"}, "TRAINLEDGER_PORT ('70000') cannot be used: expected a whole number <= 65535."),
+        ({"ALLOW_START_COMMAND": "maybe"}, "ALLOW_START_COMMAND ('maybe') cannot be used: expected true or false."),
+        ({"EXECUTOR": "magic"}, "EXECUTOR is 'magic', but must be one of auto, docker, local."),
+        ({"HOST_TRAINING_DIR": "/none"}, "HOST_TRAINING_DIR names /none, which is not a directory."),
+        ({"NATS_URL": "http://u:secret@host"}, "NATS_URL is not a NATS URL: it must look like nats://host:4222."),
+        ({"TRAINLEDGER_CONFIG": "/none.yaml"}, "The configuration file /none.yaml cannot be read: "),
+        ({"START_COMMAND_TEMPLATE": "run {yaml}"}, "START_COMMAND_TEMPLATE has the unknown field {yaml}; it may have "),
+        ({"START_COMMAND_TEMPLATE": "run 'x"}, "START_COMMAND_TEMPLATE cannot be used: No closing quotation."),
+        ({"TRAINING_DB_URL": "secret"}, "TRAINING_DB_URL is not a database URL: "),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_that_names_it(environment: dict[str, str], sentence: str) -> None:
+    with pytest.raises(SettingRefused) as refused:
+        load(environment)
+    assert str(refused.value).startswith(sentence)
+    assert "secret" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("prot: 1", "has the unknown setting 'prot'"),
+        ("PORT: 1", "has the unknown setting 'PORT'"),
+        ("- port", "must be a mapping"),
+        ("a: [", "is not YAML"),
+        ("port: many", "port in .* cannot be used: expected a whole number"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path: Path, content: str, sentence: str) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(content)
+    with pytest.raises(SettingRefused, match=sentence):
+        load({}, config=config)
+
+
+def test_children_get_the_same_settings(tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(
+        load({}), nats_credentials=tmp_path / "数据" / "seed.nk", nats_url="nats://a,nats://b"
+    )
+    assert decode(encode(settings)) == settings
+
+
+def test_shown_urls_have_no_password() -> None:
+    assert without_secrets("postgresql://user:p@ss:word@host/db") == "postgresql://user:***@host/db"
+    assert without_secrets("nats://a:b@h1:4222,nats://c:d@h2") == "nats://a:***@h1:4222,nats://c:***@h2"
+    assert without_secrets("nats://127.0.0.1:4222") == "nats://127.0.0.1:4222"
+
+
+def test_the_table_has_every_setting_once() -> None:
+    rows = markdown().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == list(ENVIRONMENT_NAMES.values())
+    assert len(set(ENVIRONMENT_NAMES.values())) == len(Settings.__struct_fields__)
