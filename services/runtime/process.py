@@ -41,6 +41,7 @@ def _run(main: Main, settings: Settings, lifeline: int | None, refusals: TextIO)
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # that a server starts and stops is the parent's to say
     import uvloop
 
     from events.log import LogUnavailable

@@ -182,7 +182,7 @@ class Parent:
         _say(f"  docs       http://{host}:{settings.port}/docs")
         _say(f"  NATS       {without_secrets(settings.nats_url)}")
         if settings.nats_credentials is not None:
-            _say(f"  credentials {settings.nats_credentials.parent}")
+            _say(f"             credentials in {settings.nats_credentials.parent}")
         _say(f"  data       {settings.data_dir}")
         _say(f"  database   {without_secrets(settings.training_db_url)}")
         _say(f"  trainings  {settings.host_training_dir}")

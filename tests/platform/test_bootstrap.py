@@ -1,0 +1,160 @@
+"""`deploy/bootstrap.sh` on machines that lack something. Python is a stand-in that makes stubs instead of downloads."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ("cat", "chmod", "cksum", "dirname", "flock", "grep", "mkdir", "mv", "rm", "sh", "tr")
+# Answers what the script asks a Python; `environment` holds what the machine lacks.
+STAND_IN = """#!/bin/sh
+case "$*" in
+  "-m venv --without-pip"*) for dir in "$@"; do :; done; mkdir -p "$dir/bin"; : > "$dir/pyvenv.cfg"
+    rm -f "$dir/trainledger-installed"; cp "$0" "$dir/bin/python"; touch "$dir/without-pip" ;;
+  "-m venv"*) [ "$NO_ENSUREPIP" ] && {{ echo ensurepip is not available; exit 1; }}
+    mkdir -p "$3/bin"; : > "$3/pyvenv.cfg"; cp "$0" "$3/bin/python" ;;
+  "-m pip --version"*) [ ! -e "$(dirname "$0")/../without-pip" ] && [ ! "$NO_PIP" ] ;;
+  "-m pip --python "*"--version") [ ! "$NO_PIP" ] ;;
+  "-m pip "*) echo "$*" >> "$LOG"; exit "${{PIP_EXIT:-0}}" ;;
+  "-m compileall "*) ;;
+  *sysconfig*) mkdir -p "$(dirname "$0")/../site"; echo "$(dirname "$0")/../site" ;;
+  *) exec {python} "$@" ;;
+esac
+"""
+
+
+class Machine:
+    def __init__(self, directory: Path) -> None:
+        self.checkout = directory / "check out"
+        self.path = directory / "bin"
+        self.log = directory / "pip.log"
+        (self.checkout / "deploy").mkdir(parents=True)
+        self.path.mkdir()
+        for name in ("deploy/bootstrap.sh", "requirements.lock", "requirements-dev.lock"):
+            shutil.copy(ROOT / name, self.checkout / name)
+        for tool in (*TOOLS, "cp", "touch"):
+            found = shutil.which(tool)
+            assert found is not None, tool
+            (self.path / tool).symlink_to(found)
+
+    def add_python(self, name: str) -> None:
+        program = self.path / name
+        program.write_text(STAND_IN.format(python=sys.executable))
+        program.chmod(0o755)
+
+    def bootstrap(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        lacking = {"NO_ENSUREPIP": "", "NO_PIP": "", "LOG": str(self.log), "PATH": str(self.path), "LC_ALL": "C"}
+        return subprocess.run(
+            ["sh", "deploy/bootstrap.sh", *arguments],
+            cwd=self.checkout,
+            env=lacking | environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+
+    @property
+    def installs(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    made = Machine(tmp_path)
+    made.add_python("python3")
+    return made
+
+
+def test_installs_once_by_hash_from_the_users_own_index(machine: Machine) -> None:
+    assert machine.bootstrap().returncode == 0
+    assert machine.bootstrap().stderr == ""
+    (install,) = machine.installs
+    assert "--require-hashes --only-binary :all: -r requirements.lock" in install
+    assert "index" not in install
+    program = machine.checkout / ".venv" / "bin" / "trainledger"
+    assert os.access(program, os.X_OK)
+
+
+def test_tests_need_more_and_running_does_not(machine: Machine) -> None:
+    assert machine.bootstrap("dev").returncode == 0
+    assert "-r requirements-dev.lock" in machine.installs[0]
+    assert machine.bootstrap().returncode == 0
+    assert len(machine.installs) == 1
+
+
+def test_installs_again_when_the_lock_changed(machine: Machine) -> None:
+    machine.bootstrap()
+    with (machine.checkout / "requirements.lock").open("a") as lock:
+        lock.write("# changed\n")
+    (machine.checkout / ".venv" / "mine").touch()
+    assert machine.bootstrap().returncode == 0
+    assert len(machine.installs) == 2
+    assert (machine.checkout / ".venv" / "mine").exists()
+
+
+def test_an_interrupted_install_is_not_believed(machine: Machine) -> None:
+    assert machine.bootstrap(PIP_EXIT="1").returncode == 1
+    (machine.checkout / ".venv" / "half").touch()
+    assert machine.bootstrap().returncode == 0
+    assert not (machine.checkout / ".venv" / "half").exists()
+
+
+def test_an_interrupted_install_for_tests_keeps_what_serves(machine: Machine) -> None:
+    machine.bootstrap()
+    (machine.checkout / ".venv" / "in-use").touch()
+    assert machine.bootstrap("dev", PIP_EXIT="1").returncode == 1
+    assert machine.bootstrap().returncode == 0
+    assert len(machine.installs) == 2
+    assert (machine.checkout / ".venv" / "in-use").exists()
+
+
+def test_a_moved_checkout_gets_an_environment_of_its_own(machine: Machine, tmp_path: Path) -> None:
+    machine.bootstrap()
+    machine.checkout = machine.checkout.rename(tmp_path / "moved")
+    assert machine.bootstrap().returncode == 0
+    assert len(machine.installs) == 2
+
+
+def test_without_ensurepip_a_pip_outside_fills_the_environment(machine: Machine) -> None:
+    assert machine.bootstrap(NO_ENSUREPIP="1").returncode == 0
+    assert machine.installs[0].startswith(f"-m pip --python {machine.checkout}/.venv/bin/python install ")
+
+
+def test_without_venv_and_pip_one_line_helps(machine: Machine) -> None:
+    helped = machine.bootstrap(NO_ENSUREPIP="1", NO_PIP="1")
+    assert helped.returncode == 1
+    assert "-venv" in helped.stderr.splitlines()[-1]
+    assert "apt-get install python3" in helped.stderr.splitlines()[-1]
+    assert not (machine.checkout / ".venv").exists()
+
+
+def test_without_a_python_that_fits_one_line_helps(machine: Machine) -> None:
+    (machine.path / "python3").unlink()
+    helped = machine.bootstrap()
+    assert helped.returncode == 1
+    assert helped.stderr.count("\n") == 1
+    assert "3.11, 3.12 or 3.13" in helped.stderr
+
+
+def test_the_user_may_name_the_python(machine: Machine) -> None:
+    machine.add_python("other-python")
+    assert "other-python" in machine.bootstrap(PYTHON="other-python").stderr
+    refused = machine.bootstrap(PYTHON="none-such")
+    assert refused.returncode == 1
+    assert "PYTHON=none-such" in refused.stderr
+
+
+def test_an_environment_of_somebody_else_is_left_alone(machine: Machine) -> None:
+    foreign = machine.checkout / ".venv"
+    foreign.mkdir()
+    (foreign / "pyvenv.cfg").touch()
+    refused = machine.bootstrap()
+    assert refused.returncode == 1
+    assert "something else made" in refused.stderr
+    assert (foreign / "pyvenv.cfg").exists()
