@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 from nats.aio.client import Client
@@ -166,3 +167,21 @@ async def test_without_a_connection_nothing_is_sent_later(
     with pytest.raises(LogUnavailable):
         await asyncio.wait_for(collect(closed, 1), 5)
     assert await direct.last_position() == 1
+
+
+async def test_what_was_on_its_way_to_a_follower_comes_again(
+    proxy: Proxy, log: JetStreamLog, direct: JetStreamLog
+) -> None:
+    positions: list[int] = []
+    async with asyncio.timeout(30), aclosing(log.follow(0)) as batches:  # type: ignore[type-var]
+        positions += [one.meta.position for one in await anext(batches)]
+        following = asyncio.ensure_future(anext(batches))
+        proxy.to_client.hold()
+        await direct.append(creation(), origin=ORIGIN)
+        await proxy.to_client.stopped.wait()
+        await proxy.cut()
+        await direct.append(creation(), origin=ORIGIN)
+        positions += [one.meta.position for one in await following]
+        while positions[-1] < 3:
+            positions += [one.meta.position for one in await anext(batches)]
+    assert positions == [1, 2, 3]
