@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from uuid import UUID
 
 import nats.errors
@@ -19,6 +19,7 @@ from events.log import LogUnavailable
 from events.log.streams import COMMANDS
 from services.commands.message import Asked, Callers, Decode
 from services.runtime.commands import PUBLIC
+from services.runtime.ending import end
 from services.runtime.intake import Caller, Intake, check_key, command_id
 from services.runtime.outcomes import is_transient
 from services.runtime.pulling import pull
@@ -51,11 +52,8 @@ class Queue:
 
     async def stop(self) -> None:
         """Takes no more, and waits for what is at work; the intake bounds that."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await end(self._task)
+        self._task = None
         if self._working:
             await asyncio.wait(self._working)
 

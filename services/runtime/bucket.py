@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 import nats.errors
 import nats.js.errors
@@ -14,6 +14,7 @@ from nats.aio.msg import Msg
 from nats.js import api
 
 from events.log import LogUnavailable
+from services.runtime.ending import end
 from services.runtime.pulling import EXPIRES, pull
 
 _BATCH = 256
@@ -53,11 +54,8 @@ class Bucket:
             raise LogUnavailable(f"the bucket {self.stream} could not be read within {self._timeout} s") from None
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await end(self._task)
+        self._task = None
 
     async def get(self, key: str) -> tuple[bytes, int] | None:
         """Value and revision as the stream's leader holds them now."""

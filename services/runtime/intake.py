@@ -26,6 +26,7 @@ from events.tokens import Role
 from services.runtime import folded
 from services.runtime.commands import HANDLERS
 from services.runtime.dispatch import Accepted, Dispatch, load
+from services.runtime.ending import end
 from services.runtime.outcomes import Outcomes, Refusal, Settled, fingerprint_of_bytes, is_transient
 from services.runtime.reads import Shown
 from services.runtime.settling import ENDED, LAUNCHED, Runs
@@ -127,11 +128,7 @@ class Intake:
         """Waits for what is at work, then cancels it: whoever asks again with its key resumes it."""
         if self._working:
             _, late = await asyncio.wait(self._working, timeout=timeout)
-            for task in late:
-                task.cancel()
-            for task in late:
-                with suppress(asyncio.CancelledError):
-                    await task
+            await end(*late)
 
     async def handle(
         self,

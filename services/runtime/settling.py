@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from uuid import UUID
 
 from events.event import Event, Recorded
 from events.log import EventLog, LogReplaced, LogUnavailable, UnreadableFact
 from events.runs import RunCanceled, RunCompleted, RunFact, RunFailed, RunLaunchFailed, RunStarted
+from services.runtime.ending import end
 
 ENDED: tuple[type[Event], ...] = (RunCompleted, RunFailed, RunCanceled, RunLaunchFailed)
 LAUNCHED: tuple[type[Event], ...] = (RunStarted, *ENDED)
@@ -32,11 +32,8 @@ class Runs:
         self._task = asyncio.create_task(self._follow(after), name="runs that are waited for")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await end(self._task)
+        self._task = None
 
     async def fact(self, run_id: UUID, kinds: tuple[type[Event], ...], timeout: float) -> Recorded | None:
         """The first fact of one of these kinds that the run has, waited for; none when `timeout` seconds went by.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -24,6 +24,7 @@ from services.edge.bodies import decode
 from services.runtime import folded
 from services.runtime.commands import PROJECTS, RUNS
 from services.runtime.dispatch import Dispatch, load
+from services.runtime.ending import end
 from services.runtime.gather import Sources
 from services.runtime.intake import Caller, Intake, Waits
 from services.runtime.nodes import Nodes
@@ -128,7 +129,5 @@ async def training(parts: Stack, *, fails: str | None = None, after: int | None 
     try:
         yield
     finally:
-        following.cancel()
-        with suppress(asyncio.CancelledError):
-            await following
+        await end(following)
         await subscription.unsubscribe()

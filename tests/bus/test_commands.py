@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 
+from contracts.problems import Refused
 from contracts.projects import project_id
 from services.commands.message import Asked
 from services.commands.queue import _identity
@@ -21,6 +22,9 @@ from services.edge.bodies import decode
 from services.runtime.embedded_nats import EmbeddedNats
 from tests.bus.conftest import Connect
 from tests.bus.stack import Stack, commands, stack, training
+from tests.bus.waiting import becomes_true, eventually
+
+ISSUE_TOKEN = json.dumps({"owner": "x", "role": "admin", "digest": "0" * 64}).encode()
 
 
 @pytest.fixture
@@ -43,17 +47,11 @@ async def outcome_of(parts: Stack, user: str, key: str) -> Any:
 async def _settled(parts: Stack, caller: Any, key: str) -> Any:
     try:
         outcome = await parts.intake.outcome(caller, key)
-    except Exception as error:
-        assert "command_not_found" in str(error)
+    except Refused as refused:
+        if refused.code != "command_not_found":
+            raise
         return None
     return None if outcome.status == "at_work" else outcome
-
-
-async def eventually(look: Callable[[], Awaitable[Any]]) -> Any:
-    async with asyncio.timeout(15):
-        while not (found := await look()):
-            await asyncio.sleep(0.01)
-        return found
 
 
 async def test_a_plain_client_starts_a_run_by_request(
@@ -113,7 +111,7 @@ async def test_nobody_speaks_for_another(served: Stack, connect: Connect) -> Non
     for subject in ("ask.bob.projects.CreateProject", "commands.bob.projects.CreateProject", "events.projects.x"):
         with pytest.raises(nats.errors.TimeoutError):
             await alice.request(subject, project_body(name), 0.2)
-    await eventually(lambda: _seen(violations, 3))
+    await becomes_true(lambda: len(violations) >= 3)
     assert all("permissions violation" in violation.lower() for violation in violations)
     assert not await served.log.read("projects", project_id(name))
     # A header names nobody.
@@ -121,10 +119,6 @@ async def test_nobody_speaks_for_another(served: Stack, connect: Connect) -> Non
     await alice.request("ask.alice.projects.CreateProject", project_body(name), 5, headers=headers)
     recorded = await served.log.read("projects", project_id(name))
     assert recorded[0].meta.origin.actor == str(await served.people.find("alice"))
-
-
-async def _seen(violations: list[str], count: int) -> bool:
-    return len(violations) >= count
 
 
 @pytest.mark.parametrize("reply", ["events.runs.forged", "commands.bob.runs.StartRun", "ask.bob.tokens.IssueToken"])
@@ -164,9 +158,9 @@ async def test_a_user_reads_facts_by_a_consumer_of_its_own_and_makes_none(served
     assert message.headers is not None
     assert message.headers["ce-specversion"] == "1.0"
     await message.ack_sync(timeout=5)
-    with pytest.raises(nats.errors.TimeoutError):  # of another user
-        other = await js.pull_subscribe_bind(consumer="user-bob", stream="EVENTS")
-        await other.fetch(1, timeout=0.3)
+    another = await js.pull_subscribe_bind(consumer="user-bob", stream="EVENTS")
+    with pytest.raises(nats.errors.TimeoutError):
+        await another.fetch(1, timeout=0.3)
     for subject in ("$JS.API.CONSUMER.CREATE.EVENTS.x", "$JS.API.STREAM.DELETE.EVENTS", "$KV.NATS_USERS.alice"):
         with pytest.raises(nats.errors.TimeoutError):
             await alice.request(subject, b"{}", 0.3)
@@ -191,7 +185,7 @@ async def test_refusals_are_outcomes_with_the_headers_of_the_services_framework(
         ("projects.CreateProject", b"{", "invalid_body", "422"),
         ("projects.CreateProject", project_body("x", nmae="y"), "invalid_body", "422"),
         ("projects.CreateProject", b"\xff\xfe", "invalid_body", "422"),
-        ("tokens.IssueToken", json.dumps({"owner": "x", "role": "admin", "digest": "0" * 64}).encode(), "forbidden", "403"),
+        ("tokens.IssueToken", ISSUE_TOKEN, "forbidden", "403"),
     ]
     for name, body, code, status in cases:
         for language, said in (("en-US,en;q=0.9", str.isascii), ("zh-CN", lambda text: not text.isascii())):
@@ -226,7 +220,7 @@ async def test_the_service_is_discoverable(served: Stack, connect: Connect) -> N
         ("commands.alice.projects.CreateProject", b"\xff", "invalid_body", "projects"),
         ("commands.alice.projects.Obliterate", b"{}", "not_found", "unknown"),
         ("commands.alice.runs.AssignRun", b"{}", "not_found", "unknown"),
-        ("commands.alice.tokens.IssueToken", b'{"owner":"x","role":"admin","digest":"%s"}' % (b"0" * 64), "forbidden", "tokens"),
+        ("commands.alice.tokens.IssueToken", ISSUE_TOKEN, "forbidden", "tokens"),
         ("commands.alice.x", b"{}", "not_found", "unknown"),
     ],
 )
@@ -289,9 +283,7 @@ async def test_one_users_message_id_does_not_swallow_anothers(served: Stack, con
         assert (await outcome_of(served, user, key)).aggregate_id == project_id(name)
 
 
-async def test_a_message_that_was_handled_and_not_acknowledged_is_handled_once(
-    parts: Stack, connect: Connect
-) -> None:
+async def test_a_message_that_was_handled_and_not_acknowledged_is_handled_once(parts: Stack, connect: Connect) -> None:
     """As after a kill between the outcome and the acknowledgement: another process gets it again."""
     alice: Client = await connect("alice")
     name = f"again {uuid4()}"

@@ -206,7 +206,7 @@ async def test_a_lagging_projector_does_not_hide_what_was_accepted(parts: Stack)
 async def test_a_caller_who_goes_away_leaves_no_half_state(parts: Stack) -> None:
     caller, key = await parts.caller(), str(uuid4())
     command = create()
-    for moment in range(0, 12):
+    for moment in range(12):
         command = create()
         task = asyncio.create_task(parts.intake.handle(command, caller, key=f"{key}-{moment}"))
         for _ in range(moment):

@@ -20,6 +20,7 @@ from services.runtime.embedded_nats import EmbeddedNats
 from services.runtime.intake import command_id
 from tests.bus.conftest import Connect
 from tests.bus.stack import Stack, stack, training
+from tests.bus.waiting import becomes_true
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,12 +50,8 @@ async def test_a_hundred_retries_around_a_killed_claimant(
                     break
     async with stack(await connect()) as other:
         start = StartRun(project=project)
-        retries = [
-            asyncio.create_task((parts, other)[n % 2].intake.handle(start, caller, key=key)) for n in range(100)
-        ]
-        async with asyncio.timeout(10):
-            while not (parts.outcomes._waiting and other.outcomes._waiting):
-                await asyncio.sleep(0.01)
+        retries = [asyncio.create_task((parts, other)[n % 2].intake.handle(start, caller, key=key)) for n in range(100)]
+        await becomes_true(lambda: bool(parts.outcomes._waiting and other.outcomes._waiting))
         async with training(parts, after=after):
             claimant.send_signal(signal.SIGKILL)
             await claimant.wait()

@@ -10,6 +10,7 @@ from services.runtime.embedded_nats import EmbeddedNats
 from services.runtime.people import People
 from tests.bus.conftest import Connect
 from tests.bus.stack import Stack
+from tests.bus.waiting import becomes_true
 
 
 async def test_a_person_is_entered_once_whoever_asks(parts: Stack, connect: Connect) -> None:
@@ -53,9 +54,7 @@ async def test_an_erased_person_is_gone_from_memory_and_from_the_disk(
     admin = (await connect("admin")).jetstream()
     assert await other.erase(name, admin)
     assert not await other.erase(name, admin)
-    async with asyncio.timeout(5):
-        while parts.people.name_of(person) is not None:
-            await asyncio.sleep(0.01)
+    await becomes_true(lambda: parts.people.name_of(person) is None)
     assert await parts.people.name(person) is None
     assert await parts.people.find(name) is None
     assert not _on_disk(server, name)

@@ -1,0 +1,24 @@
+"""Waiting for what gives no sign when it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def eventually(look: Callable[[], Awaitable[T | None]], within: float = 15.0) -> T:
+    """What `look` gives once it gives something true; TimeoutError after `within` seconds."""
+    async with asyncio.timeout(within):
+        while not (found := await look()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        return found
+
+
+async def becomes_true(look: Callable[[], bool], within: float = 15.0) -> None:
+    async def looked() -> bool:
+        return look()
+
+    await eventually(looked, within)
