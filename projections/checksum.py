@@ -20,7 +20,7 @@ def checksum(connection: Connection, position: int) -> str:
     for table in sorted(fact_tables.sorted_tables, key=lambda table: table.name):
         digest.update(table.name.encode())
         statement = select(table).where(table.c.since <= position).order_by(table.c.since, table.c.id)
-        with connection.execution_options(yield_per=1_000).execute(statement) as rows:
+        with connection.execute(statement.execution_options(yield_per=1_000)) as rows:
             for row in rows.mappings():
                 values = dict(row)
                 if values["until"] is not None and values["until"] > position:

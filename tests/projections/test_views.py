@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, event
 
+from contracts.projects import Project
 from contracts.runs import LogEntry
 from contracts.telemetry import LogLine, TelemetryBatch
 from contracts.times import naive_iso
@@ -185,6 +186,7 @@ def test_owners_are_shown_by_name_until_they_are_erased(database: Database) -> N
 
     def erased(person: UUID) -> str | None:
         asked.append(person)
+        return None
 
     named = ask(database, lambda connection: project_summary(connection, PROJECT, name_of))
     nameless = ask(database, lambda connection: project_summary(connection, PROJECT, erased))
@@ -225,7 +227,8 @@ def test_lists_are_in_the_order_of_creation_and_page(database: Database) -> None
     assert [project.runs_started for project in whole.items] == [0, 1, 2, 0, 1, 2, 0]
     assert whole.after is None
 
-    paged, after = [], 0
+    paged: list[Project] = []
+    after = 0
     for _ in range(4):
         page = ask(database, lambda connection: project_list(connection, name_of, after=after, limit=2))  # noqa: B023
         paged += page.items
