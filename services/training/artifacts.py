@@ -8,6 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import msgspec
@@ -61,15 +62,16 @@ def resolve(root: Path, name: str) -> Path | None:
     return path if path.is_relative_to(root.resolve()) else None
 
 
-def checkpoints(directory: Path, since: float, *, ended: bool) -> list[Found]:
+def checkpoints(directory: Path, since: float, *, ended: bool, known: AbstractSet[str] = frozenset()) -> list[Found]:
     """Complete Hugging Face checkpoints written after `since` (Unix seconds), in the order of their steps.
 
-    trainer_state.json is what a trainer writes last; while the run goes on, it has to be at rest for a moment.
+    Those whose paths are `known` are left out. trainer_state.json is what a trainer writes last; while the run goes on,
+    it has to be at rest for a moment.
     """
     found = []
     for path in _children(directory):
         step = path.name.removeprefix("checkpoint-")
-        if step == path.name or not step.isdigit() or path.is_symlink():
+        if step == path.name or not step.isdigit() or path.is_symlink() or str(path) in known:
             continue
         try:
             state = path / "trainer_state.json"

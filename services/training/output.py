@@ -89,14 +89,17 @@ class Output:
             return
 
 
-def digest(path: Path, length: int) -> str:
-    """SHA-256 in hex of the first `length` bytes."""
+def digest(path: Path, length: int) -> str | None:
+    """SHA-256 in hex of the first `length` bytes, none where somebody took the file away."""
     sha256 = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while length > 0 and (data := file.read(min(length, 4 * _CHUNK))):
-            sha256.update(data)
-            length -= len(data)
-    return sha256.hexdigest()
+    try:
+        with path.open("rb", buffering=0) as file:
+            while length > 0 and (data := file.read(min(length, 4 * _CHUNK))):
+                sha256.update(data)
+                length -= len(data)
+    except FileNotFoundError:
+        return None
+    return sha256.hexdigest() if length == 0 else None
 
 
 class _Chunk(msgspec.Struct, frozen=True):

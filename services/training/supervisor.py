@@ -76,49 +76,46 @@ class Supervisor:
         """Returns once the run's end is on record, or where the run is not this node's."""
         loaded = await load(self._node.log, RUNS, self._run_id)
         run: Run = loaded.state
-        if run.status is None or run.node != self._node.name:
+        if run.status is None:
+            return
+        place = self._node.place(self._run_id, run.attempt or _FIRST_ATTEMPT)
+        report = Reports(self._node.dispatch, self._run_id, loaded.recorded[0])
+        if run.attempt == 0 and not run.ended:
+            loaded = await self._assign(place, run, report)
+            run = loaded.state
+        if not await asyncio.to_thread(_is_assigned_here, place, loaded.recorded):
+            if not run.ended and run.node == self._node.name:
+                _log.error("run %s is another service's, which is named %s too", self._run_id, run.node)
             return
         if run.ended:
-            await self._stop_leftovers(run)
+            await self._stop_leftovers(place, run)
             return
-        report = Reports(self._node.dispatch, self._run_id, loaded.recorded[0])
-        place = self._node.place(self._run_id, run.attempt or _FIRST_ATTEMPT)
-        assigned = await self._assign(place, loaded, report)
-        if assigned is None:
-            return
-        if assigned.cancel_requested:
+        if run.cancel_requested:
             self._cancel.set()
-        await self._supervise(place, assigned, report)
+        self._recorded = set(run.artifact_paths)
+        await self._supervise(place, run, report)
 
-    async def _assign(self, place: Place, loaded: Loaded, report: Reports) -> Run | None:
-        """The run as assigned to this very service; none where it ended or is another's.
+    async def _assign(self, place: Place, run: Run, report: Reports) -> Loaded:
+        """Takes the run for this node if it is meant for it and still free, and reads it again.
 
         The command id of the assignment lies in the attempt's directory before it is sent, so that a service knows its
         own assignment again, and two of the same name by mistake do not take each other's.
         """
-        own_id = await asyncio.to_thread(_assignment_id, place, loaded.state.attempt == 0)
-        recorded = loaded.recorded
-        run: Run = loaded.state
-        if run.attempt == 0 and own_id is not None:
+        if run.node == self._node.name:
             executor = next(iter(self._node.executors))
             command = AssignRun(run_id=self._run_id, attempt=place.attempt, node=self._node.name, executor=executor)
-            run = (await report.under(command, own_id)).state
-            recorded = (await load(self._node.log, RUNS, self._run_id)).recorded
-        if run.ended:
-            return None
-        if not any(_is_assignment(entry, own_id) for entry in recorded):
-            _log.error("run %s was taken by another service that is named %s too", self._run_id, self._node.name)
-            return None
-        return run
+            await report.under(command, await asyncio.to_thread(_make_assignment_id, place))
+        return await load(self._node.log, RUNS, self._run_id)
 
     async def _supervise(self, place: Place, run: Run, report: Reports) -> None:
         assert run.executor is not None
         executor = self._node.executors[run.executor]
         plan = await asyncio.to_thread(prepare, place, run, self._node.root)
-        if await self._launched(executor, place, plan, report):
-            shared = str(self._node.root / plan.shared) if plan.shared else None
-            with self._node.overlaps.using(place, shared):
-                await self._accompany(executor, place, plan, report)
+        if run.status == "pending" and not await self._launched(executor, place, plan, report):
+            return
+        shared = str(self._node.root / plan.shared) if plan.shared else None
+        with self._node.overlaps.using(place, shared):
+            await self._accompany(executor, place, plan, report)
 
     async def _launched(self, executor: Executor, place: Place, plan: Plan, report: Reports) -> bool:
         """Whether the command runs or ran. If not, that is on record."""
@@ -160,11 +157,10 @@ class Supervisor:
             scanning.cancel()
             await self._clear(executor, place)
             output.finish()
-        await self._record(await asyncio.to_thread(_found, place, plan, self._node.root, ended=True), report)
+        await self._record(await self._find(place, plan, ended=True), report)
         printed = publisher.committed.end
-        sha256 = None
-        if printed:
-            sha256 = await asyncio.to_thread(digest, place.output, printed)
+        sha256 = await asyncio.to_thread(digest, place.output, printed) if printed else None
+        if sha256 is not None:
             raw = artifacts.Found(place.output.name, "log", str(place.output), printed, sha256=sha256)
             await self._record([raw], report)
         code, cause, reason = explain(state)
@@ -187,6 +183,8 @@ class Supervisor:
             state = await executor.look(place)
             if isinstance(state, Ended | Lost):
                 return state
+            if isinstance(state, NeverStarted):  # it was started, and what would tell of it is gone
+                return Lost()
             if self._cancel.is_set():
                 await self._clear(executor, place)
                 await asyncio.sleep(_LAUNCH_LOOK)  # the wrapper is about to write the exit code
@@ -203,19 +201,22 @@ class Supervisor:
             _log.error("run %s cannot be stopped: pids %s are alive after KILL; trying again", self._run_id, survivors)
             await asyncio.sleep(_STOP_AGAIN)
 
-    async def _stop_leftovers(self, run: Run) -> None:
+    async def _stop_leftovers(self, place: Place, run: Run) -> None:
         """A run that was declared ended while this service was away may still have processes here."""
-        place = self._node.place(self._run_id, run.attempt)
         executor = self._node.executors.get(run.executor or "")
-        if executor is not None and await asyncio.to_thread(place.directory.exists):
+        if executor is not None:
             await self._clear(executor, place)
 
     async def _collect(self, place: Place, plan: Plan, report: Reports) -> None:
         if plan.configuration is not None:
             await self._record([plan.configuration.copy], report)
         while True:
-            await self._record(await asyncio.to_thread(_found, place, plan, self._node.root, ended=False), report)
+            await self._record(await self._find(place, plan, ended=False), report)
             await asyncio.sleep(_SCAN)
+
+    async def _find(self, place: Place, plan: Plan, *, ended: bool) -> list[artifacts.Found]:
+        known = frozenset(self._recorded)
+        return await asyncio.to_thread(_found, place, plan, self._node.root, known, ended=ended)
 
     async def _record(self, found: list[artifacts.Found], report: Reports) -> None:
         for artifact in found:
@@ -252,29 +253,33 @@ def explain(state: Ended | Lost) -> tuple[int | None, FailureCause | None, str |
     return code, "exit", f"训练命令以退出码 {code} 结束"
 
 
-def _found(place: Place, plan: Plan, root: Path, *, ended: bool) -> list[artifacts.Found]:
+def _found(place: Place, plan: Plan, root: Path, known: frozenset[str], *, ended: bool) -> list[artifacts.Found]:
     directories = [root / plan.output] if plan.output else []
     if plan.shared and not overlapped(place):
         directories.append(root / plan.shared)
     since = plan.launched_at - _MTIME_TICK
-    found = [entry for path in directories for entry in artifacts.checkpoints(path, since, ended=ended)]
+    found = [entry for path in directories for entry in artifacts.checkpoints(path, since, ended=ended, known=known)]
     if ended and plan.output:
         found += artifacts.tensorboards(root / plan.output, since)
     return found
 
 
-def _assignment_id(place: Place, create: bool) -> UUID | None:
-    file = place.directory / "assignment"
+def _assignment_id(place: Place) -> UUID | None:
     try:
-        return UUID(file.read_text())
+        return UUID((place.directory / "assignment").read_text())
     except FileNotFoundError:
-        if not create:
-            return None
+        return None
+
+
+def _make_assignment_id(place: Place) -> UUID:
+    if made := _assignment_id(place):
+        return made
     place.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = uuid4()
-    write_durably(file, str(made).encode())
+    write_durably(place.directory / "assignment", str(made).encode())
     return made
 
 
-def _is_assignment(entry: Recorded, command_id: UUID | None) -> bool:
-    return isinstance(entry.fact, RunAssigned) and entry.meta.origin.command_id == command_id
+def _is_assigned_here(place: Place, recorded: list[Recorded]) -> bool:
+    own_id = _assignment_id(place)
+    return any(isinstance(entry.fact, RunAssigned) and entry.meta.origin.command_id == own_id for entry in recorded)

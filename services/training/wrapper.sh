@@ -60,6 +60,7 @@ run() {
     rm -rf -- "$claim"
     exit 0
   fi
+  sync -- "$rundir" 2> /dev/null # at most once, also after a power cut
   # A handler, not '': an ignored signal would stay ignored in the command.
   trap 'signalled=1' HUP INT QUIT TERM
   TRAINLEDGER_RUN=$marker setsid "$BASH" "$script" become "$rundir" "$workdir" "$@" \

@@ -8,9 +8,12 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 
+from contracts.runs import AssignRun, ReportRunEnded
+from events.event import Origin
 from events.runs import (
     RunArtifactRecorded,
     RunAssigned,
@@ -21,7 +24,7 @@ from events.runs import (
     RunStarted,
 )
 from services.training.consumer import Consumer
-from tests.training.ledger import Ledger, until
+from tests.training.ledger import Ledger, origin, until
 
 
 @asynccontextmanager
@@ -160,3 +163,68 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+async def declare_lost(book: Ledger, run_id: UUID) -> None:
+    await book.dispatch(ReportRunEnded(run_id=run_id, attempt=1, exit_code=None, cause="lost"), origin())
+
+
+def command_pid(book: Ledger, run_id: UUID) -> int:
+    return int((book.node().place(run_id, 1).directory / "pid").read_text().split()[0])
+
+
+async def test_a_run_that_somebody_declared_lost_is_stopped(book: Ledger) -> None:
+    async with training_service(book):
+        run_id = await book.request("sleep", "600")
+        await book.fact(run_id, RunStarted)
+        await declare_lost(book, run_id)
+        await until(lambda: not _alive(command_pid(book, run_id)))
+
+
+async def test_a_node_that_comes_back_stops_what_was_declared_lost(book: Ledger) -> None:
+    async with training_service(book):
+        run_id = await book.request("sleep", "600")
+        await book.fact(run_id, RunStarted)
+    await declare_lost(book, run_id)
+    assert _alive(command_pid(book, run_id))
+    async with training_service(book):
+        await until(lambda: not _alive(command_pid(book, run_id)))
+    assert [type(fact) for fact in await book.facts(run_id)].count(RunFailed) == 1
+
+
+async def test_a_service_knows_its_runs_under_another_node_name(book: Ledger, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    async with training_service(book):
+        run_id = await book.request("bash", "-c", f"until [ -e {gate} ]; do sleep 0.02; done")
+        await book.fact(run_id, RunStarted)
+    gate.touch()
+    book.name = "renamed"
+    async with training_service(book):
+        await book.fact(run_id, RunCompleted)
+
+
+async def test_a_checkpoint_that_is_lost_or_broken_costs_nothing(book: Ledger) -> None:
+    async with training_service(book):
+        first = await book.request("bash", "-c", "echo x >> launches")
+        await book.fact(first, RunCompleted)
+    for content in (None, b"{"):
+        book.checkpoint.unlink() if content is None else book.checkpoint.write_bytes(content)
+        async with training_service(book):
+            again = await book.request("bash", "-c", "true")
+            await book.fact(again, RunCompleted)
+    assert (book.root / "launches").read_text() == "x\n"
+
+
+async def test_a_canceled_run_that_was_never_launched_never_is(book: Ledger) -> None:
+    run_id = await book.request("bash", "-c", "touch launched")
+    command_id = uuid4()
+    place = book.node().place(run_id, 1)
+    place.directory.mkdir(parents=True)
+    (place.directory / "assignment").write_text(str(command_id))  # as if killed right after the assignment
+    assign = AssignRun(run_id=run_id, attempt=1, node=book.name, executor="local")
+    await book.dispatch(assign, Origin(actor="service:training", command_id=command_id))
+    await book.request_cancel(run_id)
+    async with training_service(book):
+        canceled = await book.fact(run_id, RunCanceled)
+    assert canceled.exit_code is None
+    assert not (book.root / "launched").exists()
