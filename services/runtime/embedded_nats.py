@@ -11,6 +11,7 @@ import string
 import subprocess
 import sys
 import sysconfig
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from services.runtime.settings import SettingRefused
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 DEFAULT_PORT = 4222
+_RELOADED = b"Reloaded server configuration"
 
 
 class EmbeddedNats:
@@ -110,16 +112,41 @@ class EmbeddedNats:
             self._process.wait()
         self._process = None
 
-    def reload(self) -> bool:
-        """Tells a running server, whoever started it, of changed users. False: none runs, and the next will know."""
+    def reload(self, patience: float = 10.0) -> bool:
+        """Tells a running server, whoever started it, of changed users. False: none runs, and the next will know.
+
+        Returns when they may sign in, or after `patience` seconds.
+        """
         if self._last_port() is None:
             return False
         self._write_config()
         found = processes.find(self._is_ours)
         for process in found:
-            process.send(signal.SIGHUP)
+            # Twice: after the first, nobody serves what a new account imports (nats-server 2.15, every time).
+            for _ in range(2):
+                self._reload(process, patience)
             process.close()
         return bool(found)
+
+    def _reload(self, process: processes.FoundProcess, patience: float) -> None:
+        """A signal that comes while one is at work would be lost, so the server's word is waited for."""
+        begins = self._log_size()
+        deadline = time.monotonic() + patience
+        process.send(signal.SIGHUP)
+        while time.monotonic() < deadline and _RELOADED not in self._log_from(begins):
+            time.sleep(0.01)
+
+    def _log_size(self) -> int:
+        with suppress(FileNotFoundError):
+            return (self.directory / "nats-server.log").stat().st_size
+        return 0
+
+    def _log_from(self, offset: int) -> bytes:
+        """What was written since, or the whole log where a new one was begun in between."""
+        with suppress(FileNotFoundError), (self.directory / "nats-server.log").open("rb") as log:
+            log.seek(offset if self._log_size() >= offset else 0)
+            return log.read()
+        return b""
 
     def _arguments(self) -> list[str]:
         return ["--config", str(self._config)]

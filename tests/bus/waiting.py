@@ -12,7 +12,7 @@ T = TypeVar("T")
 async def eventually(look: Callable[[], Awaitable[T | None]], within: float = 15.0) -> T:
     """What `look` gives once it gives something true; TimeoutError after `within` seconds."""
     async with asyncio.timeout(within):
-        while not (found := await look()):  # noqa: ASYNC110
+        while not (found := await look()):
             await asyncio.sleep(0.01)
         return found
 
