@@ -1,18 +1,65 @@
-"""Connections to NATS as a log wants them: they never give up, and read headers fast."""
+"""Connections to NATS as a log wants them: they never give up, and read messages fast."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+_STATUS_LINE = b"NATS/1.0 "
+_PLAIN_LINE = len(b"NATS/1.0\r\n")
+
+
+class Delivery(msgspec.Struct, frozen=True, gc=False):
+    """A message as it arrived; `headers` hold the server's `Status` and `Description` too."""
+
+    subject: str
+    reply: str
+    headers: dict[str, str]
+    body: bytes
+
+
+Receiver = Callable[[Delivery], None]
 
 
 class Connection(Client):
-    """A nats-py client that reads a fact's headers in a fifth of the time.
+    """A nats-py client that reads a fact in half the time.
 
-    nats-py 2.16 tests every character of every header name in Python, which is most of the cost of reading a log (30 of
-    45 µs a fact). Should a release rename the method, reading is slower again and nothing else.
+    nats-py 2.16 tests every character of every header name in Python, most of the cost of reading a log (30 of 45 µs a
+    fact), and passes each message through a queue and a task. What is overridden here are methods of its inside: should
+    a release rename them, reading is slower again and nothing else.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._receivers: dict[int, Receiver] = {}
+
+    async def receive(self, subject: str, receiver: Receiver) -> Subscription:
+        """Subscribes; `receiver` is called as messages are read, and must neither block nor raise."""
+        subscription = await receive(self, subject, receiver)
+        self._receivers[subscription._id] = receiver
+        return subscription
+
+    def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
+        self._receivers.pop(sid, None)
+        super()._remove_sub(sid, max_msgs)
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        receiver = self._receivers.get(sid)
+        if receiver is None:
+            await super()._process_msg(sid, subject, reply, data, headers)
+            return
+        if not headers:
+            parsed: dict[str, str] = {}
+        elif headers.startswith(_STATUS_LINE):
+            parsed = await self._process_headers(headers) or {}
+        else:
+            parsed = self._parse_header_lines(headers[_PLAIN_LINE:])
+        receiver(Delivery(subject.decode(), reply.decode(), parsed, data))
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
@@ -30,6 +77,15 @@ class Connection(Client):
             # nats-py would write it to a socket that is gone, fail, and leave its tasks running
             self._pending, self._pending_data_size = [], 0
         await super().close()
+
+
+async def receive(nc: Client, subject: str, receiver: Receiver) -> Subscription:
+    """Subscribes any client. No limit is set: what arrives was asked for, and dropping it means asking again."""
+
+    async def on_message(msg: Msg) -> None:
+        receiver(Delivery(msg.subject, msg.reply, msg.headers or {}, msg.data))
+
+    return await nc.subscribe(subject, cb=on_message, pending_msgs_limit=0, pending_bytes_limit=0)
 
 
 async def connect(url: str, **options: Any) -> Connection:

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import nats.errors
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from events.log import LogReplaced, LogUnavailable
+from events.log.connection import Delivery
 from events.log.messages import Stored
 from events.log.wire import STREAM_NOT_FOUND, NoAnswer, Refusal, Wire
 
@@ -62,7 +62,7 @@ class _Consumer:
         self._stream = stream
         self._subjects = subjects
         self._name = uuid4().hex
-        self._arrived: list[Msg] = []
+        self._arrived: list[Delivery] = []
         self._wake = asyncio.Event()
         self._asked = False
         self._trouble: str | None = None
@@ -72,7 +72,7 @@ class _Consumer:
 
     async def create(self, after: int) -> None:
         # Deliveries keep the subject of the message, so only a subscription of its own tells them apart.
-        self._subscription = await self._wire.subscribe(self._inbox, self._on_message)
+        self._subscription = await self._wire.receive(self._inbox, self._on_message)
         config: dict[str, object] = {
             "name": self._name,
             "deliver_policy": "by_start_sequence",
@@ -137,25 +137,25 @@ class _Consumer:
             f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}", request.encode(), self._inbox
         )
 
-    async def _on_message(self, msg: Msg) -> None:
-        status = None if msg.headers is None else msg.headers.get("Status")
+    def _on_message(self, delivery: Delivery) -> None:
+        status = delivery.headers.get("Status")
         if status is None:
-            self._arrived.append(msg)
+            self._arrived.append(delivery)
             self._left -= 1
             if self._left == 0:
                 self._asked = False
         elif status == "408":  # what was asked for has expired
             self._asked = False
         elif status != "100":
-            self._trouble = f"the consumer ended: {status} {(msg.headers or {}).get('Description', '')}"
+            self._trouble = f"the consumer ended: {status} {delivery.headers.get('Description', '')}"
         self._wake.set()
 
-    def _checked(self, arrived: list[Msg]) -> list[Stored]:
+    def _checked(self, arrived: list[Delivery]) -> list[Stored]:
         """What follows without a gap; the consumer numbers its deliveries, so one that was lost shows."""
         batch: list[Stored] = []
-        for msg in arrived:
+        for delivery in arrived:
             # $JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<tries>.<position>.<number>.<nanoseconds>.<pending>
-            tokens = msg.reply.split(".")
+            tokens = delivery.reply.split(".")
             if len(tokens) > 9:
                 tokens = tokens[2:]
             position, number, nanoseconds = int(tokens[5]), int(tokens[6]), int(tokens[7])
@@ -164,5 +164,5 @@ class _Consumer:
                 break
             self._delivered = number
             stored_at = _EPOCH + timedelta(microseconds=nanoseconds // 1_000)
-            batch.append(Stored(position, msg.subject, msg.headers or {}, msg.data, stored_at))
+            batch.append(Stored(position, delivery.subject, delivery.headers, delivery.body, stored_at))
         return batch

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 import msgspec
-from nats.aio.msg import Msg
 
 from events.log import Conflict, LogUnavailable
+from events.log.connection import Delivery
 from events.log.messages import Write
 from events.log.wire import Ack, NoAnswer, Refusal, Wire, decode_ack
 
@@ -177,8 +177,8 @@ class GroupCommit:
     async def _publish(self, appends: Sequence[_Append]) -> Ack | None:
         total = sum(append.length for append in appends)
         batch = uuid4().hex
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-        reply = self._wire.expect(lambda msg: None if answer.done() else answer.set_result(msg))
+        answer: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+        reply = self._wire.expect(lambda delivery: None if answer.done() else answer.set_result(delivery))
         number = 0
         try:
             await self._wire.open()
@@ -198,7 +198,7 @@ class GroupCommit:
                                 headers["Nats-Batch-Commit"] = "1"
                         to = reply if number == total else ""
                         await self._wire.publish(message.subject, message.body, to, headers)
-            return decode_ack((await self._wire.answered(answer)).data)
+            return decode_ack((await self._wire.answered(answer)).body)
         except NoAnswer:
             return None
         finally:

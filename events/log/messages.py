@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 
-class Outgoing(msgspec.Struct, frozen=True):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A message to append. `id` is also its `ce-id` header: by it a lost acknowledgement is settled."""
 
     subject: str
@@ -16,7 +16,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Stored(msgspec.Struct, frozen=True):
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """A message of a log. `stored_at` is UTC, cut to microseconds."""
 
     position: int
@@ -26,7 +26,7 @@ class Stored(msgspec.Struct, frozen=True):
     stored_at: datetime
 
 
-class Write(msgspec.Struct, frozen=True):
+class Write(msgspec.Struct, frozen=True, gc=False):
     """Messages of one subject, to follow its message at position `expected` (0: to be its first)."""
 
     subject: str

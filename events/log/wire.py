@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
 import msgspec
 import nats.errors
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from events.log import LogReplaced, LogUnavailable
+from events.log import LogReplaced
+from events.log.connection import Connection, Delivery, Receiver, receive
 from events.log.messages import Stored
 
 NO_MESSAGE_FOUND = 10037
@@ -93,42 +92,43 @@ class Wire:
     def __init__(self, nc: Client, timeout: float) -> None:
         self.nc = nc
         self.timeout = timeout
-        self._handlers: dict[str, Callable[[Msg], None]] = {}
+        self._receivers: dict[str, Receiver] = {}
         self._inbox = nc.new_inbox()
         self._count = 0
         self._opening: asyncio.Task[Any] | None = None
 
-    def expect(self, handler: Callable[[Msg], None]) -> str:
-        """A reply subject whose messages go to `handler`, until `forget`."""
+    def expect(self, receiver: Receiver) -> str:
+        """A reply subject whose messages go to `receiver`, until `forget`."""
         self._count += 1
         reply = f"{self._inbox}.{self._count}"
-        self._handlers[reply] = handler
+        self._receivers[reply] = receiver
         return reply
 
     def forget(self, reply: str) -> None:
-        self._handlers.pop(reply, None)
+        self._receivers.pop(reply, None)
 
     async def open(self) -> None:
         """Subscribes, once; every request needs it."""
         if self._opening is None:
-            self._opening = asyncio.create_task(self.subscribe(f"{self._inbox}.*", self._on_reply))
+            self._opening = asyncio.create_task(self.receive(f"{self._inbox}.*", self._on_reply))
         try:
             await asyncio.shield(self._opening)
         except NoAnswer:
             self._opening = None
             raise
 
-    async def subscribe(self, subject: str, on_message: Callable[[Msg], Awaitable[None]]) -> Subscription:
+    async def receive(self, subject: str, receiver: Receiver) -> Subscription:
         """NoAnswer: the connection is closed."""
         try:
-            # No limit: what arrives was asked for, and dropping any of it would only mean asking again.
-            return await self.nc.subscribe(subject, cb=on_message, pending_msgs_limit=0, pending_bytes_limit=0)
+            if isinstance(self.nc, Connection):
+                return await self.nc.receive(subject, receiver)
+            return await receive(self.nc, subject, receiver)
         except nats.errors.Error as error:
             raise NoAnswer(str(error)) from error
 
-    async def _on_reply(self, msg: Msg) -> None:
-        if (handler := self._handlers.get(msg.subject)) is not None:
-            handler(msg)
+    def _on_reply(self, delivery: Delivery) -> None:
+        if (receiver := self._receivers.get(delivery.subject)) is not None:
+            receiver(delivery)
 
     async def publish(self, subject: str, body: bytes, reply: str = "", headers: dict[str, str] | None = None) -> None:
         """NoAnswer: there is no connection, and nothing was buffered that could be sent later."""
@@ -142,24 +142,23 @@ class Wire:
     async def request(self, subject: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
         """The body of the answer. NoAnswer, Refusal."""
         await self.open()
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-        reply = self.expect(lambda msg: None if answer.done() else answer.set_result(msg))
+        answer: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+        reply = self.expect(lambda delivery: None if answer.done() else answer.set_result(delivery))
         try:
             await self.publish(subject, body, reply, headers)
-            msg = await self.answered(answer)
+            return (await self.answered(answer)).body
         finally:
             self.forget(reply)
-        return msg.data
 
-    async def answered(self, answer: asyncio.Future[Msg]) -> Msg:
+    async def answered(self, answer: asyncio.Future[Delivery]) -> Delivery:
         try:
             async with asyncio.timeout(self.timeout):
-                msg = await answer
+                delivery = await answer
         except TimeoutError as error:
             raise NoAnswer(f"no answer in {self.timeout} s") from error
-        if msg.headers and msg.headers.get("Status") == "503":
+        if delivery.headers.get("Status") == "503":
             raise NoAnswer("nobody answers for this stream")
-        return msg
+        return delivery
 
     async def api(self, name: str, question: object = None) -> bytes:
         """An answer of JetStream's API, errors raised as Refusal."""
@@ -202,22 +201,22 @@ class Wire:
         """
         await self.open()
         found: list[Stored] = []
-        ended: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        ended: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
 
-        def on_message(msg: Msg) -> None:
-            headers = msg.headers or {}
+        def on_message(delivery: Delivery) -> None:
+            headers = delivery.headers
             if "Status" not in headers:
                 found.append(
                     Stored(
                         int(headers["Nats-Sequence"]),
                         headers["Nats-Subject"],
                         headers,
-                        msg.data,
+                        delivery.body,
                         _moment(headers["Nats-Time-Stamp"]),
                     )
                 )
             elif not ended.done():
-                ended.set_result(msg)
+                ended.set_result(delivery)
 
         reply = self.expect(on_message)
         try:
@@ -225,7 +224,7 @@ class Wire:
             end = await self.answered(ended)
         finally:
             self.forget(reply)
-        headers = end.headers or {}
+        headers = end.headers
         match headers.get("Status"):
             case "204":
                 if found and int(headers["Nats-Last-Sequence"]) != found[-1].position:
@@ -239,10 +238,6 @@ class Wire:
 
 def decode_ack(body: bytes) -> Ack:
     return _decode_ack(body)
-
-
-def unavailable(error: Exception) -> LogUnavailable:
-    return LogUnavailable(str(error))
 
 
 def _moment(text: str) -> datetime:

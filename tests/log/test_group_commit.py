@@ -53,7 +53,7 @@ class ScriptedWire(Wire):
         said = self._answers.pop(0) if self._answers else self._always
         if said is NO_ANSWER:
             raise NoAnswer
-        return SimpleNamespace(data=msgspec.json.encode(said))
+        return SimpleNamespace(body=msgspec.json.encode(said))
 
     async def next_of_subject(self, stream: str, subject: str, position: int) -> Stored | None:
         return self._found.pop(0) if self._found else None
