@@ -22,15 +22,18 @@ from events.log.jetstream import JetStreamLog
 from events.log.streams import ledger_id
 from events.tokens import Token, TokenFact
 from projections.ownership import rebuild as rebuild_tables
+from services.preparing import prepare
 from services.runtime import nats_accounts, wiring
 from services.runtime.commands import TOKENS
 from services.runtime.dispatch import Dispatch
 from services.runtime.embedded_nats import EmbeddedNats
 from services.runtime.gather import Sources
+from services.runtime.handover import ensure_directories
 from services.runtime.nats_roles import announce_users
 from services.runtime.nodes import Nodes
 from services.runtime.people import People
 from services.runtime.settings import SettingRefused, Settings
+from services.serve.data_dir import Lock
 from services.training.stop_all import stop_all_runs
 
 _ACTOR = "service:command-line"
@@ -98,7 +101,7 @@ async def nats_user_remove(settings: Settings, given: argparse.Namespace) -> int
 
 
 async def rebuild(settings: Settings, _: argparse.Namespace) -> int:
-    async with wiring.bus(settings, "rebuild") as nc:
+    async with _nats(settings), wiring.bus(settings, "rebuild") as nc:
         ledger = str(await ledger_id(nc.jetstream()))
     with wiring.database(settings) as database:
         await asyncio.to_thread(rebuild_tables, database, ledger)
@@ -108,6 +111,8 @@ async def rebuild(settings: Settings, _: argparse.Namespace) -> int:
 
 async def cancel_trainings(settings: Settings, _: argparse.Namespace) -> int:
     """Ends the trainings of this data directory by the training service, which has to run."""
+    if settings.nats_url is None and Lock(settings.data_dir).holder() is None:
+        return 0
     async with _ledger(settings) as ledger:
         left = await stop_all_runs(ledger.log, ledger.dispatch, settings.data_dir, _ACTOR, _TRAININGS_END_WITHIN)
     for run_id in left:
@@ -130,6 +135,7 @@ ACTIONS: dict[str, Action] = {
 @asynccontextmanager
 async def _ledger(settings: Settings) -> AsyncIterator[_Ledger]:
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(_nats(settings))
         nc: Client = await stack.enter_async_context(wiring.bus(settings, "command line", patience=5))
         log, people, nodes = JetStreamLog(nc), People(nc), Nodes(nc)
         for part in (people, nodes):
@@ -143,6 +149,30 @@ async def _ledger(settings: Settings) -> AsyncIterator[_Ledger]:
             allow_start_command=settings.allow_start_command,
         )
         yield _Ledger(log, people, Dispatch(sources))
+
+
+@asynccontextmanager
+async def _nats(settings: Settings) -> AsyncIterator[None]:
+    """Sees to it that the embedded server runs, as the first token is made before anything can be served to others."""
+    lock = Lock(settings.data_dir)
+    if settings.nats_url is not None or lock.holder() is not None:
+        yield
+        return
+    ensure_directories(settings)
+    lock.take()
+    nats = EmbeddedNats(settings.data_dir, settings.nats_port)
+    try:
+        await asyncio.to_thread(nats.end_left_behind)
+        await asyncio.to_thread(nats.start)
+        while not await asyncio.to_thread(nats.answers):
+            if nats.exit_code() is not None:
+                raise SettingRefused(f"nats-server does not start: {nats.last_words()}.")
+            await asyncio.sleep(0.02)
+        await prepare(settings)
+        yield
+    finally:
+        await asyncio.to_thread(nats.stop)
+        lock.release()
 
 
 def _origin() -> Origin:

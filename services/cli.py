@@ -50,8 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, run: Callable[[argparse.Namespace], int], help_: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=help_, description=help_[0].upper() + help_[1:] + ".")
         command.set_defaults(run=run)
-        command.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings (TRAINLEDGER_CONFIG)")
-        command.add_argument("--data-dir", metavar="DIR", help="where everything is kept (TRAINLEDGER_DATA_DIR)")
+        _add_common(command)
         return command
 
     serve = add("serve", _serve, "start everything on this machine, NATS too unless NATS_URL names one")
@@ -96,7 +95,16 @@ def _parser() -> argparse.ArgumentParser:
     for prefix, group in (("token", token), ("nats_user", user)):
         for name, action in group.choices.items():
             action.set_defaults(action=f"{prefix}_{name}")
+            _add_common(action, default=argparse.SUPPRESS)  # else it would undo what was said before the action
     return parser
+
+
+def _add_common(command: argparse.ArgumentParser, default: str | None = None) -> None:
+    for option, kind, what, help_ in (
+        ("--config", Path, "FILE", "YAML file of settings (TRAINLEDGER_CONFIG)"),
+        ("--data-dir", str, "DIR", "where everything is kept (TRAINLEDGER_DATA_DIR)"),
+    ):
+        command.add_argument(option, type=kind, metavar=what, help=help_, default=default)
 
 
 def _load(parsed: argparse.Namespace) -> Settings:

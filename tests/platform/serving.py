@@ -16,7 +16,7 @@ from typing import Any
 from tests.nats_server import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 30.0
+PATIENCE = 60.0
 _OWN = ("TRAINLEDGER_", "NATS_", "TRAINING_DB_URL", "HOST_TRAINING_DIR", "EXECUTOR", "DOCKER_")
 
 
@@ -56,12 +56,12 @@ class Serving:
             timeout=60,
         )
 
-    def start(self) -> float:
+    def start(self, *options: str) -> float:
         """Returns the seconds until the first request was answered."""
         begun = time.monotonic()
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                self._arguments("serve", "--port", str(self.port)),
+                self._arguments("serve", "--port", str(self.port), *options),
                 cwd=self.directory,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
@@ -130,8 +130,8 @@ class Serving:
         except OSError:
             return False
 
-    def get(self, path: str) -> tuple[int, Any]:
-        return self._ask(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}"))
+    def get(self, path: str, **headers: str) -> tuple[int, Any]:
+        return self._ask(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=headers))
 
     def post(self, path: str, body: object = None) -> tuple[int, Any]:
         data = b"" if body is None else json.dumps(body).encode()

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import stat
+import urllib.error
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,23 @@ def test_trainings_go_on_and_end_with_all(serving: Serving) -> None:
     serving.process = None
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
+
+
+def test_others_are_served_only_with_a_token(serving: Serving) -> None:
+    refused = serving.command("serve", "--host", "0.0.0.0", "--port", str(serving.port))
+    assert refused.returncode == 78
+    assert "trainledger token add" in refused.stderr
+
+    made = serving.command("token", "add", "alice", "--role", "reader")
+    assert made.returncode == 0, made.stderr
+    assert not serving.parts()
+    listed = serving.command("token", "list").stdout
+    assert "alice" in listed
+    assert "active" in listed
+    assert made.stdout.strip() not in listed
+
+    serving.start("--host", "0.0.0.0")
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        serving.get("/projects")
+    assert serving.get("/projects", Authorization=f"Bearer {made.stdout.strip()}") == (200, [])
+    assert serving.command("token", "revoke", made.stderr.split()[1]).returncode == 0
