@@ -16,8 +16,8 @@ from tests.platform.serving import ROOT, Serving
 READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
 _BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _STARTS = "make serve"  # what the fixture stands for; tests/platform tries the target itself
-# curl that fails on an error status and shows the answer; `trainledger` as this environment has it; a second serve of the
-# same directory could only be refused, so the first is stopped for it, and it is ended once it answers
+# curl that fails on an error status and shows the answer; `trainledger` as this environment has it; a second serve of
+# this directory could only be refused, so the first is stopped for it, and it is ended once it answers
 _SHELL = """
 curl() { command curl --fail-with-body -S "$@"; echo; }
 trainledger() {
