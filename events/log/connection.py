@@ -63,12 +63,15 @@ class Connection(Client):
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        # Only headers as facts have them, one blank after the colon and no other around; nats-py judges the rest.
+        if not raw.isascii() or b"\t" in raw or b" \r\n" in raw or b":  " in raw:
+            return Client._parse_header_lines(raw)
         headers: dict[str, str] = {}
-        for line in raw.decode("utf-8", "replace").split("\r\n"):
+        for line in raw.decode("ascii").split("\r\n"):
             name, separator, value = line.partition(": ")
-            if separator and " " not in name and name.isascii():
-                headers[name] = value.strip()
-            elif line:  # spelt in some other way: rare, and not worth a second set of rules
+            if separator and " " not in name:
+                headers[name] = value
+            elif line:
                 return Client._parse_header_lines(raw)
         return headers
 

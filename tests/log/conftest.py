@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import nats
 import pytest
 from nats.aio.client import Client
 
+from events.log.connection import connect
 from events.log.streams import ensure_streams
 
 
 @pytest.fixture
 async def nc(nats_url: str) -> AsyncIterator[Client]:
-    connection = await nats.connect(nats_url, max_reconnect_attempts=-1)
+    connection = await connect(nats_url)
     yield connection
     await connection.close()
 
