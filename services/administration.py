@@ -21,7 +21,6 @@ from events.event import Origin
 from events.log.jetstream import JetStreamLog
 from events.log.streams import ledger_id
 from events.tokens import Token, TokenFact
-from projections.ownership import rebuild as rebuild_tables
 from services.preparing import prepare
 from services.runtime import nats_accounts, wiring
 from services.runtime.commands import TOKENS
@@ -101,6 +100,8 @@ async def nats_user_remove(settings: Settings, given: argparse.Namespace) -> int
 
 
 async def rebuild(settings: Settings, _: argparse.Namespace) -> int:
+    from projections.ownership import rebuild as rebuild_tables  # the only action with a database
+
     async with _nats(settings), wiring.bus(settings, "rebuild") as nc:
         ledger = str(await ledger_id(nc.jetstream()))
     with wiring.database(settings) as database:

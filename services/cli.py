@@ -178,6 +178,7 @@ def _administration(parsed: argparse.Namespace) -> int:
 def _administer(action: str, settings: Settings, parsed: argparse.Namespace) -> int:
     import asyncio
 
+    _leave_out_websockets()
     from contracts.problems import Refused
     from events.log import LogUnavailable
     from services import administration
