@@ -13,4 +13,5 @@ async def prepare(settings: Settings) -> None:
     """Creates the streams that are missing, and tells services of the embedded server's users."""
     async with wiring.bus(settings, "prepare", admin=True) as nc:
         await ensure_streams(nc.jetstream(), settings.nats_replicas)
-        await announce_users(nc, NatsUsers(settings.data_dir / "nats").all())
+        if settings.nats_url is None:  # users of any other server are announced where it is configured
+            await announce_users(nc, NatsUsers(settings.data_dir / "nats").all())

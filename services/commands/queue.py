@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from uuid import UUID
 
 import nats.errors
@@ -26,7 +26,8 @@ from services.runtime.pulling import pull
 
 CONSUMER = "commands"
 _AT_ONCE = 32
-_ACK_WAIT = 60.0
+_ACK_WAIT = 20.0  # then a message of a process that was killed comes again
+_HOLD = 5.0  # how often a process that lives says so
 _LONGEST_DELAY = 60.0
 _MOST_FAILURES = 8  # deliveries of a message that fails unforeseen, before it is put aside
 _PAUSE = 0.5
@@ -45,17 +46,21 @@ class Queue:
         self._decode = decode
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._working: set[asyncio.Task[None]] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._held: dict[str, Msg] = {}  # by their acknowledgement subject
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._follow(), name="commands")
+        self._tasks = [
+            asyncio.create_task(self._follow(), name="commands"),
+            asyncio.create_task(self._hold(), name="commands at work"),
+        ]
 
     async def stop(self) -> None:
         """Takes no more, and waits for what is at work; the intake bounds that."""
-        await end(self._task)
-        self._task = None
+        await end(*self._tasks[:1])
         if self._working:
             await asyncio.wait(self._working)
+        await end(*self._tasks[1:])
 
     async def _follow(self) -> None:
         config = ConsumerConfig(
@@ -81,7 +86,15 @@ class Queue:
             # Not acknowledged, so it comes again.
             _logger.error("a message of the queue was not settled", exc_info=error)
 
+    async def _hold(self) -> None:
+        while True:
+            await asyncio.sleep(_HOLD)
+            for message in list(self._held.values()):
+                with suppress(nats.errors.Error):  # then it comes again, and is answered from its outcome
+                    await message.in_progress()
+
     async def _handle(self, message: Msg) -> None:
+        self._held[message.reply] = message
         try:
             await self._settle(message)
         except LogUnavailable as error:
@@ -93,6 +106,8 @@ class Queue:
                 await self._again(message)
             else:
                 await self._bury(message, "unknown", "internal_error", f"failed {_MOST_FAILURES} times")
+        finally:
+            del self._held[message.reply]
 
     async def _settle(self, message: Msg) -> None:
         try:

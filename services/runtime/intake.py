@@ -244,7 +244,7 @@ class Intake:
                 position = max(position, settled.meta.position)
                 if isinstance(command, StartRun) and isinstance(settled.fact, RunLaunchFailed):
                     refusal = Refusal.of(Refused("launch_failed", reason=settled.fact.reason))
-        passed = await self._reads.passed(position, self._waits.projection)
+        passed = await self._passed(position)
         status = 202 if respond_async and isinstance(command, StartRun) else _STATUSES.get(type(command), 200)
         if refusal is not None:
             return Settled(
@@ -257,6 +257,16 @@ class Intake:
             position=position,
             lagging=not passed,
         )
+
+    async def _passed(self, position: int) -> bool:
+        """Whether the read models show it. Where they do not answer at all, what was accepted stays accepted."""
+        try:
+            return await self._reads.passed(position, self._waits.projection)
+        except Refused as refused:
+            if refused.status != 503:
+                raise
+            _logger.warning("the read models do not answer: %s", refused.text("en"))
+            return False
 
     async def _view(self, command: Command, accepted: Accepted, passed: bool) -> bytes:
         aggregate_id = accepted.aggregate_id

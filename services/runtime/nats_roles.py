@@ -1,4 +1,7 @@
-"""Roles of NATS users, as the services learn them: a KV bucket that only the service and the administrator write."""
+"""Roles of NATS users, as the services learn them: a KV bucket that only the service and the administrator write.
+
+Users of a server of one's own are announced with `nats kv put NATS_USERS NAME '{"role": "operator"}'`.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class _Entry(msgspec.Struct, frozen=True):
 async def announce_users(nc: Client, users: Sequence[NatsUser]) -> None:
     """Tells all services who may what, and makes each user's consumer. `nc`: as the service or the administrator.
 
-    Raises LogUnavailable.
+    These are all users there are: any other loses its role and its consumer. Raises LogUnavailable.
     """
     bucket = Bucket(nc, NATS_USERS, lambda key, value: known.update({key: value}))
     known: dict[str, bytes | None] = {}

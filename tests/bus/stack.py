@@ -13,6 +13,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from contracts import subjects
+from contracts.problems import Refused
 from contracts.projects import ProjectDetail
 from contracts.runs import AssetQuestion, AssetReport, AssignRun, ReportLaunchFailed, ReportRunStarted, RunDetail
 from events.event import Origin
@@ -35,17 +36,24 @@ from services.runtime.settling import Runs
 
 
 class ReadsTwin:
-    """Reads that are always as far as the log, unless `lagging`."""
+    """Reads that are always as far as the log, unless `lagging`; with `down` every question is refused."""
 
     def __init__(self, log: EventLog, people: People) -> None:
         self._log = log
         self._people = people
         self.lagging = False
+        self.down = False
 
     async def passed(self, position: int, timeout: float) -> bool:
+        self._answer()
         return not self.lagging
 
+    def _answer(self) -> None:
+        if self.down:
+            raise Refused("database_unavailable")
+
     async def project_detail(self, project_id: UUID) -> Shown[ProjectDetail | None]:
+        self._answer()
         if self.lagging:
             return Shown(None, 0)
         loaded = await load(self._log, PROJECTS, project_id)
@@ -53,6 +61,7 @@ class ReadsTwin:
         return Shown(view, loaded.position)
 
     async def run_detail(self, run_id: UUID) -> Shown[RunDetail | None]:
+        self._answer()
         if self.lagging:
             return Shown(None, 0)
         loaded = await load(self._log, RUNS, run_id)

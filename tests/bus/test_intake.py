@@ -191,10 +191,11 @@ async def test_a_pending_run_is_canceled_at_once(parts: Stack, connect: Connect)
     assert (answer.status, msgspec.json.decode(answer.body, type=RunDetail).status) == (200, "running")
 
 
-async def test_a_lagging_projector_does_not_hide_what_was_accepted(parts: Stack) -> None:
+@pytest.mark.parametrize("trouble", ["lagging", "down"])
+async def test_read_models_in_trouble_do_not_hide_what_was_accepted(parts: Stack, trouble: str) -> None:
     caller = await parts.caller()
     command = create()
-    parts.reads.lagging = True
+    setattr(parts.reads, trouble, True)
     created = await parts.intake.handle(command, caller)
     archived = await parts.intake.handle(ArchiveProject(project=command.name), caller)
     assert created.lagging

@@ -12,9 +12,11 @@ T = TypeVar("T")
 async def eventually(look: Callable[[], Awaitable[T | None]], within: float = 15.0) -> T:
     """What `look` gives once it gives something true; TimeoutError after `within` seconds."""
     async with asyncio.timeout(within):
-        while not (found := await look()):
+        while True:
+            found = await look()
+            if found:
+                return found
             await asyncio.sleep(0.01)
-        return found
 
 
 async def becomes_true(look: Callable[[], bool], within: float = 15.0) -> None:
