@@ -100,7 +100,7 @@ def send(identity: Identity, number: signal.Signals) -> bool:
         if not alive(identity):
             return False
         signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # gone, or another user's by now
         return False
     finally:
         os.close(descriptor)

@@ -96,6 +96,7 @@ class Publisher:
                     continue
             else:
                 self._commit(Committed(ack.seq, batch.end, batch.step, batch.total_steps))
+                _take_lost_cancellation()
                 return
             expected_start = self.committed.end
             self._commit(last)
@@ -137,3 +138,10 @@ class Publisher:
         draft = self._note.with_name(f".{self._note.name}")
         draft.write_text(json.dumps(msgspec.to_builtins(committed)))
         draft.rename(self._note)
+
+
+def _take_lost_cancellation() -> None:
+    """`asyncio.wait_for` of Python 3.11, which nats-py waits by, drops a cancellation that comes with the answer."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -15,9 +15,12 @@ import pytest
 from events.runs import RunCanceled, RunCompleted, RunStarted
 from services.runtime.handover import encode
 from services.runtime.settings import Settings
+from services.training.consumer import Consumer
 from services.training.stop_all import stop_all_runs
 from tests.nats_server import NatsServer
 from tests.training.ledger import BOUND, Ledger, ledger
+
+pytestmark = pytest.mark.chaos
 
 PRINTS = """
 import os, time
@@ -87,16 +90,30 @@ async def test_the_service_is_killed_again_and_again(book: Ledger, service: Serv
     await check(book, run_id, 20_000)
 
 
+async def test_the_service_stops_in_time_while_a_run_prints(book: Ledger) -> None:
+    run_id = await start_printing(book, 5_000)
+    for _ in range(5):
+        task = asyncio.create_task(Consumer(book.node(), book.checkpoint).run())
+        await asyncio.sleep(0.25)
+        task.cancel()
+        await asyncio.wait([task], timeout=5)
+        assert task.cancelled()
+    task = asyncio.create_task(Consumer(book.node(), book.checkpoint).run())
+    await check(book, run_id, 5_000)
+    task.cancel()
+    await asyncio.wait([task])
+
+
 async def test_the_server_is_killed_while_a_run_prints(
     book: Ledger, service: Service, own_nats_server: NatsServer
 ) -> None:
     service.start()
-    run_id = await start_printing(book, 8_000)
+    run_id = await start_printing(book, 5_000)
     await book.fact(run_id, RunStarted)
     for _ in range(2):
         await asyncio.to_thread(own_nats_server.kill)
         await asyncio.to_thread(own_nats_server.start)
-    await check(book, run_id, 8_000)
+    await check(book, run_id, 5_000)
 
 
 async def test_stop_all_ends_what_runs(book: Ledger, service: Service) -> None:
