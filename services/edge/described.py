@@ -44,13 +44,11 @@ def problems(*codes: str) -> dict[int, ResponseSpec]:
 
 OF_COMMANDS = (
     "forbidden",
-    "invalid_body",
     "invalid_command_id",
     "command_id_reused",
     "command_in_progress",
     "too_much_contention",
-    "body_too_large",
-    "unsupported_media_type",
     "log_unavailable",
 )
+OF_BODIES = ("invalid_body", "body_too_large", "unsupported_media_type")
 OF_READS = ("position_not_reached", "database_unavailable")

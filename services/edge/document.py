@@ -10,7 +10,12 @@ from litestar import Litestar
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
+from contracts.outcomes import Outcome
+from contracts.problems import Problem
+from contracts.projects import CreateProject, Project, ProjectChanges, ProjectDetail
+from contracts.runs import RunDetail, RunOptions
 from services import VERSION
+from services.edge.routes.health import Alive, Ready
 
 _DESCRIPTION = """\
 The ledger of LLM training: projects, datasets and runs, every decision an event.
@@ -36,6 +41,23 @@ _EVERYWHERE: list[dict[str, Any]] = [
         "schema": {"type": "string"},
     },
 ]
+_OF_COMMANDS: list[dict[str, Any]] = [
+    {
+        "name": "X-Actor",
+        "in": "header",
+        "required": False,
+        "description": "Who asks, where no token says so (loopback only); `local` by default",
+        "schema": {"type": "string", "maxLength": 200},
+    },
+    {
+        "name": "traceparent",
+        "in": "header",
+        "required": False,
+        "description": "W3C trace context, kept with the facts that the command leads to",
+        "schema": {"type": "string"},
+    },
+]
+_SUCCESSES = {"200": "As asked", "201": "Made", "202": "Accepted, not waited for"}
 
 
 def openapi_config() -> OpenAPIConfig:
@@ -55,16 +77,65 @@ def openapi_config() -> OpenAPIConfig:
     )
 
 
+# Everything that stands in a body. msgspec describes its structs as exactly as it decodes them, the framework does not.
+_BODIES = (
+    CreateProject,
+    ProjectChanges,
+    Project,
+    ProjectDetail,
+    RunOptions,
+    RunDetail,
+    Outcome,
+    Alive,
+    Ready,
+    Problem,
+)
+
+
+def _schemas(named: dict[str, Any]) -> dict[str, Any]:
+    """The schemas of all bodies. LookupError: a route speaks of a struct that is not among them."""
+    _, schemas = msgspec.json.schema_components(_BODIES, ref_template="#/components/schemas/{name}")
+    if missing := named.keys() - schemas.keys():
+        raise LookupError(f"not among the described bodies: {sorted(missing)}")
+    return schemas
+
+
 @lru_cache(maxsize=1)
 def document(app: Litestar) -> bytes:
     """OpenAPI 3.1 as JSON."""
     described = app.openapi_schema.to_schema()
+    described["components"]["schemas"] = _schemas(described["components"]["schemas"])
     for path in described["paths"].values():
-        for operation in path.values():
-            operation["parameters"] = [*operation.get("parameters", []), *_EVERYWHERE]
-            for response in operation["responses"].values():
-                response.setdefault("headers", {})["X-Request-Id"] = {
-                    "description": "Id of this request",
-                    "schema": {"type": "string"},
-                }
+        for method, operation in path.items():
+            asked = [_without_null(parameter) for parameter in operation.get("parameters", [])]
+            operation["parameters"] = asked + _EVERYWHERE + (_OF_COMMANDS if method in ("post", "patch") else [])
+            if "requestBody" in operation:
+                _describe_body(operation["requestBody"])
+            for status, response in operation["responses"].items():
+                _describe_response(response, status)
     return msgspec.json.encode(described)
+
+
+def _without_null(parameter: dict[str, Any]) -> dict[str, Any]:
+    """A parameter that may be left out cannot be null, which no query and no header can spell."""
+    schema = dict(parameter["schema"])
+    for kind in schema.pop("oneOf", ()):
+        if kind != {"type": "null"}:
+            schema = kind | schema
+    return parameter | {"schema": schema}
+
+
+def _describe_body(body: dict[str, Any]) -> None:
+    media = body["content"]["application/json"]
+    kinds = media["schema"].get("oneOf", ())
+    if {"type": "null"} in kinds:  # it may be left out, but `null` is no body
+        body["required"] = False
+        media["schema"] = next(kind for kind in kinds if kind != {"type": "null"})
+
+
+def _describe_response(response: dict[str, Any], status: str) -> None:
+    response["description"] = _SUCCESSES.get(status, response["description"])
+    headers = response.setdefault("headers", {})
+    headers["X-Request-Id"] = {"description": "Id of this request", "required": True}
+    for header in headers.values():
+        header.setdefault("schema", {"type": "string"})

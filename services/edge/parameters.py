@@ -122,7 +122,7 @@ class Past:
     async def cut(self, as_of: str | None, min_event_position: int | None) -> Cut:
         """Raises Refused and LogUnavailable."""
         if min_event_position is not None:
-            await self._reach(min_event_position)
+            await self._reach("Min-Event-Position", min_event_position)
         if as_of is None:
             return NOW
         text = as_of.strip()
@@ -131,19 +131,19 @@ class Past:
         return await self._at_moment(_moment(text))
 
     async def _at_position(self, position: int) -> Cut:
-        if position > self._reads.position and position > await self._log.last_position():
-            raise InvalidParameter("as_of", f"位置 {position} 尚不存在", f"there is no position {position} yet")
-        await self._reach(position)
+        await self._reach("as_of", position)
         return Cut(position, await self._log.stored_at(position) or _EPOCH)
 
     async def _at_moment(self, moment: datetime) -> Cut:
         if moment > datetime.now(UTC):
             raise InvalidParameter("as_of", "该时间尚未到来", "that time has not come yet")
         position = await self._log.position_at(moment) if moment >= _EPOCH else 0
-        await self._reach(position)
+        await self._reach("as_of", position)
         return Cut(position, max(moment, _EPOCH))
 
-    async def _reach(self, position: int) -> None:
+    async def _reach(self, name: str, position: int) -> None:
+        if self._reads.position < position and await self._log.last_position() < position:
+            raise InvalidParameter(name, f"位置 {position} 尚不存在", f"there is no position {position} yet")
         if not await self._reads.passed(position, self._patience):
             raise Refused("position_not_reached", position=position)
 

@@ -35,9 +35,14 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def started(settings: Settings, nc: Client, database: Database) -> AsyncIterator[Parts]:
-    """Everything but the HTTP server; `nc` and `database` stay the caller's. Raises LogUnavailable and Refused."""
-    log = JetStreamLog(nc)
+async def started(
+    settings: Settings, nc: Client, database: Database, *, log_patience: float = 10.0
+) -> AsyncIterator[Parts]:
+    """Everything but the HTTP server; `nc` and `database` stay the caller's. Raises LogUnavailable.
+
+    `log_patience`: seconds until a log that does not answer counts as away.
+    """
+    log = JetStreamLog(nc, patience=log_patience)
     people = People(nc)
     nodes = Nodes(nc)
     outcomes = Outcomes(nc, wait=settings.command_wait_seconds)

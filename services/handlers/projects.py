@@ -16,6 +16,10 @@ from events.projects import Project, ProjectArchived, ProjectCreated, ProjectRev
 # The name of an asset becomes an argument of users' scripts, many of which do not quote: no blanks, no shell syntax.
 _ASSET_NAME = re.compile(r"[\w.\-+@=,:/]+")
 
+# Unicode's Cc (control), Cs (lone surrogates), Zl and Zp (line and paragraph separator).
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u2028\\u2029]")
+_LAYOUT = str.maketrans("", "", "\t\n\r\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}")
+
 
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     """`owner` is the person whom the command names, where it names one."""
@@ -28,6 +32,10 @@ def check_create(command: CreateProject) -> None:
     wrongs = [*_wrong_with_name(command.name), *_wrong_with_owner(command.owner)]
     wrongs += _wrong_with_asset("/dataset_name", command.dataset_name)
     wrongs += _wrong_with_asset("/training_yaml_name", command.training_yaml_name)
+    wrongs += _wrong_with_prose("/description", command.description)
+    wrongs += _wrong_with_prose("/objective", command.objective)
+    wrongs += _wrong_with_prose("/task_type", command.task_type)
+    wrongs += _wrong_with_tags(command.tags)
     if wrongs:
         raise InvalidBody(*wrongs)
 
@@ -37,6 +45,10 @@ def check_revise(command: ReviseProject) -> None:
     wrongs: list[Wrong] = []
     if changes.owner is not UNSET:
         wrongs += _wrong_with_owner(changes.owner)
+    if changes.description is not UNSET:
+        wrongs += _wrong_with_prose("/description", changes.description)
+    if changes.tags is not UNSET:
+        wrongs += _wrong_with_tags(changes.tags)
     if changes.dataset_name is not UNSET:
         wrongs += _wrong_with_asset("/dataset_name", changes.dataset_name)
     if changes.training_yaml_name is not UNSET:
@@ -105,10 +117,18 @@ def _wrong_with_owner(owner: str) -> list[Wrong]:
 
 
 def _wrong_with_text(pointer: str, text: str) -> list[Wrong]:
-    # Cc control, Cs lone surrogate, Zl/Zp line and paragraph separator
-    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
+    if _CONTROL.search(text):
         return [Wrong(pointer, "不能包含控制字符", "must not contain control characters")]
     return []
+
+
+def _wrong_with_tags(tags: tuple[str, ...]) -> list[Wrong]:
+    return [wrong for index, tag in enumerate(tags) for wrong in _wrong_with_text(f"/tags/{index}", tag)]
+
+
+def _wrong_with_prose(pointer: str, text: str | None) -> list[Wrong]:
+    """As other text, but of several lines and columns."""
+    return _wrong_with_text(pointer, text.translate(_LAYOUT)) if text else []
 
 
 def _wrong_with_asset(pointer: str, name: str) -> list[Wrong]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from uuid import UUID, uuid5
 
@@ -18,11 +19,15 @@ from contracts.runs import (
     ReportRunEnded,
     ReportRunStarted,
     StartRun,
+    TagArtifact,
+    UntagArtifact,
 )
 from events.projects import Project
 from events.runs import (
     Run,
     RunArtifactRecorded,
+    RunArtifactTagged,
+    RunArtifactUntagged,
     RunAssigned,
     RunCanceled,
     RunCancelRequested,
@@ -32,6 +37,10 @@ from events.runs import (
     RunRequested,
     RunStarted,
 )
+
+_MOST_TAGS = 100
+# Unicode's Cc (control), Cs (lone surrogates), Zl and Zp (line and paragraph separator).
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u2028\\u2029]")
 
 
 class StartGathered(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +101,7 @@ def _own_command(command: str) -> tuple[str, ...]:
         words = shlex.split(command)
     except ValueError:
         words = []
-    if not words or not words[0]:
+    if not words or not words[0] or "\0" in command:
         raise InvalidBody(
             Wrong(
                 "/start_command", "不是一条完整的命令（引号不配对或为空）", "is not a whole command (quotes, or empty)"
@@ -110,6 +119,36 @@ def cancel_run(run: Run, command: CancelRun, _: None) -> tuple[RunCancelRequeste
     if run.attempt == 0:
         return (RunCanceled(attempt=0),)
     return () if run.cancel_requested else (RunCancelRequested(),)
+
+
+def check_tag(command: TagArtifact | UntagArtifact) -> None:
+    if command.tag != command.tag.strip():
+        raise InvalidBody(Wrong("/tag", "首尾不能有空白", "must not begin or end with white space"))
+    if _CONTROL.search(command.tag):
+        raise InvalidBody(Wrong("/tag", "不能包含控制字符", "must not contain control characters"))
+
+
+def tag_artifact(run: Run, command: TagArtifact, _: None) -> tuple[RunArtifactTagged, ...]:
+    tags = _tags(run, command)
+    if command.tag in tags:
+        return ()
+    if len(tags) >= _MOST_TAGS:
+        raise Refused("too_many_tags", limit=_MOST_TAGS)
+    return (RunArtifactTagged(artifact_id=command.artifact_id, tag=command.tag),)
+
+
+def untag_artifact(run: Run, command: UntagArtifact, _: None) -> tuple[RunArtifactUntagged, ...]:
+    if command.tag not in _tags(run, command):
+        return ()
+    return (RunArtifactUntagged(artifact_id=command.artifact_id, tag=command.tag),)
+
+
+def _tags(run: Run, command: TagArtifact | UntagArtifact) -> frozenset[str]:
+    if run.status is None or run.project_id != project_id(command.project):
+        raise Refused("run_not_found", run_id=command.run_id)
+    if command.artifact_id not in run.artifact_tags:
+        raise Refused("artifact_not_found", artifact_id=command.artifact_id)
+    return run.artifact_tags[command.artifact_id]
 
 
 # The training service's reports. A report that comes again, or too late, changes nothing: a terminal fact is final.

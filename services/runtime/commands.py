@@ -18,6 +18,8 @@ from contracts.runs import (
     ReportRunEnded,
     ReportRunStarted,
     StartRun,
+    TagArtifact,
+    UntagArtifact,
 )
 from contracts.tokens import IssueToken, RevokeToken
 from events import commands as command_facts
@@ -42,8 +44,8 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
     """`target` gives the aggregate's id; `role` is the least that may send it from outside, none for reports.
 
     `check` refuses what needs no state; `gather` looks up what `decide` needs beside the aggregate's own state.
-    `presume_new`: the first attempt takes the aggregate for new without reading it, and the append finds out; only where
-    nothing that was gathered could refuse a command which an earlier attempt of its sender had accepted.
+    `presume_new`: the first attempt takes the aggregate for new without reading it, and the append finds out; only
+    where nothing that is gathered could refuse a command which was accepted before and comes again.
     """
 
     aggregate: Aggregate
@@ -108,6 +110,12 @@ HANDLERS: dict[type[Command], Handler] = {
         gather=gather.for_start_run,
     ),
     CancelRun: Handler(aggregate=RUNS, target=_run, decide=runs.cancel_run, role="operator"),
+    TagArtifact: Handler(
+        aggregate=RUNS, target=_run, decide=runs.tag_artifact, role="operator", check=runs.check_tag
+    ),
+    UntagArtifact: Handler(
+        aggregate=RUNS, target=_run, decide=runs.untag_artifact, role="operator", check=runs.check_tag
+    ),
     AssignRun: Handler(aggregate=RUNS, target=_run, decide=runs.assign_run),
     ReportRunStarted: Handler(aggregate=RUNS, target=_run, decide=runs.report_run_started),
     ReportLaunchFailed: Handler(aggregate=RUNS, target=_run, decide=runs.report_launch_failed),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -13,7 +13,7 @@ import pytest
 from nats.aio.client import Client
 
 from events.log.connection import connect
-from events.log.streams import ensure_streams
+from events.log.streams import ensure_streams, ledger_id
 from projections.database import Database, open_database
 from projections.ownership import prepare
 from services.edge.app import create_app
@@ -56,19 +56,6 @@ def edge_nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
 
 
 @pytest.fixture
-async def nc(edge_nats: NatsServer) -> AsyncIterator[Client]:
-    """A connection to a server whose streams are new and empty."""
-    connection = await connect(edge_nats.url)
-    js = connection.jetstream()
-    for stream in await js.streams_info():
-        assert stream.config.name is not None
-        await js.delete_stream(stream.config.name)
-    await ensure_streams(js)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(
         data_dir=tmp_path,
@@ -78,14 +65,23 @@ def settings(tmp_path: Path) -> Settings:
     )
 
 
-@pytest.fixture
-async def world(nc: Client, settings: Settings) -> AsyncIterator[World]:
-    database = open_database(settings.training_db_url)
+@contextlib.asynccontextmanager
+async def made(nats_url: str, settings: Settings, *, log_patience: float = 10.0) -> AsyncIterator[World]:
+    """A world on a server whose streams are made anew."""
     async with contextlib.AsyncExitStack() as stack:
+        nc = await connect(nats_url)
+        stack.push_async_callback(nc.close)
+        js = nc.jetstream()
+        for stream in await js.streams_info():
+            assert stream.config.name is not None
+            await js.delete_stream(stream.config.name)
+        await ensure_streams(js)
+        database = open_database(settings.training_db_url)
         stack.callback(database.close)
+        await asyncio.to_thread(prepare, database, str(await ledger_id(js)))
         projector = asyncio.create_task(project(nc, database))
         stack.push_async_callback(_end, projector)
-        parts = await stack.enter_async_context(_started(settings, nc, database))
+        parts = await stack.enter_async_context(started(settings, nc, database, log_patience=log_patience))
         training = StandIn(nc, parts.log, parts.sources)
         ready = asyncio.Event()
         stack.push_async_callback(_end, asyncio.create_task(training.run(ready)))
@@ -95,14 +91,11 @@ async def world(nc: Client, settings: Settings) -> AsyncIterator[World]:
         yield World(nc=nc, database=database, parts=parts, training=training, app=app, projector=projector)
 
 
-@contextlib.asynccontextmanager
-async def _started(settings: Settings, nc: Client, database: Database) -> AsyncIterator[Parts]:
-    # The tables must be there before the edge asks for its first position.
-    from events.log.streams import ledger_id
-
-    await asyncio.to_thread(prepare, database, str(await ledger_id(nc.jetstream())))
-    async with started(settings, nc, database) as parts:
-        yield parts
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Returns once it holds; fails after 20 s."""
+    async with asyncio.timeout(20):
+        while not await condition():  # noqa: ASYNC110  # nothing tells of it
+            await asyncio.sleep(0.005)
 
 
 async def _end(task: asyncio.Task[None]) -> None:
@@ -111,9 +104,19 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 @pytest.fixture
-async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
+async def world(edge_nats: NatsServer, settings: Settings) -> AsyncIterator[World]:
+    async with made(edge_nats.url, settings) as world:
+        yield world
+
+
+def client_of(world: World) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(world.app)  # type: ignore[arg-type]
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000", timeout=30) as client:
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost:8000", timeout=30)
+
+
+@pytest.fixture
+async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(world) as client:
         yield client
 
 

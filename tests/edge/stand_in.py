@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 from nats.aio.client import Client
@@ -48,14 +48,14 @@ class StandIn:
         async for batch in self._log.follow(after, ("runs",)):
             for recorded in batch:
                 if isinstance(recorded.fact, RunRequested) and not self.idle:
-                    await self._launch(recorded.meta.aggregate_id)
+                    await self.launch(recorded.meta.aggregate_id)
                 elif isinstance(recorded.fact, RunCancelRequested):
                     await self.report(ReportRunEnded(run_id=recorded.meta.aggregate_id, attempt=1, exit_code=143))
 
     async def report(self, command: Command) -> None:
         await self._dispatch(command, Origin(actor="service:training", command_id=uuid4()))
 
-    async def _launch(self, run_id) -> None:  # type: ignore[no-untyped-def]
+    async def launch(self, run_id: UUID) -> None:
         self.launched += 1
         await self.report(AssignRun(run_id=run_id, attempt=1, node=NODE, executor="local"))
         if self.launch_error is not None:

@@ -56,13 +56,13 @@ async def openapi_document(request: AnyRequest) -> Response[bytes]:
 
 @get("/docs", include_in_schema=False)
 async def docs() -> Response[bytes]:
-    return Response(_PAGE, media_type="text/html; charset=utf-8", headers=_HEADERS)
+    return Response(_PAGE, media_type="text/html", headers=_HEADERS)
 
 
 @get("/docs/{asset:str}", include_in_schema=False)
 async def docs_asset(asset: Annotated[str, PathParameter()]) -> Response[bytes]:
     if asset == "start.js":
-        return Response(_START, media_type="text/javascript; charset=utf-8", headers=_HEADERS)
+        return Response(_START, media_type="text/javascript", headers=_HEADERS)
     if asset not in _ASSETS:
         raise Refused("not_found")
     content = await asyncio.to_thread(_read_asset, asset)

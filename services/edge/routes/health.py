@@ -36,7 +36,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 _ALIVE = msgspec.json.encode(Alive())
 
 
-@get("/healthz", operation_id="healthz", summary="Whether this process lives", tags=["health"])
+@get("/healthz", operation_id="healthz", summary="Whether this process lives", tags=["health"], responses=problems())
 async def healthz() -> Response[Alive]:
     return Response(_ALIVE, media_type="application/json")  # type: ignore[arg-type]
 

@@ -26,7 +26,7 @@ from contracts.projects import (
 from services.edge.answers import carry_out, show, show_as
 from services.edge.bodies import StrictBody
 from services.edge.context import AnyRequest, edge_of
-from services.edge.described import COMMAND_ID, EVENT_POSITION, LINK, OF_COMMANDS, OF_READS, problems
+from services.edge.described import COMMAND_ID, EVENT_POSITION, LINK, OF_BODIES, OF_COMMANDS, OF_READS, problems
 from services.edge.parameters import (
     AsOf,
     Cursor,
@@ -59,7 +59,7 @@ _TAGS = ["projects"]
     dto=StrictBody[CreateProject],
     return_dto=None,
     response_headers=[EVENT_POSITION, COMMAND_ID],
-    responses=problems(*OF_COMMANDS, "project_exists"),
+    responses=problems(*OF_COMMANDS, *OF_BODIES, "project_exists"),
 )
 async def create_project(
     request: AnyRequest,
@@ -124,7 +124,7 @@ async def get_project(
     dto=StrictBody[ProjectChanges],
     return_dto=None,
     response_headers=[EVENT_POSITION, COMMAND_ID],
-    responses=problems(*OF_COMMANDS, "project_not_found", "project_archived"),
+    responses=problems(*OF_COMMANDS, *OF_BODIES, "project_not_found", "project_archived"),
 )
 async def revise_project(
     request: AnyRequest,

@@ -16,7 +16,7 @@ from projections.queries.projects import project_summary
 from services.edge.answers import carry_out, show
 from services.edge.bodies import StrictBody
 from services.edge.context import AnyRequest, edge_of
-from services.edge.described import COMMAND_ID, EVENT_POSITION, OF_COMMANDS, OF_READS, problems
+from services.edge.described import COMMAND_ID, EVENT_POSITION, OF_BODIES, OF_COMMANDS, OF_READS, problems
 from services.edge.parameters import AsOf, IdempotencyKey, MinEventPosition, Prefer, ProjectReference, RunId
 
 _TAGS = ["runs"]
@@ -34,6 +34,7 @@ _LATER = {202: ResponseSpec(RunDetail, generate_examples=False, description="Ask
     responses=_LATER
     | problems(
         *OF_COMMANDS,
+        *OF_BODIES,
         "project_not_found",
         "project_archived",
         "assets_missing",

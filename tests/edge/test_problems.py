@@ -1,0 +1,157 @@
+"""Every error is a problem, in the caller's language."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import httpx
+import pytest
+
+from services.edge.problems import language_of
+from tests.edge.conftest import QWEN, World
+
+ENGLISH = {"Accept-Language": "en-US,en;q=0.9"}
+
+
+def check(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert problem["status"] == status
+    assert problem["code"] == code
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert problem["title"]
+    assert problem["detail"]
+    return problem
+
+
+REFUSED: list[tuple[str, str, Any, int, str]] = [
+    ("GET", "/nowhere", None, 404, "not_found"),
+    ("GET", "/projects/nobody", None, 404, "project_not_found"),
+    ("GET", "/projects/a%2Fruns", None, 404, "not_found"),
+    ("GET", "/projects/a%2fb", None, 404, "not_found"),
+    ("GET", "/projects/nobody/runs", None, 404, "project_not_found"),
+    ("GET", "/projects/nobody/runs/5fd396ac-30a4-4eaf-a6b3-81f5b5859377", None, 404, "project_not_found"),
+    ("GET", "/projects/nobody/runs/no-uuid", None, 404, "run_not_found"),
+    ("POST", "/projects/nobody/runs", None, 404, "project_not_found"),
+    ("POST", "/projects/nobody/runs", {"start_command": "bash x.sh"}, 404, "project_not_found"),
+    ("POST", "/projects/nobody/archive", None, 404, "project_not_found"),
+    ("PATCH", "/projects/nobody", {"owner": "bob"}, 404, "project_not_found"),
+    ("POST", "/projects/nobody/runs/5fd396ac-30a4-4eaf-a6b3-81f5b5859377/cancel", None, 404, "run_not_found"),
+    ("GET", "/v1/commands/nothing", None, 404, "command_not_found"),
+    ("DELETE", "/projects", None, 405, "method_not_allowed"),
+    ("POST", "/projects", {"name": "x"}, 422, "invalid_body"),
+    ("POST", "/projects", None, 422, "invalid_body"),
+    ("PATCH", "/projects/nobody", None, 422, "invalid_body"),
+    ("POST", "/projects", QWEN | {"nam": "x"}, 422, "invalid_body"),
+    ("POST", "/projects", QWEN | {"name": "a/b"}, 422, "invalid_body"),
+    ("POST", "/projects", QWEN | {"description": "a\0b"}, 422, "invalid_body"),
+    ("POST", "/projects", QWEN | {"tags": ["a\x07"]}, 422, "invalid_body"),
+    ("POST", "/projects", QWEN | {"training_yaml_name": "a.yaml; rm -rf /"}, 422, "invalid_body"),
+    ("POST", "/projects", QWEN | {"training_yaml_name": "../../etc/passwd"}, 422, "invalid_body"),
+    ("POST", "/projects", QWEN | {"dataset_name": "/etc/passwd"}, 422, "invalid_body"),
+    ("GET", "/projects?as_off=3", None, 400, "invalid_parameter"),
+    ("GET", "/projects?as_of=1&as_of=2", None, 400, "invalid_parameter"),
+    ("GET", "/projects?limit=0", None, 400, "invalid_parameter"),
+    ("GET", "/projects?limit=many", None, 400, "invalid_parameter"),
+    ("GET", "/projects?cursor=%20", None, 400, "invalid_parameter"),
+    ("GET", "/projects?as_of=yesterday", None, 400, "invalid_parameter"),
+    ("GET", "/projects?as_of=999999", None, 400, "invalid_parameter"),
+    ("GET", "/projects?as_of=2999-01-01T00:00:00Z", None, 400, "invalid_parameter"),
+    ("GET", "/projects?as_of=", None, 400, "invalid_parameter"),
+]
+
+
+async def test_refused_requests(http: httpx.AsyncClient, world: World) -> None:
+    for method, path, body, status, code in REFUSED:
+        in_chinese = check(await http.request(method, path, json=body), status, code)
+        in_english = check(await http.request(method, path, json=body, headers=ENGLISH), status, code)
+        assert any("\u4e00" <= character <= "\u9fff" for character in in_chinese["detail"]), in_chinese
+        assert in_english["detail"] != in_chinese["detail"]
+    assert await world.parts.log.last_position(("projects", "runs")) == 0
+
+
+async def test_a_problem_points_at_each_field(http: httpx.AsyncClient) -> None:
+    problem = check(await http.post("/projects", json={"name": 1}, headers=ENGLISH), 422, "invalid_body")
+    assert {"pointer": "/name", "detail": "must be str, not int"} in problem["errors"]
+    assert {"pointer": "/owner", "detail": "is required"} in problem["errors"]
+
+
+async def test_the_same_name_again(http: httpx.AsyncClient, qwen: dict[str, object]) -> None:
+    check(await http.post("/projects", json=QWEN), 409, "project_exists")
+
+
+async def test_an_archived_project_takes_no_runs(http: httpx.AsyncClient, qwen: dict[str, object]) -> None:
+    assert (await http.post("/projects/qwen-finetune/archive")).json()["status"] == "archived"
+    check(await http.post("/projects/qwen-finetune/runs"), 409, "project_archived")
+    check(await http.patch("/projects/qwen-finetune", json={"owner": "bob"}), 409, "project_archived")
+    assert (await http.post("/projects/qwen-finetune/unarchive")).json()["status"] == "active"
+    check(await http.post("/projects/qwen-finetune/unarchive"), 409, "project_not_archived")
+
+
+async def test_headers_that_cannot_be_read(http: httpx.AsyncClient) -> None:
+    check(await http.get("/projects", headers={"Min-Event-Position": "x"}), 400, "invalid_parameter")
+    check(await http.get("/projects", headers={"Min-Event-Position": "-1"}), 400, "invalid_parameter")
+    check(await http.post("/projects", json=QWEN, headers={"Idempotency-Key": "a b"}), 400, "invalid_command_id")
+    check(await http.post("/projects", json=QWEN, headers={"Idempotency-Key": "x" * 201}), 400, "invalid_command_id")
+    check(await http.post("/projects", json=QWEN, headers={b"X-Actor": b"\xff"}), 400, "invalid_parameter")
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=gbk"]
+)
+async def test_other_media_types(http: httpx.AsyncClient, content_type: str) -> None:
+    answer = await http.post("/projects", content=b"{}", headers={"Content-Type": content_type})
+    check(answer, 415, "unsupported_media_type")
+
+
+async def test_media_types_of_json(http: httpx.AsyncClient) -> None:
+    for content_type in ('application/json; charset="UTF-8"', "application/merge-patch+json"):
+        answer = await http.post("/projects", content=b"{}", headers={"Content-Type": content_type})
+        check(answer, 422, "invalid_body")
+
+
+async def test_a_method_that_is_not_allowed_names_those_that_are(http: httpx.AsyncClient) -> None:
+    answer = await http.delete("/projects/x")
+    check(answer, 405, "method_not_allowed")
+    assert {"GET", "PATCH"} <= {method.strip() for method in answer.headers["allow"].split(",")}
+
+
+async def test_a_fault_tells_nothing_of_the_inside(
+    http: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("the password is hunter2")
+
+    monkeypatch.setattr(type(world.parts.edge.reads), "project_list", fail)
+    with caplog.at_level(logging.ERROR):
+        answer = await http.get("/projects", headers={"X-Request-Id": "tell-1"})
+    check(answer, 500, "internal_error")
+    assert "hunter2" not in answer.text
+    assert "tell-1" in caplog.text
+
+
+async def test_a_request_keeps_its_id(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/healthz", headers={"X-Request-Id": "job 7"})).headers["x-request-id"] == "job 7"
+    made = (await http.get("/healthz", headers={"X-Request-Id": "x" * 129})).headers["x-request-id"]
+    assert len(made) == 32
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("", "zh"),
+        ("en", "en"),
+        ("EN-gb", "en"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        ("en;q=0.3, zh;q=0.7", "zh"),
+        ("fr-FR, en;q=0.5", "en"),
+        ("fr", "zh"),
+        ("*", "zh"),
+        ("en;q=0", "zh"),
+        ("en;q=x", "zh"),
+    ],
+)
+def test_the_language_that_is_preferred(header: str, language: str) -> None:
+    assert language_of(header) == language

@@ -1,0 +1,182 @@
+"""Read your writes, positions, the past, pages."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+import httpx
+import msgspec
+import pytest
+
+from services.runtime.settings import Settings
+from tests.edge.conftest import QWEN, World, client_of, made
+from tests.nats_server import NatsServer
+
+
+async def test_a_get_after_a_2xx_sees_it(http: httpx.AsyncClient) -> None:
+    for number in range(20):
+        created = await http.post("/projects", json=QWEN | {"name": f"p{number}"})
+        seen = await http.get(f"/projects/p{number}")
+        assert seen.json() == created.json()
+        assert int(seen.headers["event-position"]) >= int(created.headers["event-position"])
+        assert "projection-lag" not in created.headers
+
+
+async def test_concurrent_commands_are_all_seen(http: httpx.AsyncClient) -> None:
+    names = [f"p{number}" for number in range(40)]
+    created = await asyncio.gather(*(http.post("/projects", json=QWEN | {"name": name}) for name in names))
+    assert {answer.status_code for answer in created} == {201}
+    assert {project["name"] for project in (await http.get("/projects")).json()} == set(names)
+
+
+async def test_an_answer_says_when_reads_do_not_show_it_yet(edge_nats: NatsServer, settings: Settings) -> None:
+    settings = msgspec.structs.replace(settings, projection_wait_seconds=0.2)
+    async with made(edge_nats.url, settings) as world, client_of(world) as http:
+        await _ask_without_projector(http, world)
+
+
+async def _ask_without_projector(http: httpx.AsyncClient, world: World) -> None:
+    world.projector.cancel()
+    await asyncio.gather(world.projector, return_exceptions=True)
+    created = await http.post("/projects", json=QWEN)
+    assert created.status_code == 201
+    assert int(created.headers["projection-lag"]) >= 1
+    assert created.json()["name"] == "qwen-finetune"
+    position = created.headers["event-position"]
+    late = await http.get("/projects", headers={"Min-Event-Position": position, "Accept-Language": "en"})
+    assert (late.status_code, late.json()["code"]) == (503, "position_not_reached")
+    assert position in late.json()["detail"]
+    assert late.headers["retry-after"]
+    unready = await http.get("/readyz", headers={"Accept-Language": "en"})
+    assert (unready.status_code, unready.json()["code"]) == (503, "not_ready")
+    assert unready.json()["errors"][0]["pointer"] == "/projector"
+
+
+async def test_any_edge_shows_a_position(http: httpx.AsyncClient, qwen: dict[str, object]) -> None:
+    position = (await http.get("/projects/qwen-finetune")).headers["event-position"]
+    seen = await http.get("/projects", headers={"Min-Event-Position": position})
+    assert [project["name"] for project in seen.json()] == ["qwen-finetune"]
+
+
+async def test_the_position_is_looked_up_when_no_message_comes(http: httpx.AsyncClient, world: World) -> None:
+    subscription = world.parts.edge.reads._subscription
+    assert subscription is not None
+    world.parts.edge.reads._subscription = None
+    await subscription.unsubscribe()  # as if the connection were away whenever the projector speaks
+    created = await http.post("/projects", json=QWEN)
+    assert "projection-lag" not in created.headers
+    assert (await http.get("/projects/qwen-finetune")).json() == created.json()
+
+
+async def test_the_past_by_position(http: httpx.AsyncClient) -> None:
+    created = await http.post("/projects", json=QWEN)
+    before = created.headers["event-position"]
+    revised = await http.patch("/projects/qwen-finetune", json={"owner": "bob", "tags": []})
+    assert (revised.json()["owner"], revised.json()["tags"]) == ("bob", [])
+    await http.post("/projects/qwen-finetune/runs")
+    then = await http.get(f"/projects/qwen-finetune?as_of={before}")
+    assert then.json() == created.json()
+    assert then.headers["event-position"] == before
+    assert (await http.get(f"/projects/qwen-finetune/runs?as_of={before}")).json() == []
+    assert (await http.get(f"/projects?as_of={before}")).json()[0]["runs_started"] == 0
+    assert (await http.get("/projects/qwen-finetune?as_of=0")).status_code == 404
+    assert (await http.get("/projects?as_of=0")).json() == []
+
+
+async def test_a_run_in_the_past(http: httpx.AsyncClient, qwen: dict[str, object]) -> None:
+    run = (await http.post("/projects/qwen-finetune/runs")).json()
+    address = f"/projects/qwen-finetune/runs/{run['id']}"
+    position = (await http.get(address)).headers["event-position"]
+    await http.post(address + "/cancel")
+    assert (await http.get(address)).json()["status"] == "canceled"
+    assert (await http.get(f"{address}?as_of={position}")).json()["status"] == "running"
+
+
+async def test_the_past_by_time(http: httpx.AsyncClient, world: World) -> None:
+    created = await http.post("/projects", json=QWEN)
+    stored = await world.parts.log.stored_at(int(created.headers["event-position"]))
+    assert stored is not None
+    await http.patch("/projects/qwen-finetune", json={"description": "later"})
+    shanghai = stored.astimezone(tz=datetime.strptime("+0800", "%z").tzinfo).isoformat()
+    for spelling in (
+        stored.isoformat(),  # its + arrives as a space
+        quote(stored.isoformat()),
+        stored.replace(tzinfo=None).isoformat(),  # UTC
+        stored.replace(tzinfo=None).isoformat() + "Z",
+        shanghai,
+        quote(shanghai),
+    ):
+        then = await http.get(f"/projects/qwen-finetune?as_of={spelling}")
+        assert then.status_code == 200, (spelling, then.text)
+        assert then.json() == created.json()
+    earlier = (stored - timedelta(microseconds=1)).isoformat()
+    assert (await http.get(f"/projects/qwen-finetune?as_of={quote(earlier)}")).status_code == 404
+    assert (await http.get("/projects?as_of=1900-01-01")).json() == []
+    assert (await http.get(f"/projects?as_of={quote(datetime.now(UTC).isoformat())}")).status_code == 200
+
+
+async def test_pages(http: httpx.AsyncClient) -> None:
+    names = [f"p{number}" for number in range(5)]
+    for name in names:
+        await http.post("/projects", json=QWEN | {"name": name})
+    assert [project["name"] for project in (await http.get("/projects")).json()] == names
+    found: list[str] = []
+    url = "/projects?limit=2"
+    pages = 0
+    while url:
+        page = await http.get(url)
+        found += [project["name"] for project in page.json()]
+        url = page.links["next"]["url"] if "next" in page.links else ""
+        pages += 1
+    assert (found, pages) == (names, 3)
+
+
+async def test_what_a_patch_leaves_out_stays(http: httpx.AsyncClient, qwen: dict[str, object]) -> None:
+    revised = (await http.patch("/projects/qwen-finetune", json={"description": None})).json()
+    assert revised["description"] is None
+    assert {name: revised[name] for name in ("owner", "tags", "dataset_name")} == {
+        name: qwen[name] for name in ("owner", "tags", "dataset_name")
+    }
+    unchanged = await http.patch("/projects/qwen-finetune", json={})
+    assert unchanged.status_code == 200
+    assert unchanged.json() == revised
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "100% 微调 🚀",
+        "a b",
+        "a+b",
+        "a?b#c",
+        "a;b=c&d",
+        "..a",
+        "%2F",
+        "é",
+        "e\u0301",
+        "项目",
+        "a\\b",
+        "runs",
+        "名" * 200,
+    ],
+)
+async def test_names_address_their_project(http: httpx.AsyncClient, name: str) -> None:
+    created = await http.post("/projects", json=QWEN | {"name": name})
+    assert created.status_code == 201, created.text
+    address = "/projects/" + quote(name, safe="")
+    assert (await http.get(address)).json() == created.json()
+    assert (await http.post(address + "/runs")).status_code == 201
+    assert len((await http.get(f"/projects/{created.json()['id']}/runs")).json()) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "a/b", ".", "..", "a\nb", "a\x7f", "\u2028", " a", "a ", "n" * 201, "6f8c7d52-33c4-4d76-9371-5dfd5fcd521a",
+     "{6f8c7d5233c44d7693715dfd5fcd521a}"],
+)  # fmt: skip
+async def test_names_that_no_path_can_address(http: httpx.AsyncClient, name: str) -> None:
+    answer = await http.post("/projects", json=QWEN | {"name": name})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/name"

@@ -1,0 +1,171 @@
+"""The server itself, over real connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from services.edge.front import Front
+from services.edge.main import listen, serve
+from services.runtime.settings import SettingRefused, Settings
+from tests.edge.conftest import QWEN, World, client_of, eventually, made
+from tests.nats_server import NatsServer
+
+
+@contextlib.asynccontextmanager
+async def listening(app: Front) -> AsyncIterator[str]:
+    """A server on a free port, as a process runs it; yields its URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    serving = asyncio.create_task(serve(app, listener, 5.0))
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        listener.close()
+
+
+@pytest.fixture
+async def server(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    async with listening(world.app) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+        yield client
+
+
+async def raw(url: httpx.URL, request: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(request)
+    await writer.drain()
+    return reader, writer
+
+
+async def test_an_oversized_body_is_refused_whether_it_says_so_or_not(server: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b" " * 100_000
+
+    declared = await server.post("/projects", content=b" " * 1_048_577, headers={"Content-Type": "application/json"})
+    chunked = await server.post("/projects", content=chunks(), headers={"Content-Type": "application/json"})
+    for answer in (declared, chunked):
+        assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+        assert "1048576" in answer.json()["detail"]
+
+
+async def test_a_chunked_body_is_as_good(server: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        body = json.dumps(QWEN).encode()
+        for start in range(0, len(body), 7):
+            yield body[start : start + 7]
+
+    answer = await server.post("/projects", content=chunks(), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 201
+
+
+async def test_a_client_that_leaves_after_half_a_body_leaves_nothing(
+    server: httpx.AsyncClient, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = (
+        b"POST /projects HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n"
+    )
+    _, writer = await raw(server.base_url, head + b'{"name": "half')
+    writer.close()
+    await writer.wait_closed()
+    assert (await server.get("/projects")).json() == []
+    assert await world.parts.log.last_position() == 0
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_client_that_does_not_wait_gets_its_command_done(server: httpx.AsyncClient, world: World) -> None:
+    body = json.dumps(QWEN).encode()
+    head = f"POST /projects HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    _, writer = await raw(server.base_url, head + body)
+    writer.close()
+    await writer.wait_closed()
+    async with asyncio.timeout(10):
+        async for batch in world.parts.log.follow(0, ("projects",)):
+            assert len(batch) == 1
+            break
+    answer = await server.get("/projects/qwen-finetune", headers={"Min-Event-Position": "1"})
+    assert answer.json()["name"] == "qwen-finetune"
+
+
+async def test_head_is_a_get_without_its_body(server: httpx.AsyncClient) -> None:
+    answer = await server.head("/healthz")
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+async def test_what_is_no_http_is_refused(server: httpx.AsyncClient) -> None:
+    reader, writer = await raw(server.base_url, b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: localhost\r\n\r\n")
+    assert b" 403 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_request_at_work_is_answered_before_the_server_stops(world: World) -> None:
+    world.training.idle = True
+    async with httpx.AsyncClient(timeout=30) as client:
+        async with listening(world.app) as url:
+            await client.post(f"{url}/projects", json=QWEN)
+            asked = asyncio.create_task(client.post(f"{url}/projects/qwen-finetune/runs"))
+            async for batch in world.parts.log.follow(0, ("runs",)):
+                run_id = batch[0].meta.aggregate_id
+                break
+            asyncio.get_running_loop().call_later(0.2, asyncio.ensure_future, world.training.launch(run_id))
+        answer = await asked
+    assert (answer.status_code, answer.json()["status"]) == (201, "running")
+
+
+async def test_nats_away_is_told_and_gets_over(own_nats_server: NatsServer, settings: Settings) -> None:
+    """Its own world, as the server is killed."""
+
+    async with made(own_nats_server.url, settings, log_patience=1.0) as world, client_of(world) as http:
+        created = await http.post("/projects", json=QWEN)
+        own_nats_server.kill()
+        ready = await http.get("/readyz", headers={"Accept-Language": "en"})
+        assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
+        assert [wrong["pointer"] for wrong in ready.json()["errors"]] == ["/bus"]
+        assert (await http.get("/projects/qwen-finetune")).json() == created.json()
+        assert (await http.get("/healthz")).status_code == 200
+        refused = await http.post("/projects", json=QWEN | {"name": "other"})
+        assert (refused.status_code, refused.json()["code"]) == (503, "log_unavailable")
+        own_nats_server.start()
+
+        async def is_ready() -> bool:
+            return (await http.get("/readyz")).status_code == 200
+
+        await eventually(is_ready)
+        assert (await http.post("/projects", json=QWEN | {"name": "third"})).status_code == 201
+
+
+async def test_the_database_away_is_told(world: World, http: httpx.AsyncClient, settings: Settings) -> None:
+    await http.post("/projects", json=QWEN)
+    with world.database.writing() as connection:
+        for table in ("projects", "projection_state"):
+            connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO away_{table}")
+    answer = await http.get("/projects")
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    ready = await http.get("/readyz")
+    assert [wrong["pointer"] for wrong in ready.json()["errors"]] == ["/database"]
+    with world.database.writing() as connection:
+        for table in ("projects", "projection_state"):
+            connection.exec_driver_sql(f"ALTER TABLE away_{table} RENAME TO {table}")
+    assert (await http.get("/projects")).status_code == 200
+    assert (await http.get("/readyz")).json()["status"] == "ready"
+
+
+def test_a_port_that_is_taken_is_named_with_its_option() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingRefused, match=rf"127\.0\.0\.1:{port} .*--port"):
+            listen(Settings(port=port))
+
+
+def test_a_host_that_is_no_address_is_refused() -> None:
+    with pytest.raises(SettingRefused, match="TRAINLEDGER_HOST"):
+        listen(Settings(host="no such host"))
