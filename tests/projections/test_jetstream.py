@@ -13,6 +13,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from contracts import subjects
+from contracts.runs import RunDetail
 from contracts.telemetry import LogLine, TelemetryBatch
 from events.event import Event, Recorded
 from events.log import Change
@@ -22,11 +23,12 @@ from events.runs import RunAssigned, RunCompleted, RunStarted
 from projections.database import Database, DatabaseRefused
 from projections.ownership import empty_facts, prepare
 from projections.positions import projected_position
+from projections.queries.runs import run_detail
 from services.projector.service import project
 from tests.nats_server import NatsServer
 from tests.projections.histories import ORIGIN, identify, realistic, run_requested
 from tests.projections.tables import ask, checksum_at, fold_all
-from tests.projections.test_projector import RUN, heard, messages_of
+from tests.projections.test_projector import RUN, heard, messages_of, until
 
 WITHIN = 60.0
 PROJECT = identify("project")
@@ -145,9 +147,12 @@ async def test_telemetry_goes_on_after_its_stream_was_lost(nc: Client, empty: Da
         await nc.jetstream().delete_stream(TELEMETRY)
         await ensure_streams(nc.jetstream())
         await say(nc, 30, "line 3")
-        expected = ["line 0", "line 1", "line 2", "line 3"]
-        while (await messages_of(empty))[2:] != expected:
-            await asyncio.sleep(0.01)
+        lines = ["line 0", "line 1", "line 2", "line 3"]
+        await until(empty, lambda connection: run_detail(connection, RUN), lambda run: shown(run) == lines)
+
+
+def shown(run: RunDetail | None) -> list[str]:
+    return [] if run is None else [entry.message for entry in run.logs[2:]]
 
 
 async def test_tables_of_another_ledger_are_refused(nc: Client, empty: Database) -> None:

@@ -147,7 +147,9 @@ async def in_thread(database: Database, question: Callable[[Connection], T]) -> 
 async def until(database: Database, question: Callable[[Connection], T], holds: Callable[[T], bool]) -> None:
     """Waits for what no signal tells: a state of the database."""
     async with asyncio.timeout(WITHIN):
-        while not holds(await in_thread(database, question)):
+        while True:
+            if holds(await in_thread(database, question)):
+                return
             await asyncio.sleep(0.01)
 
 

@@ -1,0 +1,155 @@
+"""How many facts a second a rebuild folds: beside the driver alone writing the same rows, in the same run."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sqlite3
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Sequence
+from itertools import groupby
+from pathlib import Path
+from uuid import UUID
+
+import nats
+from nats.aio.client import Client
+from sqlalchemy import select
+
+from events.event import Recorded
+from events.log import Change, EventLog
+from events.log.jetstream import JetStreamLog
+from events.log.memory import MemoryLog
+from events.log.streams import ensure_streams
+from projections.database import Database, open_database
+from projections.ownership import prepare
+from projections.tables import fact_tables
+from projections.telemetry import StoredTelemetry
+from services.projector.projector import Projector
+from services.projector.telemetry import Extent
+from tests.nats_server import NatsServer
+from tests.projections.histories import ORIGIN, realistic
+
+FACTS = 200_000
+_APPENDED = 1_000  # facts in one append
+_BATCH = 10_000  # rows in a transaction of the driver alone
+
+
+class _Silence:
+    """Telemetry that says nothing."""
+
+    async def follow(self, _: int) -> AsyncGenerator[list[StoredTelemetry], None]:
+        await asyncio.Event().wait()
+        yield []
+
+    async def extent(self) -> Extent:
+        return Extent(1, 0)
+
+
+async def append_all(log: EventLog, facts: Sequence[Recorded]) -> None:
+    """Appends in bulk, so the facts of one append are in the order of their aggregates."""
+    heads: dict[UUID, tuple[int, int]] = {}
+
+    def aggregate_id(recorded: Recorded) -> UUID:
+        return recorded.meta.aggregate_id
+
+    for first in range(0, len(facts), _APPENDED):
+        changes = []
+        for key, group in groupby(sorted(facts[first : first + _APPENDED], key=aggregate_id), aggregate_id):
+            of_one = list(group)
+            expected, version = heads.get(key, (0, 0))
+            changes.append(
+                Change(
+                    context=of_one[0].meta.context,
+                    aggregate_id=key,
+                    facts=tuple(recorded.fact for recorded in of_one),
+                    expected=expected,
+                    version=version,
+                )
+            )
+        for recorded in await log.append(*changes, origin=ORIGIN):
+            heads[recorded.meta.aggregate_id] = (recorded.meta.position, recorded.meta.version)
+
+
+async def rebuild(log: EventLog, last: int, database: Database) -> float:
+    """Seconds from empty tables to the last fact: reading, decoding, folding, writing."""
+    done = asyncio.Event()
+
+    async def announce(position: int) -> None:
+        if position == last:
+            done.set()
+
+    gc.collect()
+    gc.freeze()  # what the bench made before is not the projector's to look through
+    started = time.perf_counter()
+    running = asyncio.create_task(Projector(log, _Silence(), database, announce).run())
+    ended = asyncio.create_task(done.wait())
+    await asyncio.wait({running, ended}, return_when=asyncio.FIRST_COMPLETED)
+    took = time.perf_counter() - started
+    if not ended.done():
+        await running
+    running.cancel()
+    await asyncio.wait({running})
+    gc.unfreeze()
+    return took
+
+
+def write_by_driver_alone(database: Database, path: Path) -> tuple[int, float]:
+    """How many rows the rebuild left, and the seconds that sqlite3 takes to insert them into equal tables."""
+    rows = {}
+    with database.reading() as connection:
+        definitions = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").scalars().all()
+        for table in fact_tables.sorted_tables:
+            rows[table.name] = [tuple(row) for row in connection.execute(select(table).order_by(table.c.since))]
+    driver = sqlite3.connect(path, isolation_level=None)
+    for setting in ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-32000", "wal_autocheckpoint=8000"):
+        driver.execute(f"PRAGMA {setting}")
+    for definition in definitions:
+        driver.execute(definition)
+    started = time.perf_counter()
+    for name, values in rows.items():
+        places = ",".join("?" * len(values[0]))
+        for first in range(0, len(values), _BATCH):
+            driver.execute("BEGIN IMMEDIATE")
+            driver.executemany(f"INSERT INTO {name} VALUES ({places})", values[first : first + _BATCH])
+            driver.execute("COMMIT")
+    took = time.perf_counter() - started
+    driver.close()
+    return sum(map(len, rows.values())), took
+
+
+async def bench_projection(nc: Client, facts: int = FACTS) -> float:
+    """Prints the rates and returns the facts a second of a rebuild from JetStream; appends to `nc`'s empty server."""
+    await ensure_streams(nc.jetstream())
+    history = realistic(facts)
+    seconds = {}
+    with tempfile.TemporaryDirectory() as directory:
+        logs: dict[str, EventLog] = {"the log in memory": MemoryLog(), "JetStream": JetStreamLog(nc)}
+        for number, (name, log) in enumerate(logs.items()):
+            await append_all(log, history)
+            last = await log.last_position()
+            database = open_database(f"sqlite:///{Path(directory) / f'{number}.db'}")
+            prepare(database, "bench")
+            seconds[name] = await rebuild(log, last, database)
+            print(f"{f'rebuild of {facts:,} facts from {name}':48}{facts / seconds[name]:>10,.0f} facts/s")
+            if number == 0:
+                rows, alone = await asyncio.to_thread(write_by_driver_alone, database, Path(directory) / "alone.db")
+                print(f"{f'its {rows:,} rows by sqlite3 executemany alone':48}{rows / alone:>10,.0f} rows/s")
+            database.close()
+    return facts / seconds["JetStream"]
+
+
+async def main() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        server = NatsServer(Path(directory))
+        server.start()
+        try:
+            nc = await nats.connect(server.url)
+            await bench_projection(nc)
+            await nc.close()
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
