@@ -19,7 +19,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     revision: ClassVar[int] = 1
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
+class Origin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who caused a fact, and in answer to what. `actor` is a person's id or `service:<name>`, never a name."""
 
     actor: str
@@ -29,7 +29,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
 
 
-class Meta(msgspec.Struct, frozen=True, kw_only=True):
+class Meta(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The envelope of a recorded fact.
 
     `position` is the stream sequence, total order of the ledger; `version` counts the facts of one aggregate from 1;
@@ -46,6 +46,6 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     stored_at: datetime | None = None
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     fact: Event
     meta: Meta
