@@ -30,7 +30,7 @@ from services.training.telemetry import Publisher
 
 _log = logging.getLogger(__name__)
 _LAUNCH_LOOK = 0.005  # seconds between looks at a command that is just being started
-_LOOK = 0.1
+_LOOK = 0.25
 _SCAN = 5.0
 _STOP_AGAIN = 30.0
 _FIRST_ATTEMPT = 1
