@@ -62,6 +62,20 @@ class RunArtifactRecorded(RunFact, frozen=True, kw_only=True):
     sha256: str | None = None
 
 
+class RunArtifactTagged(RunFact, frozen=True, kw_only=True):
+    """The artifact did not have the tag before."""
+
+    artifact_id: UUID
+    tag: str
+
+
+class RunArtifactUntagged(RunFact, frozen=True, kw_only=True):
+    """The artifact had the tag before."""
+
+    artifact_id: UUID
+    tag: str
+
+
 class RunCompleted(RunFact, frozen=True, kw_only=True):
     """Exit code 0. `telemetry` is the position in TELEMETRY of the run's last line, 0 if it printed nothing."""
 
@@ -100,6 +114,8 @@ AnyRunFact = (
     | RunLaunchFailed
     | RunCancelRequested
     | RunArtifactRecorded
+    | RunArtifactTagged
+    | RunArtifactUntagged
     | RunCompleted
     | RunFailed
     | RunCanceled
@@ -107,7 +123,7 @@ AnyRunFact = (
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as its facts tell it; `status` is none before it was requested."""
+    """A run as its facts tell it; `status` is none before it was requested. `artifact_tags` knows every artifact."""
 
     status: RunStatus | None = None
     project_id: UUID | None = None
@@ -120,6 +136,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     resume_source_artifact_id: UUID | None = None
     cancel_requested: bool = False
     artifact_paths: frozenset[str] = frozenset()
+    artifact_tags: dict[UUID, frozenset[str]] = msgspec.field(default_factory=dict)
 
     @property
     def ended(self) -> bool:
@@ -146,7 +163,14 @@ def evolve(run: Run, fact: AnyRunFact) -> Run:
         case RunCancelRequested():
             return replace(run, cancel_requested=True)
         case RunArtifactRecorded():
-            return replace(run, artifact_paths=run.artifact_paths | {fact.path})
+            tags = run.artifact_tags | {fact.artifact_id: frozenset()}
+            return replace(run, artifact_paths=run.artifact_paths | {fact.path}, artifact_tags=tags)
+        case RunArtifactTagged():
+            tagged = run.artifact_tags[fact.artifact_id] | {fact.tag}
+            return replace(run, artifact_tags=run.artifact_tags | {fact.artifact_id: tagged})
+        case RunArtifactUntagged():
+            untagged = run.artifact_tags[fact.artifact_id] - {fact.tag}
+            return replace(run, artifact_tags=run.artifact_tags | {fact.artifact_id: untagged})
         case RunCompleted():
             return replace(run, status="completed")
         case RunLaunchFailed() | RunFailed():
