@@ -123,6 +123,30 @@ PROBLEMS: dict[str, ProblemKind] = {
         "A start_command of the caller's own is not allowed; the setting {setting} allows it",
     ),
     "launch_failed": ProblemKind(500, "训练启动失败：{reason}", "The training could not be launched: {reason}"),
+    "artifact_not_found": ProblemKind(404, "产物不存在：{artifact_id}", "There is no artifact {artifact_id}"),
+    "too_many_tags": ProblemKind(409, "一个产物最多允许 {limit} 个标签", "An artifact may have at most {limit} tags"),
+    "artifact_is_directory": ProblemKind(
+        409,
+        "产物 {name} 是目录，不能作为单个文件下载；它位于节点 {node} 的 {path}",
+        "The artifact {name} is a directory and cannot be downloaded as one file; it is {path} on node {node}",
+    ),
+    "artifact_missing": ProblemKind(
+        404, "产物文件已不在节点 {node} 上：{path}", "The artifact's file is no longer on node {node}: {path}"
+    ),
+    "artifact_changed": ProblemKind(
+        409,
+        "产物文件登记后已被改动，不再是所登记的内容：{path}",
+        "The artifact's file was changed after it was recorded and is not what is on record: {path}",
+    ),
+    "artifact_unreadable": ProblemKind(
+        409, "节点 {node} 无法提供该产物文件：{path}", "The node {node} cannot give the artifact's file: {path}"
+    ),
+    "node_unreachable": ProblemKind(
+        503, "节点 {node} 没有应答，无法读取其文件", "The node {node} does not answer, so its files cannot be read"
+    ),
+    "range_not_satisfiable": ProblemKind(
+        416, "请求的范围超出文件大小（{size} 字节）", "The range lies outside the file, which has {size} bytes"
+    ),
     "run_ended": ProblemKind(409, "训练任务已结束（{status}）", "The run has ended already ({status})"),
 }
 

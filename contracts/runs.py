@@ -34,6 +34,33 @@ class CancelRun(Command, frozen=True, kw_only=True):
     run_id: UUID
 
 
+Tag = Annotated[str, Meta(min_length=1, max_length=100)]
+
+
+class TagArtifact(Command, frozen=True, kw_only=True):
+    """Adds a tag to an artifact of a run; one that it has already changes nothing."""
+
+    project: str
+    run_id: UUID
+    artifact_id: UUID
+    tag: Tag
+
+
+class UntagArtifact(Command, frozen=True, kw_only=True):
+    """Takes a tag off an artifact of a run; one that it does not have changes nothing."""
+
+    project: str
+    run_id: UUID
+    artifact_id: UUID
+    tag: Tag
+
+
+class ArtifactTag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST` and `DELETE …/artifacts/{artifact_id}/tags`."""
+
+    tag: Tag
+
+
 # What the training service reports. None of these can be sent from outside.
 
 
@@ -96,7 +123,11 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run left behind; `type` is `checkpoint`, `tensorboard`, `config`, or others as needed."""
+    """What a run left behind; `type` is `checkpoint`, `tensorboard`, `config`, or others as needed.
+
+    `path` is absolute on the run's node; `size` in bytes over all `files`; `sha256` in hex for a file, none for a
+    directory.
+    """
 
     id: UUID
     name: str
@@ -104,6 +135,9 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     created_at: str
     tags: tuple[str, ...] = ()
+    size: int = 0
+    files: int = 1
+    sha256: str | None = None
 
 
 class RunDetail(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,18 @@ COMMANDS = "commands.>"  # commands.<user>.<context>.<Command>, stream COMMANDS
 ASKS = "ask.>"  # ask.<user>.<context>.<Command>, request/reply
 NODE_ASSETS = "nodes.assets"  # AssetQuestion -> AssetReport, answered by every training service
 PROJECTED = "projection.position"  # the projector says how far the read models are: decimal text
+RUNS_PROJECTED = "projection.runs"  # ... and of which runs there is more to read: JSON array of ids, empty for any
 
 
 def telemetry(run_id: UUID, attempt: int) -> str:
     return f"telemetry.runs.{run_id}.{attempt}"
+
+
+def refill(run_id: UUID, attempt: int) -> str:
+    """Apart from the subject whose last message tells how much of the output was published."""
+    return f"telemetry.refills.{run_id}.{attempt}"
+
+
+def node_files(node: str) -> str:
+    """FileQuestion -> FileAnswer in a header and the bytes, answered by that node's training service."""
+    return f"nodes.{node}.files"

@@ -28,6 +28,17 @@ class MetricPoint(msgspec.Struct, frozen=True, array_like=True):
     step: int | None = None
 
 
+class Refill(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a batch that was read again from the kept raw output: rows that are there stay, missing ones are added.
+
+    `total` is the length of that output in bytes; rows that it brings back count as stored at `stored_at`, in
+    Unix seconds.
+    """
+
+    total: int
+    stored_at: float
+
+
 class TelemetryBatch(msgspec.Struct, frozen=True, kw_only=True):
     """What was read of an attempt's raw output from byte `start` up to byte `end`; published once.
 
@@ -44,3 +55,4 @@ class TelemetryBatch(msgspec.Struct, frozen=True, kw_only=True):
     progress: float | None = None
     step: int | None = None
     total_steps: int | None = None
+    refill: Refill | None = None

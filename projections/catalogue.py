@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Table
 
@@ -12,6 +13,8 @@ from events.event import Event
 from events.projects import ProjectArchived, ProjectCreated, ProjectRevised, ProjectUnarchived
 from events.runs import (
     RunArtifactRecorded,
+    RunArtifactTagged,
+    RunArtifactUntagged,
     RunAssigned,
     RunCanceled,
     RunCancelRequested,
@@ -38,6 +41,8 @@ HANDLERS: dict[type[Event], Handler] = {
     RunLaunchFailed: runs.on_run_launch_failed,
     RunCancelRequested: runs.on_run_cancel_requested,
     RunArtifactRecorded: runs.on_run_artifact_recorded,
+    RunArtifactTagged: runs.on_run_artifact_tagged,
+    RunArtifactUntagged: runs.on_run_artifact_untagged,
     RunCompleted: runs.on_run_completed,
     RunFailed: runs.on_run_failed,
     RunCanceled: runs.on_run_canceled,
@@ -52,3 +57,9 @@ NOT_PROJECTED: dict[type[Event], str] = {
 
 # The table whose row of the aggregate's id its handlers change.
 MAIN_TABLES: dict[str, Table] = {"projects": tables.projects, "runs": tables.runs}
+
+# The other rows that a fact's handler changes: their table, and the id of its row.
+OTHER_ROWS: dict[type[Event], tuple[Table, Callable[[Any], UUID]]] = {
+    RunArtifactTagged: (tables.artifacts, lambda fact: fact.artifact_id),
+    RunArtifactUntagged: (tables.artifacts, lambda fact: fact.artifact_id),
+}

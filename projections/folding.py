@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from events.event import Recorded
-from projections.catalogue import HANDLERS, MAIN_TABLES, NOT_PROJECTED
+from projections.catalogue import HANDLERS, MAIN_TABLES, NOT_PROJECTED, OTHER_ROWS
 from projections.positions import advance
 from projections.rows import Rows
 from projections.tables import FACTS
@@ -38,7 +38,7 @@ def fold(connection: Connection, batch: Sequence[Recorded], after: int) -> int:
 
 
 def _fetch(connection: Connection, rows: Rows, facts: Sequence[Recorded]) -> None:
-    """The rows of aggregates that began before this batch."""
+    """The rows of before this batch that its facts may change."""
     wanted: dict[str, dict[UUID, bool]] = {context: {} for context in MAIN_TABLES}
     for recorded in facts:
         known = wanted.get(recorded.meta.context)
@@ -46,3 +46,5 @@ def _fetch(connection: Connection, rows: Rows, facts: Sequence[Recorded]) -> Non
             known.setdefault(recorded.meta.aggregate_id, recorded.meta.version > 1)
     for context, known in wanted.items():
         rows.fetch(connection, MAIN_TABLES[context], (identifier for identifier, older in known.items() if older))
+    for kind, (table, id_of) in OTHER_ROWS.items():
+        rows.fetch(connection, table, {id_of(recorded.fact) for recorded in facts if type(recorded.fact) is kind})

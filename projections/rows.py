@@ -71,9 +71,13 @@ class Rows:
         self._current[table, row["id"]] = row
         self._new.setdefault(table, []).append(row)
 
-    def change(self, table: Table, **columns: Any) -> None:
-        """A new version of the aggregate's row from the fact on. LookupError: there is no such row."""
-        key = (table, self.aggregate_id)
+    def current(self, table: Table, identifier: str) -> Row:
+        """A row as it is now, to be read only. LookupError: there is no such row."""
+        return self._current[table, identifier]
+
+    def change(self, table: Table, identifier: str | None = None, **columns: Any) -> None:
+        """A new version of a row, the aggregate's where none is said, from the fact on. LookupError: there is none."""
+        key = (table, identifier or self.aggregate_id)
         old = self._current[key]
         new = old | (columns if self._clean else _storable(columns))
         new["since"] = self._position

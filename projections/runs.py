@@ -7,6 +7,8 @@ from typing import Any
 
 from events.runs import (
     RunArtifactRecorded,
+    RunArtifactTagged,
+    RunArtifactUntagged,
     RunAssigned,
     RunCanceled,
     RunCancelRequested,
@@ -16,6 +18,7 @@ from events.runs import (
     RunRequested,
     RunStarted,
 )
+from projections.projects import tags_from_column, tags_to_column
 from projections.rows import Rows
 from projections.tables import artifacts, runs
 
@@ -78,6 +81,18 @@ def on_run_artifact_recorded(rows: Rows, fact: RunArtifactRecorded) -> None:
         tags="[]",
         created_at=rows.time,
     )
+
+
+def on_run_artifact_tagged(rows: Rows, fact: RunArtifactTagged) -> None:
+    identifier = str(fact.artifact_id)
+    tags = tags_from_column(rows.current(artifacts, identifier)["tags"])
+    rows.change(artifacts, identifier, tags=tags_to_column((*tags, fact.tag)))
+
+
+def on_run_artifact_untagged(rows: Rows, fact: RunArtifactUntagged) -> None:
+    identifier = str(fact.artifact_id)
+    tags = tags_from_column(rows.current(artifacts, identifier)["tags"])
+    rows.change(artifacts, identifier, tags=tags_to_column([tag for tag in tags if tag != fact.tag]))
 
 
 def on_run_completed(rows: Rows, _: RunCompleted) -> None:

@@ -55,6 +55,11 @@ def run_status(connection: Connection, run_id: UUID) -> RunStatus | None:
     return connection.execute(statement).scalar_one_or_none()
 
 
+def run_artifacts(connection: Connection, run_id: UUID, cut: Cut = NOW) -> tuple[Artifact, ...]:
+    """What a run left behind, in the order in which it was recorded."""
+    return tuple(_artifact(row) for row in _artifacts(connection, [str(run_id)], cut)[str(run_id)])
+
+
 def _at(cut: Cut) -> Select[Any]:
     """Runs at the cut, each beside what the output of its attempt had said by then."""
     last_said = (
@@ -139,6 +144,9 @@ def _artifact(row: RowMapping) -> Artifact:
         path=row["path"],
         created_at=_iso(row["created_at"]),
         tags=tags_from_column(row["tags"]),
+        size=row["size"],
+        files=row["files"],
+        sha256=row["sha256"],
     )
 
 

@@ -110,9 +110,7 @@ HANDLERS: dict[type[Command], Handler] = {
         gather=gather.for_start_run,
     ),
     CancelRun: Handler(aggregate=RUNS, target=_run, decide=runs.cancel_run, role="operator"),
-    TagArtifact: Handler(
-        aggregate=RUNS, target=_run, decide=runs.tag_artifact, role="operator", check=runs.check_tag
-    ),
+    TagArtifact: Handler(aggregate=RUNS, target=_run, decide=runs.tag_artifact, role="operator", check=runs.check_tag),
     UntagArtifact: Handler(
         aggregate=RUNS, target=_run, decide=runs.untag_artifact, role="operator", check=runs.check_tag
     ),

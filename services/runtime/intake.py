@@ -16,7 +16,7 @@ from contracts.command import Command
 from contracts.outcomes import Outcome
 from contracts.problems import Language, Refused
 from contracts.projects import ArchiveProject, CreateProject, ProjectDetail, ReviseProject, UnarchiveProject
-from contracts.runs import CancelRun, RunDetail, StartRun
+from contracts.runs import CancelRun, RunDetail, StartRun, TagArtifact, UntagArtifact
 from contracts.tokens import IssueToken
 from events.event import Origin
 from events.log import EventLog
@@ -326,7 +326,7 @@ class Intake:
 _AWAITED = {StartRun: LAUNCHED, CancelRun: ENDED}
 _STATUSES = {CreateProject: 201, StartRun: 201, IssueToken: 201}
 _OF_PROJECTS = (CreateProject, ReviseProject, ArchiveProject, UnarchiveProject)
-_OF_RUNS = (StartRun, CancelRun)
+_OF_RUNS = (StartRun, CancelRun, TagArtifact, UntagArtifact)
 
 
 def _log_failure(task: asyncio.Task[Any]) -> None:
