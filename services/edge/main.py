@@ -29,6 +29,7 @@ async def run(settings: Settings) -> None:
     with contextlib.closing(listener), wiring.database(settings) as database:
         async with wiring.bus(settings, "edge") as nc, started(settings, nc, database) as parts:
             loopback = is_loopback(settings.host)
+            extra = [host.strip() for host in (settings.allowed_hosts or "").split(",") if host.strip()]
             if not loopback and not parts.tokens.any_active:
                 raise SettingRefused(
                     f"TRAINLEDGER_HOST is {settings.host}, which others can reach, and there is no access token yet: "
@@ -37,7 +38,7 @@ async def run(settings: Settings) -> None:
             app = create_app(
                 parts.edge,
                 Authenticator(parts.tokens, parts.people, required=not loopback),
-                hosts=HostGuard() if loopback else None,
+                hosts=HostGuard(extra) if loopback or extra else None,
                 body_limit=settings.body_limit_bytes,
             )
             async with serve_commands(nc, parts.intake, parts.people, decode):

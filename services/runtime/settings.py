@@ -146,6 +146,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Annotated[int, Meta(ge=1024)],
         Meta(title="TRAINLEDGER_BODY_LIMIT_BYTES", description="Largest body of a JSON request"),
     ] = 1_048_576
+    allowed_hosts: Annotated[
+        str | None,
+        Meta(
+            title="TRAINLEDGER_ALLOWED_HOSTS",
+            description="Further hosts to answer for, comma-separated, as a proxy in front needs; "
+            "loopback names are answered always",
+        ),
+    ] = None
     run_log_lines: Annotated[
         Annotated[int, Meta(ge=1, le=100_000)],
         Meta(title="TRAINLEDGER_RUN_LOG_LINES", description="Most log lines in the detail of a run, the newest"),
