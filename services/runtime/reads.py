@@ -88,7 +88,10 @@ class Reads:
         return self._position
 
     async def passed(self, position: int, timeout: float) -> bool:
-        """Whether questions asked from now on see the fact at `position`, waited for at most `timeout` seconds."""
+        """Whether questions asked from now on see the fact at `position`, waited for at most `timeout` seconds.
+
+        False also where the database is away.
+        """
         if self._position >= position:
             return True
         loop = asyncio.get_running_loop()
@@ -102,7 +105,8 @@ class Reads:
                 return True
         finally:
             timer.cancel()
-        await self._look()
+        with contextlib.suppress(Refused):  # it has been logged, and is no answer either way
+            await self._look()
         return self._position >= position
 
     async def project_detail(self, project_id: UUID, cut: Cut = NOW) -> Shown[ProjectDetail | None]:
@@ -156,9 +160,8 @@ class Reads:
                 await asyncio.sleep(_LOOK)
                 heard = self._heard
                 if self._waiting and heard == self._heard:
-                    await self._look()
-        except Refused as refused:
-            _log.warning("the projected position cannot be looked up: %s", refused)
+                    with contextlib.suppress(Refused):
+                        await self._look()
         finally:
             self._looking = None
 

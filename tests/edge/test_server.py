@@ -9,13 +9,14 @@ import socket
 from collections.abc import AsyncIterator
 
 import httpx
+import msgspec
 import pytest
 
 from services.edge.front import Front
-from services.edge.main import listen, serve
+from services.edge.main import listen, run, serve
 from services.runtime.settings import SettingRefused, Settings
 from tests.edge.conftest import QWEN, World, client_of, eventually, made
-from tests.nats_server import NatsServer
+from tests.nats_server import NatsServer, free_port
 
 
 @contextlib.asynccontextmanager
@@ -157,6 +158,46 @@ async def test_the_database_away_is_told(world: World, http: httpx.AsyncClient, 
             connection.exec_driver_sql(f"ALTER TABLE away_{table} RENAME TO {table}")
     assert (await http.get("/projects")).status_code == 200
     assert (await http.get("/readyz")).json()["status"] == "ready"
+
+
+async def test_a_command_is_accepted_though_the_database_is_away(edge_nats: NatsServer, settings: Settings) -> None:
+    settings = msgspec.structs.replace(settings, projection_wait_seconds=0.3)
+    async with made(edge_nats.url, settings) as world, client_of(world) as http:
+        with world.database.writing() as connection:
+            connection.exec_driver_sql("ALTER TABLE projection_state RENAME TO away")
+        created = await http.post("/projects", json=QWEN)
+        assert (created.status_code, created.json()["name"]) == (201, "qwen-finetune")
+        assert created.headers["projection-lag"] == "1"
+        assert (await http.get("/projects")).json()["code"] == "database_unavailable"
+        with world.database.writing() as connection:
+            connection.exec_driver_sql("ALTER TABLE away RENAME TO projection_state")
+
+
+async def test_the_process_serves_until_it_is_cancelled(edge_nats: NatsServer, settings: Settings) -> None:
+    async with made(edge_nats.url, settings):
+        port = free_port()
+        serving = asyncio.create_task(run(msgspec.structs.replace(settings, nats_url=edge_nats.url, port=port)))
+
+        async def answers() -> bool:
+            with contextlib.suppress(httpx.ConnectError):
+                async with httpx.AsyncClient() as client:
+                    return (await client.get(f"http://localhost:{port}/readyz")).status_code == 200
+            assert not serving.done()
+            return False
+
+        await eventually(answers)
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", port), timeout=1)
+
+
+async def test_an_address_that_others_reach_needs_a_token(edge_nats: NatsServer, settings: Settings) -> None:
+    async with made(edge_nats.url, settings):
+        open_to_all = msgspec.structs.replace(settings, nats_url=edge_nats.url, host="0.0.0.0", port=free_port())
+        with pytest.raises(SettingRefused, match=r"TRAINLEDGER_HOST is 0\.0\.0\.0.*token add"):
+            await run(open_to_all)
 
 
 def test_a_port_that_is_taken_is_named_with_its_option() -> None:
