@@ -208,8 +208,6 @@ class Supervisor:
             await self._clear(executor, place)
 
     async def _collect(self, place: Place, plan: Plan, report: Reports) -> None:
-        if plan.configuration is not None:
-            await self._record([plan.configuration.copy], report)
         while True:
             await self._record(await self._find(place, plan, ended=False), report)
             await asyncio.sleep(_SCAN)
