@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any
 
 from litestar import Response, get
@@ -73,7 +75,9 @@ ROUTES: list[Any] = [openapi_document, docs, docs_asset]
 
 
 def _read_asset(name: str) -> bytes:
-    from swagger_ui_bundle import swagger_ui_path
-
-    content: bytes = (swagger_ui_path / name).read_bytes()
-    return content
+    # The wheel carries the files of swagger-ui-dist beside a Flask blueprint. Only the files are wanted, so neither
+    # that package nor Flask is imported.
+    found = find_spec("flask_swagger_ui")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).with_name("dist").joinpath(name).read_bytes()
