@@ -162,10 +162,14 @@ def _set_facts(connection: Connection, mark: str) -> None:
 
 
 def _make_telemetry(connection: Connection) -> None:
-    """Telemetry is never dropped: its tables change by new columns only, which older rows leave empty."""
+    """Telemetry is never dropped: its tables change by new columns, which older rows leave empty, and new indexes."""
     telemetry_tables.create_all(connection)
     for table in telemetry_tables.sorted_tables:
         _add_missing_columns(connection, table)
+        present = {index["name"] for index in inspect(connection).get_indexes(table.name)}
+        for index in table.indexes:
+            if index.name not in present:
+                index.create(connection)
     connection.execute(
         update(projection_state)
         .where(projection_state.c.name == TELEMETRY)

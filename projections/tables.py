@@ -152,7 +152,8 @@ metrics = Table(
 )
 
 # What an attempt's output said up to byte `end_offset`, a row for each batch that was read: the last row is now,
-# and the last row stored before a moment is that moment's. `metrics` is a JSON object of the latest values.
+# and the last row stored before a moment is that moment's. `metrics` is a JSON object of the latest values, `lines` how
+# many lines begin before `end_offset`, by which a page far into a long log is found without counting up to it.
 run_telemetry = Table(
     "run_telemetry",
     telemetry_tables,
@@ -162,6 +163,8 @@ run_telemetry = Table(
     Column("stored_at", _moment(), nullable=False),
     Column("progress", Double),
     Column("metrics", _text(), nullable=False),
+    Column("lines", BigInteger),
+    Index("run_telemetry_lines", "run_id", "attempt", "lines", "end_offset"),
     **_MYSQL_OPTIONS,
 )
 

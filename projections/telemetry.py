@@ -8,10 +8,11 @@ from math import isfinite
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from contracts.telemetry import TelemetryBatch
 from projections.positions import advance
+from projections.refilling import refill
 from projections.rows import insert_all, storable
 from projections.tables import TELEMETRY, logs, metrics, run_telemetry, to_column
 
@@ -27,11 +28,12 @@ class StoredTelemetry(msgspec.Struct, frozen=True):
 
 
 class _Said(msgspec.Struct):
-    """What an attempt had said up to byte `end`."""
+    """What an attempt had said up to byte `end`, in `lines` lines."""
 
     end: int = 0
     progress: float | None = None
     metrics: dict[str, float] = msgspec.field(default_factory=dict)
+    lines: int = 0
 
 
 class _Appended:
@@ -41,6 +43,14 @@ class _Appended:
         self.logs: dict[tuple[str, int, int], dict[str, Any]] = {}
         self.metrics: dict[tuple[str, int, int, str], dict[str, Any]] = {}
         self.said: list[dict[str, Any]] = []
+
+    def flush(self, connection: Connection) -> None:
+        insert_all(connection, logs, self.logs.values())
+        insert_all(connection, metrics, self.metrics.values())
+        insert_all(connection, run_telemetry, self.said)
+        self.logs.clear()
+        self.metrics.clear()
+        self.said.clear()
 
 
 def append_telemetry(connection: Connection, messages: Sequence[StoredTelemetry], after: int) -> int:
@@ -60,31 +70,44 @@ def append_telemetry(connection: Connection, messages: Sequence[StoredTelemetry]
         batch = message.batch
         if batch is None:
             continue
+        if batch.refill is not None:
+            appended.flush(connection)
+            said.clear()
+            refill(connection, batch)
+            continue
         key = (str(batch.run_id), batch.attempt)
         if key not in said:
             said[key] = _said(connection, *key)
         _append(appended, said[key], batch, to_column(message.stored_at))
-    insert_all(connection, logs, appended.logs.values())
-    insert_all(connection, metrics, appended.metrics.values())
-    insert_all(connection, run_telemetry, appended.said)
+    appended.flush(connection)
     return position
 
 
 def _said(connection: Connection, run_id: str, attempt: int) -> _Said:
     statement = (
-        select(run_telemetry.c.end_offset, run_telemetry.c.progress, run_telemetry.c.metrics)
+        select(run_telemetry.c.end_offset, run_telemetry.c.progress, run_telemetry.c.metrics, run_telemetry.c.lines)
         .where(run_telemetry.c.run_id == run_id, run_telemetry.c.attempt == attempt)
         .order_by(run_telemetry.c.end_offset.desc())
         .limit(1)
     )
     row = connection.execute(statement).one_or_none()
-    return _Said() if row is None else _Said(row[0], row[1], metrics_from_column(row[2]))
+    if row is None:
+        return _Said()
+    lines = count_lines(connection, run_id, attempt, row[0]) if row[3] is None else row[3]
+    return _Said(row[0], row[1], metrics_from_column(row[2]), lines)
+
+
+def count_lines(connection: Connection, run_id: str, attempt: int, end: int) -> int:
+    """The lines before byte `end`, one by one."""
+    statement = select(func.count()).where(logs.c.run_id == run_id, logs.c.attempt == attempt, logs.c.byte_offset < end)
+    return connection.execute(statement).scalar_one()
 
 
 def _append(appended: _Appended, said: _Said, batch: TelemetryBatch, stored_at: int) -> None:
     if batch.end <= said.end:
         return
     run_id, attempt, applied = str(batch.run_id), batch.attempt, said.end
+    before = len(appended.logs)
     for line in batch.lines:
         if line.offset < applied:
             continue
@@ -97,6 +120,7 @@ def _append(appended: _Appended, said: _Said, batch: TelemetryBatch, stored_at: 
             "level": line.level,
             "message": storable(line.message),
         }
+    said.lines += len(appended.logs) - before
     for point in batch.points:
         if point.offset < applied:
             continue
@@ -127,6 +151,7 @@ def _append(appended: _Appended, said: _Said, batch: TelemetryBatch, stored_at: 
             "stored_at": stored_at,
             "progress": said.progress,
             "metrics": msgspec.json.encode(said.metrics).decode(),
+            "lines": said.lines,
         }
     )
 

@@ -17,17 +17,19 @@ _ATTEMPT = 2**48  # an attempt and a byte offset in one number, in their order
 
 def run_log(run: RowMapping, output: Sequence[LogEntry]) -> tuple[LogEntry, ...]:
     """Both in the order of a run's life; `run` is a row of `runs`, which tells as much as was known at its cut."""
-    return (*_before_output(run), *output, *_after_output(run))
+    return (*before_output(run), *output, *after_output(run))
 
 
-def _before_output(run: RowMapping) -> Iterator[LogEntry]:
+def before_output(run: RowMapping) -> Iterator[LogEntry]:
+    """What the ledger has to say before a run's first line; the second entry comes with the run's start."""
     assets = f"已确认训练资源数据集 {run['dataset']}，配置 {run['training_yaml']}"
     yield _entry(run["created_at"], "INFO", assets)
     if run["started_at"] is not None:
         yield _entry(run["started_at"], "INFO", f"已执行训练命令：{run['start_command']}")
 
 
-def _after_output(run: RowMapping) -> Iterator[LogEntry]:
+def after_output(run: RowMapping) -> Iterator[LogEntry]:
+    """What it has to say after the last line."""
     if run["cancel_requested_at"] is not None:
         yield _entry(run["cancel_requested_at"], "INFO", "已请求取消训练")
     match run["status"]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
+from uuid import UUID
 
 import nats.errors
 import nats.js.errors
@@ -16,7 +17,7 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from events.event import Recorded
 from events.log import EventLog, LogReplaced
-from events.runs import RunCanceled, RunCompleted, RunFailed
+from events.runs import RunCanceled, RunCompleted, RunFact, RunFailed
 from projections.database import Database
 from projections.folding import fold
 from projections.ownership import empty_facts
@@ -51,7 +52,8 @@ class TelemetrySource(Protocol):
 class Projector:
     """Keeps the tables of a prepared database up to the log and the telemetry.
 
-    `announce` is told the position after every commit of facts. `telemetry_patience` bounds, in seconds, how long the
+    `announce` is told the position after every commit of facts, `announce_runs` after every commit of which runs there
+    is more to read. `telemetry_patience` bounds, in seconds, how long the
     end of a run is held back until the run's last lines are in the tables.
     A database that is away is waited for; any other error ends `run`, with the position where the tables are.
     """
@@ -62,6 +64,7 @@ class Projector:
         telemetry: TelemetrySource,
         database: Database,
         announce: Callable[[int], Awaitable[None]],
+        announce_runs: Callable[[Collection[UUID]], Awaitable[None]] | None = None,
         *,
         telemetry_patience: float = 5.0,
     ) -> None:
@@ -69,6 +72,7 @@ class Projector:
         self._telemetry = telemetry
         self._database = database
         self._announce = announce
+        self._announce_runs = announce_runs
         self._patience = telemetry_patience
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="projector-sql")
         self._heard = 0  # the telemetry position that is in the tables
@@ -116,7 +120,12 @@ class Projector:
             return position
         new = await self._persist(lambda connection: fold(connection, facts, position))
         await self._announce(new)
+        await self._tell_runs(fact.meta.aggregate_id for fact in facts if fact.meta.context == RunFact.context)
         return new
+
+    async def _tell_runs(self, ids: Iterable[UUID]) -> None:
+        if self._announce_runs is not None and (changed := set(ids)):
+            await self._announce_runs(changed)
 
     async def _wait_for_telemetry(self, needed: int) -> None:
         try:
@@ -152,6 +161,7 @@ class Projector:
     async def _append(self, batch: Sequence[StoredTelemetry], position: int) -> int:
         new = await self._persist(lambda connection: append_telemetry(connection, batch, position))
         await self._tell_heard(new)
+        await self._tell_runs(stored.batch.run_id for stored in batch if stored.batch is not None)
         return new
 
     async def _tell_heard(self, position: int) -> None:
