@@ -1,0 +1,29 @@
+"""`make bench`: every measurement in turn, each in a process of its own; name some to run only those."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+BENCHES = {
+    "log": "appends to JetStream, and following",
+    "projection": "a rebuild of the read models",
+    "http": "HTTP, beside bare handlers",
+    "training": "output lines and launches",
+    "idle": "start and memory of `serve`",
+}
+
+
+def main(names: list[str]) -> int:
+    if unknown := set(names) - set(BENCHES):
+        print(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}", file=sys.stderr)
+        return 2
+    failed = 0
+    for name in names or BENCHES:
+        print(f"\n== {name}: {BENCHES[name]}", flush=True)
+        failed |= subprocess.run([sys.executable, "-X", "utf8", "-m", f"tests.bench.bench_{name}"]).returncode
+    return int(failed != 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
