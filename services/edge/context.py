@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Protocol, cast
+from uuid import UUID
 
 import msgspec
 from litestar import Request
@@ -13,19 +14,29 @@ from services.edge.auth import Identity
 from services.edge.parameters import Past
 from services.runtime.gather import People
 from services.runtime.intake import Caller, Intake
+from services.runtime.live_runs import LiveRuns
+from services.runtime.node_files import NodeFiles
 from services.runtime.reads import Reads
 
 AnyRequest = Request[Any, Any, Any]
+
+
+class Directory(People, Protocol):
+    """The directory of people, in both directions."""
+
+    def name_of(self, person: UUID) -> str | None: ...
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
     """The parts that routes use."""
 
     log: EventLog
-    people: People
+    people: Directory
     reads: Reads
     past: Past
     intake: Intake
+    live: LiveRuns
+    files: NodeFiles
 
     async def caller(self, identity: Identity) -> Caller:
         """Somebody who commands is entered in the directory of people. Raises LogUnavailable."""
@@ -34,11 +45,12 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What the front found out of a request before it was routed."""
+    """What the front found out of a request before it was routed; `head`: its body will not be sent."""
 
     request_id: str
     language: Language
     identity: Identity
+    head: bool = False
 
 
 def edge_of(request: AnyRequest) -> Edge:

@@ -68,7 +68,7 @@ class Front:
         inner: Any = scope
         if scope["method"] == "HEAD":
             inner = {**scope, "method": "GET"}  # the server leaves the body out
-        inner.setdefault("state", {})["asked"] = Asked(request_id, language, identity)
+        inner.setdefault("state", {})["asked"] = Asked(request_id, language, identity, scope["method"] == "HEAD")
         await self.app(inner, receive, answer_with_id)
 
     def _identity(self, path: str, headers: dict[bytes, bytes]) -> Identity:

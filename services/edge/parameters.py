@@ -149,6 +149,15 @@ class Past:
 
 
 def _moment(text: str) -> datetime:
+    if (moment := moment_of(text)) is not None:
+        return moment
+    raise InvalidParameter(
+        "as_of", "须为日志位置或 ISO 8601 时间", "it must be a position of the log or an ISO 8601 time"
+    )
+
+
+def moment_of(text: str) -> datetime | None:
+    """An ISO 8601 time, UTC where it names no zone; none where the text is something else."""
     # A `+` that was not encoded arrives as a space.
     for spelling in (text, _DECODED_PLUS.sub(r"\1+\2", text)):
         try:
@@ -156,6 +165,4 @@ def _moment(text: str) -> datetime:
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError):
             continue
-    raise InvalidParameter(
-        "as_of", "须为日志位置或 ISO 8601 时间", "it must be a position of the log or an ISO 8601 time"
-    )
+    return None

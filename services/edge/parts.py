@@ -17,6 +17,8 @@ from services.edge.parameters import Past
 from services.runtime.dispatch import Dispatch
 from services.runtime.gather import Sources
 from services.runtime.intake import Intake, Waits
+from services.runtime.live_runs import LiveRuns
+from services.runtime.node_files import NodeFiles
 from services.runtime.nodes import Nodes
 from services.runtime.outcomes import Outcomes
 from services.runtime.people import People
@@ -56,13 +58,16 @@ async def started(
         start_command_template=settings.start_command_template,
         allow_start_command=settings.allow_start_command,
     )
+    live = LiveRuns(nc)
     waits = Waits(run=settings.run_wait_seconds, projection=settings.projection_wait_seconds)
     intake = Intake(Dispatch(sources), log, people, reads, outcomes, runs, waits)
     past = Past(log, reads, settings.projection_wait_seconds)
     async with AsyncExitStack() as stack:
-        for part in (people, nodes, outcomes, runs, tokens, reads):
+        for part in (people, nodes, outcomes, runs, tokens, reads, live):
             stack.push_async_callback(part.stop)
             await part.start()
         stack.push_async_callback(intake.stop, settings.stop_seconds)
-        edge = Edge(log=log, people=people, reads=reads, past=past, intake=intake)
+        edge = Edge(
+            log=log, people=people, reads=reads, past=past, intake=intake, live=live, files=NodeFiles(nc)
+        )
         yield Parts(edge=edge, log=log, people=people, tokens=tokens, intake=intake, sources=sources)
