@@ -20,6 +20,7 @@ from services.runtime.wiring import bus
 from services.training.assets import answer_asset_questions
 from services.training.consumer import Consumer
 from services.training.executors.choice import choose
+from services.training.files import Files, answer_file_questions
 from services.training.supervisor import Node
 
 _log = logging.getLogger("trainledger.training")
@@ -41,13 +42,17 @@ async def run(settings: Settings) -> None:
             root=root,
             runs=settings.data_dir / "runs",
         )
-        assets = await answer_asset_questions(nc, settings.node, root)
+        answering = [
+            await answer_asset_questions(nc, settings.node, root),
+            await answer_file_questions(nc, settings.node, Files(log, root, node.runs)),
+        ]
         _log.info("node %s trains in %s by the executor %s", settings.node, root, next(iter(executors)))
         try:
             await Consumer(node, settings.data_dir / "training.json").run()
         finally:
             if nc.is_connected:
-                await assets.unsubscribe()
+                for subscription in answering:
+                    await subscription.unsubscribe()
             for executor in executors.values():
                 await executor.close()
 

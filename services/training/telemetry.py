@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Awaitable
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -21,6 +23,7 @@ _log = logging.getLogger(__name__)
 _decode = msgspec.json.Decoder(TelemetryBatch).decode
 _ANSWER_TIMEOUT = 5.0
 _LONGEST_PAUSE = 5.0
+_T = TypeVar("_T")
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -82,7 +85,9 @@ class Publisher:
         pause = 0.1
         while True:
             try:
-                ack = await self._js.publish(self._subject, batch.payload, timeout=_ANSWER_TIMEOUT, headers=headers)
+                ack = await _answer(
+                    self._js.publish(self._subject, batch.payload, timeout=_ANSWER_TIMEOUT, headers=headers)
+                )
             except nats.errors.Error as error:
                 # It may have landed all the same, or may still land: only the subject's last message knows. What is
                 # sent again carries the same expectation, so one of the two is refused.
@@ -96,7 +101,6 @@ class Publisher:
                     continue
             else:
                 self._commit(Committed(ack.seq, batch.end, batch.step, batch.total_steps))
-                _take_lost_cancellation()
                 return
             expected_start = self.committed.end
             self._commit(last)
@@ -114,7 +118,7 @@ class Publisher:
     async def _last(self) -> Committed:
         # Not a direct get: a replica may not have the newest message yet.
         try:
-            message = await self._js.get_last_msg(TELEMETRY, self._subject)
+            message = await _answer(self._js.get_last_msg(TELEMETRY, self._subject))
         except nats.js.errors.NotFoundError:
             return Committed()
         assert message.seq is not None
@@ -140,8 +144,14 @@ class Publisher:
         draft.rename(self._note)
 
 
-def _take_lost_cancellation() -> None:
-    """`asyncio.wait_for` of Python 3.11, which nats-py waits by, drops a cancellation that comes with the answer."""
+async def _answer(asking: Awaitable[_T]) -> _T:
+    """The answer of the server, unless this task was cancelled meanwhile.
+
+    `asyncio.wait_for` of Python 3.11, which nats-py waits by, drops a cancellation that comes at the same time.
+    """
     task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+    try:
+        return await asking
+    finally:
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError

@@ -24,7 +24,7 @@ from events.runs import (
     RunStarted,
 )
 from services.training.consumer import Consumer
-from tests.training.ledger import Ledger, origin, until
+from tests.training.ledger import BOUND, Ledger, origin, until
 
 
 @asynccontextmanager
@@ -35,7 +35,8 @@ async def training_service(book: Ledger, grace: float = 0.5) -> AsyncIterator[Co
         yield consumer
     finally:
         task.cancel()
-        await asyncio.wait([task])
+        async with asyncio.timeout(BOUND):
+            await asyncio.wait([task])
         if not task.cancelled():
             task.result()
 

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 import nats.errors
+import nats.js.errors
 import pytest
 
 from contracts import subjects
@@ -129,3 +130,23 @@ async def test_a_line_arrives_soon_after_it_was_written(book: Ledger, run_id: UU
     output.finish()
     await following
     assert sorted(waits)[len(waits) // 2] < 0.5
+
+
+class Simultaneous:
+    """JetStream whose answer comes together with the cancellation of who asked, which nats-py then drops."""
+
+    async def get_last_msg(self, stream: str, subject: str) -> Any:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            raise nats.js.errors.NotFoundError from None
+
+
+async def test_a_cancellation_that_comes_with_an_answer_counts(run_id: UUID, tmp_path: Path) -> None:
+    publisher = Publisher(Simultaneous(), run_id, 1, tmp_path / "note")  # type: ignore[arg-type]
+    recovering = asyncio.create_task(publisher.recover())
+    await asyncio.wait([recovering])
+    assert recovering.cancelled()
