@@ -12,12 +12,13 @@ from itertools import groupby
 from pathlib import Path
 from uuid import UUID
 
-import nats
+import uvloop
 from nats.aio.client import Client
 from sqlalchemy import select
 
 from events.event import Recorded
 from events.log import Change, EventLog
+from events.log.connection import connect
 from events.log.jetstream import JetStreamLog
 from events.log.memory import MemoryLog
 from events.log.streams import ensure_streams
@@ -144,7 +145,7 @@ async def main() -> None:
         server = NatsServer(Path(directory))
         server.start()
         try:
-            nc = await nats.connect(server.url)
+            nc = await connect(server.url)
             await bench_projection(nc)
             await nc.close()
         finally:
@@ -152,4 +153,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())

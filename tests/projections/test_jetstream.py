@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
-import nats
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -17,6 +16,7 @@ from contracts.runs import RunDetail
 from contracts.telemetry import LogLine, TelemetryBatch
 from events.event import Event, Recorded
 from events.log import Change
+from events.log.connection import connect
 from events.log.jetstream import JetStreamLog
 from events.log.streams import TELEMETRY, ensure_streams
 from events.runs import RunAssigned, RunCompleted, RunStarted
@@ -36,7 +36,7 @@ PROJECT = identify("project")
 
 @pytest.fixture
 async def nc(own_nats_server: NatsServer) -> AsyncIterator[Client]:
-    connection = await nats.connect(own_nats_server.url, max_reconnect_attempts=-1, reconnect_time_wait=0.05)
+    connection = await connect(own_nats_server.url, reconnect_time_wait=0.05)
     await ensure_streams(connection.jetstream())
     yield connection
     await connection.close()
