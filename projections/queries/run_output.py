@@ -149,6 +149,21 @@ class LogOfRun:
                     last += [(at, found) for found in wanted.of([entry])]
         return LogContinued(status=run["status"], before=before, lines=lines, after=last, place=place, more=more)
 
+    def last_place(self) -> Place:
+        """The place of the last line; where the run has ended, behind everything."""
+        if self._run["completed_at"] is not None:
+            return Place(3, 0, 0)
+        for attempt in reversed(self._attempts):
+            newest = (
+                select(logs.c.byte_offset)
+                .where(logs.c.run_id == self._run["id"], logs.c.attempt == attempt, self._cut.stored(logs))
+                .order_by(logs.c.byte_offset.desc())
+                .limit(1)
+            )
+            if (offset := self._connection.execute(newest).scalar_one_or_none()) is not None:
+                return Place(1, attempt, offset)
+        return BEGINNING
+
     def place_before_tail(self, wanted: Wanted, count: int) -> Place:
         """Behind it come the last `count` entries."""
         part = self._part(wanted, None, count + 1)

@@ -14,9 +14,18 @@ from services.edge.front import Front
 from services.edge.hosts import HostGuard
 from services.edge.parameters import refuse_unknown_query
 from services.edge.problems import MEDIA_TYPE, answer
-from services.edge.routes import commands, documents, health, projects, runs
+from services.edge.routes import artifacts, commands, documents, health, projects, run_logs, run_views, runs
 
-ROUTES = [*projects.ROUTES, *runs.ROUTES, *commands.ROUTES, *health.ROUTES, *documents.ROUTES]
+ROUTES = [
+    *projects.ROUTES,
+    *runs.ROUTES,
+    *run_logs.ROUTES,
+    *run_views.ROUTES,
+    *artifacts.ROUTES,
+    *commands.ROUTES,
+    *health.ROUTES,
+    *documents.ROUTES,
+]
 
 
 def create_app(

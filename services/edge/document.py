@@ -13,7 +13,8 @@ from litestar.openapi.spec import Components, SecurityScheme
 from contracts.outcomes import Outcome
 from contracts.problems import Problem
 from contracts.projects import CreateProject, Project, ProjectChanges, ProjectDetail
-from contracts.runs import RunDetail, RunOptions
+from contracts.run_views import LogPage, LogSlice, RunArtifacts, RunExplanation, RunMetrics
+from contracts.runs import Artifact, ArtifactTag, RunDetail, RunOptions
 from services import VERSION
 from services.edge.routes.health import Alive, Ready
 
@@ -57,6 +58,8 @@ _OF_COMMANDS: list[dict[str, Any]] = [
         "schema": {"type": "string"},
     },
 ]
+_LOGS = "/projects/{project_reference}/runs/{run_id}/logs"
+_OTHER_LOGS = {media: {"schema": {"type": "string"}} for media in ("text/plain", "text/event-stream")}
 _SUCCESSES = {"200": "As asked", "201": "Made", "202": "Accepted, not waited for"}
 
 
@@ -85,6 +88,13 @@ _BODIES = (
     ProjectDetail,
     RunOptions,
     RunDetail,
+    LogPage,
+    LogSlice,
+    RunMetrics,
+    RunArtifacts,
+    Artifact,
+    ArtifactTag,
+    RunExplanation,
     Outcome,
     Alive,
     Ready,
@@ -108,11 +118,14 @@ def document(app: Litestar) -> bytes:
     for path in described["paths"].values():
         for method, operation in path.items():
             asked = [_without_null(parameter) for parameter in operation.get("parameters", [])]
-            operation["parameters"] = asked + _EVERYWHERE + (_OF_COMMANDS if method in ("post", "patch") else [])
+            operation["parameters"] = (
+                asked + _EVERYWHERE + (_OF_COMMANDS if method in ("post", "patch", "delete") else [])
+            )
             if "requestBody" in operation:
                 _describe_body(operation["requestBody"])
             for status, response in operation["responses"].items():
                 _describe_response(response, status)
+    described["paths"][_LOGS]["get"]["responses"]["200"]["content"] |= _OTHER_LOGS
     return msgspec.json.encode(described)
 
 

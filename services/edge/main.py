@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 
 import uvicorn
@@ -44,7 +44,7 @@ async def run(settings: Settings) -> None:
             )
             async with serve_commands(nc, parts.intake, parts.people, decode):
                 _collect_less_garbage()
-                await serve(app, listener, settings.stop_seconds)
+                await serve(app, listener, settings.stop_seconds, parts.edge.live.close)
 
 
 def _collect_less_garbage() -> None:
@@ -86,8 +86,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-async def serve(app: Front, listener: socket.socket, stop_seconds: float) -> None:
-    """Answers requests until it is cancelled; those at work may take `stop_seconds` to end."""
+async def serve(
+    app: Front, listener: socket.socket, stop_seconds: float, end_streams: Callable[[], None] = lambda: None
+) -> None:
+    """Answers requests until it is cancelled; those at work may take `stop_seconds` to end.
+
+    `end_streams` ends those that would go on for ever.
+    """
     server = _Server(
         uvicorn.Config(
             app,
@@ -107,6 +112,7 @@ async def serve(app: Front, listener: socket.socket, stop_seconds: float) -> Non
         await asyncio.shield(serving)
     except asyncio.CancelledError:
         server.should_exit = True
+        end_streams()
         await serving
         raise
 

@@ -67,7 +67,5 @@ async def started(
             stack.push_async_callback(part.stop)
             await part.start()
         stack.push_async_callback(intake.stop, settings.stop_seconds)
-        edge = Edge(
-            log=log, people=people, reads=reads, past=past, intake=intake, live=live, files=NodeFiles(nc)
-        )
+        edge = Edge(log=log, people=people, reads=reads, past=past, intake=intake, live=live, files=NodeFiles(nc))
         yield Parts(edge=edge, log=log, people=people, tokens=tokens, intake=intake, sources=sources)

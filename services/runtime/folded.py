@@ -7,11 +7,19 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from contracts.projects import ProjectDetail
-from contracts.runs import RunDetail
+from contracts.runs import Artifact, RunDetail
 from contracts.times import naive_iso
 from events.event import Recorded
 from events.projects import Project
-from events.runs import Run, RunFailed, RunLaunchFailed, RunStarted
+from events.runs import (
+    Run,
+    RunArtifactRecorded,
+    RunArtifactTagged,
+    RunArtifactUntagged,
+    RunFailed,
+    RunLaunchFailed,
+    RunStarted,
+)
 
 NameOf = Callable[[UUID], str | None]
 
@@ -63,4 +71,33 @@ def run_detail(run_id: UUID, run: Run, recorded: Sequence[Recorded]) -> RunDetai
         exit_code=getattr(last.fact, "exit_code", None),
         failure_cause=failure.cause if isinstance(failure, RunFailed) else "launch" if failure else None,
         failure_reason=failure.reason if failure else None,
+    )
+
+
+def artifact(recorded: Sequence[Recorded], artifact_id: UUID) -> Artifact:
+    """`recorded`: all facts of its run, oldest first. LookupError: it is not among them."""
+    tags: list[str] = []
+    found: Recorded | None = None
+    for entry in recorded:
+        match entry.fact:
+            case RunArtifactRecorded(artifact_id=known) if known == artifact_id:
+                found = entry
+            case RunArtifactTagged(artifact_id=known, tag=tag) if known == artifact_id:
+                tags.append(tag)
+            case RunArtifactUntagged(artifact_id=known, tag=tag) if known == artifact_id:
+                tags.remove(tag)
+    if found is None:
+        raise LookupError(artifact_id)
+    fact = found.fact
+    assert isinstance(fact, RunArtifactRecorded)
+    return Artifact(
+        id=artifact_id,
+        name=fact.name,
+        type=fact.type,
+        path=fact.path,
+        created_at=naive_iso(found.meta.time),
+        tags=tuple(tags),
+        size=fact.size,
+        files=fact.files,
+        sha256=fact.sha256,
     )

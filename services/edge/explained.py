@@ -1,0 +1,162 @@
+"""Why a run came as it did: each of its facts in a sentence, with who caused it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Literal, assert_never
+from uuid import UUID
+
+from contracts.problems import Language
+from contracts.run_views import RunExplanation, Step
+from contracts.times import naive_iso
+from events.event import Recorded
+from events.runs import (
+    AnyRunFact,
+    Run,
+    RunArtifactRecorded,
+    RunArtifactTagged,
+    RunArtifactUntagged,
+    RunAssigned,
+    RunCanceled,
+    RunCancelRequested,
+    RunCompleted,
+    RunFailed,
+    RunLaunchFailed,
+    RunRequested,
+    RunStarted,
+    evolve,
+)
+
+_ENDS = (RunCompleted, RunFailed, RunCanceled, RunLaunchFailed)
+_SERVICES = {
+    "service:training": ("训练服务", "the training service"),
+    "service:command-line": ("命令行", "the command line"),
+}
+
+Told = tuple[Literal["asked", "decided", "observed"], str, str]  # kind, 中文, English
+
+
+def explain(
+    run_id: UUID, recorded: Sequence[Recorded], name_of: Callable[[UUID], str | None], language: Language
+) -> RunExplanation | None:
+    """`recorded`: the run's facts, oldest first; none where there are none."""
+    run = Run()
+    chain: list[Step] = []
+    why: str | None = None
+    asked_to_cancel: str | None = None
+    artifacts: dict[UUID, str] = {}
+    for entry in recorded:
+        fact = entry.fact
+        assert isinstance(fact, AnyRunFact)
+        run = evolve(run, fact)
+        actor = entry.meta.origin.actor
+        name = _name(actor, name_of, language)
+        if isinstance(fact, RunArtifactRecorded):
+            artifacts[fact.artifact_id] = fact.name
+        if isinstance(fact, RunCancelRequested):
+            asked_to_cancel = name
+        kind, zh, en = _told(fact, name or _erased(language), asked_to_cancel, artifacts)
+        sentence = zh if language == "zh" else en
+        if isinstance(fact, _ENDS):
+            why = sentence
+        chain.append(
+            Step(
+                position=entry.meta.position,
+                time=naive_iso(entry.meta.time),
+                fact=type(fact).__name__,
+                kind=kind,
+                actor=actor,
+                name=name,
+                command_id=entry.meta.origin.command_id,
+                correlation_id=entry.meta.origin.correlation_id,
+                causation_id=entry.meta.origin.causation_id,
+                sentence=sentence,
+            )
+        )
+    if run.status is None:
+        return None
+    return RunExplanation(run_id=run_id, status=run.status, why=why, chain=tuple(chain))
+
+
+def _told(fact: AnyRunFact, who: str, canceler: str | None, artifacts: dict[UUID, str]) -> Told:
+    match fact:
+        case RunRequested():
+            command = shlex.join(fact.argv)
+            resumed = fact.resume_source_artifact_id
+            return (
+                "asked",
+                f"{who} 请求训练：{command}；已在节点 {fact.node} 上确认数据集 {fact.dataset} 与配置"
+                f" {fact.training_yaml}" + (f"；从产物 {resumed} 继续" if resumed else ""),
+                f"{who} asked for a training: {command}; dataset {fact.dataset} and configuration"
+                f" {fact.training_yaml} were found on node {fact.node}"
+                + (f"; it resumes from artifact {resumed}" if resumed else ""),
+            )
+        case RunAssigned():
+            return (
+                "decided",
+                f"第 {fact.attempt} 次尝试由节点 {fact.node} 以执行器 {fact.executor} 启动，且只由它启动",
+                f"attempt {fact.attempt} is node {fact.node}'s, and no other's, to launch by {fact.executor}",
+            )
+        case RunStarted():
+            return "observed", "训练命令已在运行", "the training command is running"
+        case RunLaunchFailed():
+            return "observed", f"训练启动失败：{fact.reason}", f"the training could not be launched: {fact.reason}"
+        case RunCancelRequested():
+            return "asked", f"{who} 请求取消训练", f"{who} asked for the training to be canceled"
+        case RunArtifactRecorded():
+            return (
+                "observed",
+                f"留下了产物 {fact.name}（{fact.type}，{fact.size} 字节）：{fact.path}",
+                f"it left the artifact {fact.name} ({fact.type}, {fact.size} bytes): {fact.path}",
+            )
+        case RunArtifactTagged():
+            name = artifacts.get(fact.artifact_id, str(fact.artifact_id))
+            return "asked", f"{who} 给产物 {name} 加上标签 {fact.tag}", f"{who} tagged the artifact {name}: {fact.tag}"
+        case RunArtifactUntagged():
+            name = artifacts.get(fact.artifact_id, str(fact.artifact_id))
+            return (
+                "asked",
+                f"{who} 去掉了产物 {name} 的标签 {fact.tag}",
+                f"{who} took the tag {fact.tag} off the artifact {name}",
+            )
+        case RunCompleted():
+            size = fact.output_bytes
+            return (
+                "observed",
+                f"训练命令以退出码 0 结束，共输出 {size} 字节；训练已完成",
+                f"the training command ended with exit code 0, having printed {size} bytes; the run is complete",
+            )
+        case RunFailed():
+            code = "" if fact.exit_code is None else str(fact.exit_code)
+            return (
+                "observed",
+                f"训练失败（{fact.cause}{f'，退出码 {code}' if code else ''}）：{fact.reason}",
+                f"the training failed ({fact.cause}{f', exit code {code}' if code else ''}): {fact.reason}",
+            )
+        case RunCanceled() if canceler is None:  # before any node had taken it
+            return "decided", f"{who} 在训练启动前取消了它", f"{who} canceled the training before it was launched"
+        case RunCanceled():
+            return (
+                "observed",
+                f"应 {canceler} 的请求，训练的全部进程已停止；训练已取消",
+                f"as {canceler} had asked, nothing of the training is left alive; the run is canceled",
+            )
+        case _:
+            assert_never(fact)
+
+
+def _name(actor: str, name_of: Callable[[UUID], str | None], language: Language) -> str | None:
+    """None for a person who was erased."""
+    if actor in _SERVICES:
+        return _SERVICES[actor][language == "en"]
+    if actor.startswith("service:"):
+        return actor.removeprefix("service:")
+    try:
+        return name_of(UUID(actor))
+    except ValueError:
+        return actor
+
+
+def _erased(language: Language) -> str:
+    return "（已删除的人员）" if language == "zh" else "somebody who was erased"

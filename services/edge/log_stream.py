@@ -1,0 +1,170 @@
+"""A run's log as it flows out: as plain text, and live as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection
+
+from contracts.problems import Refused
+from contracts.run_views import StreamedEntry
+from contracts.runs import LogEntry
+from contracts.times import naive_iso
+from events.runs import RunStatus
+from projections.queries.cut import NOW, Cut
+from projections.queries.run_output import Line, LogContinued, Place, Wanted, log_of_run
+from projections.tables import from_column
+from services.edge.context import Edge
+from services.edge.parameters import InvalidParameter
+
+_LINES = 1_000  # in one transaction, and in memory for one client
+_HEARTBEAT = 15.0  # seconds of silence, then a comment: proxies cut what is silent
+_LOOK = 2.0  # seconds; a signal may be lost with the connection that it would have come by
+_GATHER = 0.05  # seconds in which lines come together before they are read
+_PAUSE = 1.0  # seconds until a database that is away is asked again
+
+_ID = re.compile(r"([012])-(\d{1,9})-(\d{1,18})", re.ASCII)
+END = "end"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """What goes out, and from where it goes on; `status` where the run has ended and this is all of its log."""
+
+    body: bytes
+    place: Place
+    more: bool
+    status: RunStatus | None
+
+
+def event_id(place: Place) -> str:
+    return f"{place.phase}-{place.attempt}-{place.at}"
+
+
+def place_of(event_id: str) -> Place:
+    """Raises Refused for what this service never gave as an id."""
+    found = _ID.fullmatch(event_id)
+    if found is None:
+        raise InvalidParameter("Last-Event-ID", "不是本服务给出的编号", "it is not an id that this service gave")
+    return Place(int(found[1]), int(found[2]), int(found[3]))
+
+
+async def as_text(
+    edge: Edge, run_id: UUID, wanted: Wanted, place: Place, until: Place, cut: Cut
+) -> AsyncGenerator[bytes, None]:
+    """The log behind `place`, up to `until` at least: a run that goes on does not make it endless."""
+
+    def read(connection: Connection) -> Chunk:
+        log = log_of_run(connection, run_id, cut)
+        assert log is not None
+        found = log.continued(place, wanted, _LINES)
+        body = b"".join(_texts(found))
+        return Chunk(body, found.place, found.more, None)
+
+    while True:
+        chunk = (await edge.reads.ask(read)).answer
+        if chunk.body:
+            yield chunk.body
+        place = chunk.place
+        if not chunk.more or place >= until:
+            return
+
+
+async def as_events(edge: Edge, run_id: UUID, wanted: Wanted, place: Place) -> AsyncGenerator[bytes, None]:
+    """Every entry behind `place` as an event, and those that come, until the run has ended.
+
+    Nothing is kept for a client but its place: a slow one reads what was stored meanwhile.
+    """
+
+    def read(connection: Connection) -> Chunk:
+        log = log_of_run(connection, run_id, NOW)
+        assert log is not None
+        found = log.continued(place, wanted, _LINES)
+        ended = found.status in ("completed", "failed", "canceled") and not found.more
+        return Chunk(b"".join(_events(found)), found.place, found.more, found.status if ended else None)
+
+    clock = asyncio.get_running_loop().time
+    yield b"retry: 1000\n\n"
+    spoken = clock()
+    with edge.live.following(run_id) as woken:
+        while not edge.live.closing:
+            woken.clear()
+            try:
+                chunk = (await edge.reads.ask(read)).answer
+            except Refused:  # the database is away
+                await _wait(woken, _PAUSE)
+                continue
+            place = chunk.place
+            if chunk.body:
+                yield chunk.body
+                spoken = clock()
+            if chunk.status is not None:
+                yield f"id: {END}\nevent: {END}\ndata: ".encode() + _encode({"status": chunk.status}) + b"\n\n"
+                return
+            if chunk.more:
+                continue
+            if clock() - spoken >= _HEARTBEAT:
+                yield b": alive\n\n"
+                spoken = clock()
+            await _wait(woken, _LOOK)
+            await asyncio.sleep(_GATHER)
+
+
+async def _wait(woken: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await woken.wait()
+    except TimeoutError:
+        return
+
+
+def _texts(found: LogContinued) -> Iterator[bytes]:
+    for _, entry in found.before:
+        yield _text(entry)
+    for time, line in _timed(found.lines):
+        yield f"{time} {line.level} {line.message}\n".encode()
+    for _, entry in found.after:
+        yield _text(entry)
+
+
+def _text(entry: LogEntry) -> bytes:
+    return f"{entry.timestamp} {entry.level} {entry.message}\n".encode()
+
+
+def _events(found: LogContinued) -> Iterator[bytes]:
+    for place, entry in found.before:
+        yield _event(place, _of_ledger(entry))
+    for time, line in _timed(found.lines):
+        data = StreamedEntry(
+            timestamp=time,
+            level=line.level,
+            message=line.message,
+            stream="output",
+            attempt=line.attempt,
+            byte_offset=line.byte_offset,
+        )
+        yield _event(Place(1, line.attempt, line.byte_offset), data)
+    for place, entry in found.after:
+        yield _event(place, _of_ledger(entry))
+
+
+def _event(place: Place, data: StreamedEntry) -> bytes:
+    return f"id: {event_id(place)}\ndata: ".encode() + _encode(data) + b"\n\n"
+
+
+def _of_ledger(entry: LogEntry) -> StreamedEntry:
+    return StreamedEntry(timestamp=entry.timestamp, level=entry.level, message=entry.message, stream="ledger")
+
+
+def _timed(lines: Sequence[Line]) -> Iterator[tuple[str, Line]]:
+    """Lines that were read together have one time."""
+    last, text = None, ""
+    for line in lines:
+        if line.time != last:
+            last, text = line.time, naive_iso(from_column(line.time))
+        yield text, line
