@@ -37,7 +37,8 @@ fi
 
 fits='import sys; sys.exit(not ((3, 11) <= sys.version_info[:2] < (3, 14) and sys.implementation.name == "cpython"))'
 find_python() {
-  for candidate in ${PYTHON:-python3.13 python3.12 python3.11 python3 python}; do
+  if [ "${PYTHON:-}" ]; then set -- "$PYTHON"; else set -- python3.13 python3.12 python3.11 python3 python; fi
+  for candidate; do
     if "$candidate" -c "$fits" 2> /dev/null; then
       command -v "$candidate"
       return
@@ -101,8 +102,10 @@ if [ $what = run ] || ! grep -qxF "$run_key" "$stamp"; then echo incomplete > "$
 unset PIP_TARGET PIP_PREFIX PIP_ROOT
 PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 run_pip install --quiet --require-hashes $only -r "$lock"
 
-site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-printf '%s\n' "$checkout" > "$site/trainledger.pth"
+site=$("$venv/bin/python" -X utf8 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+# This checkout, relative to .venv/lib/python3.N/site-packages: Python reads the file in the locale's encoding, in which
+# the name of a directory may mean nothing.
+echo ../../../.. > "$site/trainledger.pth"
 cat > "$venv/bin/trainledger" << SCRIPT
 #!/bin/sh
 exec "\$(dirname "\$0")/python" -I -X utf8 -m services.cli "\$@"

@@ -23,7 +23,7 @@ case "$*" in
   "-m pip --python "*"--version") [ ! "$NO_PIP" ] ;;
   "-m pip "*) echo "$*" >> "$LOG"; exit "${{PIP_EXIT:-0}}" ;;
   "-m compileall "*) ;;
-  *sysconfig*) mkdir -p "$(dirname "$0")/../site"; echo "$(dirname "$0")/../site" ;;
+  *sysconfig*) site=$(dirname "$0")/../lib/python3/site-packages; mkdir -p "$site"; echo "$site" ;;
   *) exec {python} "$@" ;;
 esac
 """
@@ -31,7 +31,7 @@ esac
 
 class Machine:
     def __init__(self, directory: Path) -> None:
-        self.checkout = directory / "check out"
+        self.checkout = directory / "我的 checkout"
         self.path = directory / "bin"
         self.log = directory / "pip.log"
         (self.checkout / "deploy").mkdir(parents=True)
@@ -79,6 +79,14 @@ def test_installs_once_by_hash_from_the_users_own_index(machine: Machine) -> Non
     assert "index" not in install
     program = machine.checkout / ".venv" / "bin" / "trainledger"
     assert os.access(program, os.X_OK)
+
+
+def test_a_checkout_of_any_name_is_found_in_any_locale(machine: Machine) -> None:
+    machine.bootstrap()
+    (found,) = machine.checkout.glob(".venv/lib/*/site-packages/trainledger.pth")
+    text = found.read_text(encoding="utf-8")
+    assert text.isascii()
+    assert (found.parent / text.strip()).resolve() == machine.checkout.resolve()
 
 
 def test_tests_need_more_and_running_does_not(machine: Machine) -> None:
@@ -145,6 +153,9 @@ def test_without_a_python_that_fits_one_line_helps(machine: Machine) -> None:
 def test_the_user_may_name_the_python(machine: Machine) -> None:
     machine.add_python("other-python")
     assert "other-python" in machine.bootstrap(PYTHON="other-python").stderr
+    machine.add_python("my python")
+    shutil.rmtree(machine.checkout / ".venv")
+    assert "my python" in machine.bootstrap(PYTHON=str(machine.path / "my python")).stderr
     refused = machine.bootstrap(PYTHON="none-such")
     assert refused.returncode == 1
     assert "PYTHON=none-such" in refused.stderr
