@@ -204,7 +204,7 @@ async def _text(
     place, until = shown.answer
     position = shown.position if cut.position is None else cut.position
     headers = {"Event-Position": str(position), "Vary": "Accept"}
-    media = "text/plain; charset=utf-8"
+    media = "text/plain"
     if asked_of(request).head:
         return Response(b"", headers=headers, media_type=media)
     return Stream(as_text(edge, run, wanted, place, until, cut), headers=headers, media_type=media)
