@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,12 @@ from services.runtime.settings import SettingRefused, Settings
 
 EX_CONFIG = 78  # sysexits.h: no use to try again with these settings
 EX_UNAVAILABLE = 69  # something that is needed does not answer now
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """What ends a process in order. Not a hang-up that whoever started it had it ignore, as nohup does."""
+    hang_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    return (signal.SIGINT, signal.SIGTERM, *hang_up)
 
 
 def encode(settings: Settings) -> bytes:

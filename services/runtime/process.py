@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TextIO
 
-from services.runtime.handover import EX_CONFIG, EX_UNAVAILABLE, decode
+from services.runtime.handover import EX_CONFIG, EX_UNAVAILABLE, decode, stop_signals
 from services.runtime.settings import SettingRefused, Settings
 
 Main = Callable[[Settings], Coroutine[Any, Any, None]]
@@ -70,7 +69,7 @@ async def _until_stopped(main: Main, settings: Settings, lifeline: int | None) -
         overdue.daemon = True
         overdue.start()
 
-    for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for signal_ in stop_signals():
         loop.add_signal_handler(signal_, stop, signal_.name)
     if lifeline is not None:
         threading.Thread(target=_watch, args=(lifeline, loop, stop), daemon=True, name="lifeline").start()

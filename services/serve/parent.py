@@ -20,7 +20,6 @@ from services.serve.child import Child, is_child_of
 from services.serve.data_dir import Lock, prepared, running_trainings
 
 _HOPELESS = 5  # crashes in a row before anything was served
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def serve(settings: Settings) -> int:
@@ -210,7 +209,7 @@ class Parent:
         for end in (self._wake_reader, self._wake_writer):
             end.setblocking(False)
         signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
-        for signal_ in _STOP_SIGNALS:
+        for signal_ in handover.stop_signals():
             signal.signal(signal_, count)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
@@ -239,5 +238,5 @@ def _described(code: int) -> str:
 
 def _say(text: str) -> None:
     if text:
-        with suppress(BrokenPipeError):  # whoever read it has gone, which is no reason to stop serving
+        with suppress(OSError):  # whoever read it has gone (a pipe, a terminal), or a disk is full: no reason to stop
             print(text, flush=True)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +56,17 @@ class Serving:
             timeout=60,
         )
 
-    def start(self, *options: str) -> float:
-        """Returns the seconds until the first request was answered."""
+    def start(self, *options: str, through: Sequence[str] = (), terminal: int | None = None) -> float:
+        """Returns the seconds until the first request was answered; `through` is a command that executes another."""
         begun = time.monotonic()
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                self._arguments("serve", "--port", str(self.port), *options),
+                [*through, *self._arguments("serve", "--port", str(self.port), *options)],
                 cwd=self.directory,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdout=output if terminal is None else terminal,
+                stderr=output if terminal is None else terminal,
                 start_new_session=True,
             )
         until(self.healthy, f"an answer ({self.said()})")

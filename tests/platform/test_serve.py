@@ -101,6 +101,28 @@ def test_a_closed_terminal_stops_all_in_order(serving: Serving) -> None:
     assert "lost NATS" not in serving.said(), "nats-server went before its clients"
 
 
+def test_a_terminal_that_is_gone_hears_no_last_words(serving: Serving) -> None:
+    master, terminal = os.openpty()
+    serving.start(terminal=terminal)
+    os.close(terminal)
+    os.close(master)  # every word fails from here on
+    serving.stop(signal.SIGHUP)
+    assert not serving.parts()
+
+
+def test_what_nohup_started_outlives_its_terminal(serving: Serving) -> None:
+    serving.start(through=["nohup"])
+    before = serving.parts()
+    for pid in before.values():
+        if pid != before["nats-server"]:
+            os.kill(pid, signal.SIGHUP)
+    assert serving.command("token", "list").returncode == 0
+    assert serving.healthy()
+    assert serving.stop(signal.SIGTERM) == 0
+    assert "is started again" not in serving.said()
+    assert not serving.parts()
+
+
 def test_stops_from_another_shell(serving: Serving) -> None:
     serving.start()
     assert serving.process is not None
