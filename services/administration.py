@@ -9,11 +9,12 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
 from nats.aio.client import Client
+from sqlalchemy import Connection
 
 from contracts.problems import Refused
 from contracts.tokens import IssueToken, RevokeToken
@@ -21,6 +22,10 @@ from events.event import Origin
 from events.log.jetstream import JetStreamLog
 from events.log.streams import ledger_id
 from events.tokens import Token, TokenFact
+from projections.database import Database
+from projections.positions import claimed_position
+from projections.queries.run_output import BEGINNING, LogContinued, Wanted, log_of_run, texts
+from projections.tables import TELEMETRY
 from services.preparing import prepare
 from services.runtime import nats_accounts, wiring
 from services.runtime.commands import TOKENS
@@ -29,14 +34,19 @@ from services.runtime.embedded_nats import EmbeddedNats
 from services.runtime.gather import Sources
 from services.runtime.handover import ensure_directories
 from services.runtime.nats_roles import announce_users
+from services.runtime.node_files import NodeFiles
 from services.runtime.nodes import Nodes
 from services.runtime.people import People
 from services.runtime.settings import SettingRefused, Settings
 from services.serve.data_dir import Lock
+from services.training.refilling import CannotRefill, refill
 from services.training.stop_all import stop_all_runs
 
 _ACTOR = "service:command-line"
 _TRAININGS_END_WITHIN = 120.0
+_PROJECTED_WITHIN = 60.0
+_LINES_AT_ONCE = 1_000
+_T = TypeVar("_T")
 Action = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, int]]
 
 
@@ -121,6 +131,43 @@ async def cancel_trainings(settings: Settings, _: argparse.Namespace) -> int:
     return 1 if left else 0
 
 
+async def logs_refill(settings: Settings, given: argparse.Namespace) -> int:
+    """Waits until the projector has the rows in the tables."""
+    run_id = _run_id(given.run)
+    async with wiring.bus(settings, "command line", patience=5) as nc:
+        try:
+            done = await refill(nc, JetStreamLog(nc), NodeFiles(nc), run_id)
+        except CannotRefill as error:
+            print(error, file=sys.stderr)
+            return 1
+    with wiring.database(settings) as database:
+        if not await _projected(database, done.position):
+            print("The lines are read again, but the projector has not put them into the tables yet.", file=sys.stderr)
+            return 1
+    print(f"{done.lines} lines of run {run_id} are in the tables.")
+    return 0
+
+
+async def logs_show(settings: Settings, given: argparse.Namespace) -> int:
+    """The whole log as it is now, from the tables."""
+    run_id, place = _run_id(given.run), BEGINNING
+
+    def read(connection: Connection) -> LogContinued:
+        log = log_of_run(connection, run_id)
+        if log is None:
+            raise Refused("run_not_found", run_id=run_id)
+        return log.continued(place, Wanted(), _LINES_AT_ONCE)
+
+    with wiring.database(settings) as database:
+        while True:
+            found = await asyncio.to_thread(_ask, database, read)
+            for text in texts(found):
+                print(text)
+            place = found.place
+            if not found.more:
+                return 0
+
+
 ACTIONS: dict[str, Action] = {
     "token_add": token_add,
     "token_list": token_list,
@@ -129,6 +176,8 @@ ACTIONS: dict[str, Action] = {
     "nats_user_list": nats_user_list,
     "nats_user_remove": nats_user_remove,
     "rebuild": rebuild,
+    "logs_refill": logs_refill,
+    "logs_show": logs_show,
     "cancel_trainings": cancel_trainings,
 }
 
@@ -174,6 +223,30 @@ async def _nats(settings: Settings) -> AsyncIterator[None]:
     finally:
         await asyncio.to_thread(nats.stop)
         lock.release()
+
+
+def _run_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Refused("run_not_found", run_id=text) from None
+
+
+def _ask(database: Database, question: Callable[[Connection], _T]) -> _T:
+    with database.reading() as connection:
+        return question(connection)
+
+
+async def _projected(database: Database, position: int) -> bool:
+    """Whether the tables are so far, waited for."""
+    deadline = asyncio.get_running_loop().time() + _PROJECTED_WITHIN
+    while (
+        await asyncio.to_thread(_ask, database, lambda connection: claimed_position(connection, TELEMETRY)) < position
+    ):
+        if asyncio.get_running_loop().time() > deadline:
+            return False
+        await asyncio.sleep(0.1)
+    return True
 
 
 def _origin() -> Origin:

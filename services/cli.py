@@ -92,7 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     user_add.add_argument("--role", choices=("reader", "operator", "admin"), default="operator")
     user.add_parser("list", help="list the users")
     user.add_parser("remove", help="end a user's access").add_argument("name", metavar="NAME")
-    for prefix, group in (("token", token), ("nats_user", user)):
+
+    logs = add("logs", _administration, "logs of runs").add_subparsers(metavar="ACTION", required=True)
+    refill = logs.add_parser(
+        "refill", help="bring back lost lines and metrics from the kept raw output of an ended run"
+    )
+    for action in (logs.add_parser("show", help="print the whole log of a run"), refill):
+        action.add_argument("run", metavar="RUN", help="the run's id")
+    for prefix, group in (("token", token), ("nats_user", user), ("logs", logs)):
         for name, action in group.choices.items():
             action.set_defaults(action=f"{prefix}_{name}")
             _add_common(action, default=argparse.SUPPRESS)  # else it would undo what was said before the action

@@ -16,7 +16,7 @@ from events.runs import RunStatus
 from projections.queries.cut import NOW, Cut
 from projections.queries.run_logs import after_output, before_output
 from projections.rows import storable
-from projections.tables import logs, run_telemetry, runs, to_column
+from projections.tables import from_column, logs, run_telemetry, runs, to_column
 from projections.telemetry import count_lines
 
 _COLUMNS = (logs.c.attempt, logs.c.byte_offset, logs.c.time, logs.c.level, logs.c.message)
@@ -287,3 +287,26 @@ def log_of_run(connection: Connection, run_id: UUID, cut: Cut = NOW) -> LogOfRun
     statement = select(runs).where(runs.c.id == str(run_id), cut.holds(runs))
     row = connection.execute(statement).mappings().one_or_none()
     return None if row is None else LogOfRun(connection, row, cut)
+
+
+def texts(found: LogContinued) -> Iterator[str]:
+    """Each entry as a line of text: time, level, message."""
+    for _, entry in found.before:
+        yield _text(entry)
+    for time, line in timed(found.lines):
+        yield f"{time} {line.level} {line.message}"
+    for _, entry in found.after:
+        yield _text(entry)
+
+
+def timed(lines: Iterable[Line]) -> Iterator[tuple[str, Line]]:
+    """Lines with their times as text: those that were read together have one."""
+    last, text = None, ""
+    for line in lines:
+        if line.time != last:
+            last, text = line.time, naive_iso(from_column(line.time))
+        yield text, line
+
+
+def _text(entry: LogEntry) -> str:
+    return f"{entry.timestamp} {entry.level} {entry.message}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from uuid import UUID
 
 import msgspec
@@ -13,11 +13,9 @@ from sqlalchemy import Connection
 from contracts.problems import Refused
 from contracts.run_views import StreamedEntry
 from contracts.runs import LogEntry
-from contracts.times import naive_iso
 from events.runs import RunStatus
 from projections.queries.cut import NOW, Cut
-from projections.queries.run_output import Line, LogContinued, Place, Wanted, log_of_run
-from projections.tables import from_column
+from projections.queries.run_output import LogContinued, Place, Wanted, log_of_run, texts, timed
 from services.edge.context import Edge
 from services.edge.parameters import InvalidParameter
 
@@ -63,7 +61,7 @@ async def as_text(
         log = log_of_run(connection, run_id, cut)
         assert log is not None
         found = log.continued(place, wanted, _LINES)
-        body = b"".join(_texts(found))
+        body = "".join(f"{text}\n" for text in texts(found)).encode()
         return Chunk(body, found.place, found.more, None)
 
     while True:
@@ -123,23 +121,10 @@ async def _wait(woken: asyncio.Event, seconds: float) -> None:
         return
 
 
-def _texts(found: LogContinued) -> Iterator[bytes]:
-    for _, entry in found.before:
-        yield _text(entry)
-    for time, line in _timed(found.lines):
-        yield f"{time} {line.level} {line.message}\n".encode()
-    for _, entry in found.after:
-        yield _text(entry)
-
-
-def _text(entry: LogEntry) -> bytes:
-    return f"{entry.timestamp} {entry.level} {entry.message}\n".encode()
-
-
 def _events(found: LogContinued) -> Iterator[bytes]:
     for place, entry in found.before:
         yield _event(place, _of_ledger(entry))
-    for time, line in _timed(found.lines):
+    for time, line in timed(found.lines):
         data = StreamedEntry(
             timestamp=time,
             level=line.level,
@@ -159,12 +144,3 @@ def _event(place: Place, data: StreamedEntry) -> bytes:
 
 def _of_ledger(entry: LogEntry) -> StreamedEntry:
     return StreamedEntry(timestamp=entry.timestamp, level=entry.level, message=entry.message, stream="ledger")
-
-
-def _timed(lines: Sequence[Line]) -> Iterator[tuple[str, Line]]:
-    """Lines that were read together have one time."""
-    last, text = None, ""
-    for line in lines:
-        if line.time != last:
-            last, text = line.time, naive_iso(from_column(line.time))
-        yield text, line
