@@ -116,6 +116,14 @@ class ReportRunEnded(Command, frozen=True, kw_only=True):
     telemetry: int = 0
 
 
+class ReportRunLost(Command, frozen=True, kw_only=True):
+    """The run's node was silent for so long that nobody can say what became of the run."""
+
+    run_id: UUID
+    node: str
+    silent_seconds: float
+
+
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: str
     level: LogLevel

@@ -20,6 +20,11 @@ def refill(run_id: UUID, attempt: int) -> str:
     return f"telemetry.refills.{run_id}.{attempt}"
 
 
+def node_status(node: str) -> str:
+    """Empty -> NodeAnswer, answered by that node's training service."""
+    return f"nodes.{node}.status"
+
+
 def node_files(node: str) -> str:
     """FileQuestion -> FileAnswer in a header and the bytes, answered by that node's training service."""
     return f"nodes.{node}.files"

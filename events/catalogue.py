@@ -6,6 +6,7 @@ from typing import get_args
 
 from events.commands import CommandRefused
 from events.event import Event
+from events.nodes import AnyNodeFact
 from events.projects import AnyProjectFact
 from events.runs import AnyRunFact
 from events.tokens import AnyTokenFact
@@ -14,6 +15,7 @@ _ALL: tuple[type[Event], ...] = (
     *get_args(AnyProjectFact),
     *get_args(AnyRunFact),
     *get_args(AnyTokenFact),
+    *get_args(AnyNodeFact),
     CommandRefused,
 )
 

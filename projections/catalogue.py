@@ -10,6 +10,7 @@ from sqlalchemy import Table
 
 from events.commands import CommandRefused
 from events.event import Event
+from events.nodes import NodeLost, NodeRegistered
 from events.projects import ProjectArchived, ProjectCreated, ProjectRevised, ProjectUnarchived
 from events.runs import (
     RunArtifactRecorded,
@@ -25,7 +26,7 @@ from events.runs import (
     RunStarted,
 )
 from events.tokens import TokenIssued, TokenRevoked
-from projections import projects, runs, tables
+from projections import nodes, projects, runs, tables
 from projections.rows import Rows
 
 Handler = Callable[[Rows, Any], None]
@@ -46,6 +47,8 @@ HANDLERS: dict[type[Event], Handler] = {
     RunCompleted: runs.on_run_completed,
     RunFailed: runs.on_run_failed,
     RunCanceled: runs.on_run_canceled,
+    NodeRegistered: nodes.on_node_registered,
+    NodeLost: nodes.on_node_lost,
 }
 
 # Facts that change no table, and why.
@@ -56,7 +59,7 @@ NOT_PROJECTED: dict[type[Event], str] = {
 }
 
 # The table whose row of the aggregate's id its handlers change.
-MAIN_TABLES: dict[str, Table] = {"projects": tables.projects, "runs": tables.runs}
+MAIN_TABLES: dict[str, Table] = {"projects": tables.projects, "runs": tables.runs, "nodes": tables.nodes}
 
 # The other rows that a fact's handler changes: their table, and the id of its row.
 OTHER_ROWS: dict[type[Event], tuple[Table, Callable[[Any], UUID]]] = {

@@ -6,7 +6,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table, Text, text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeEngine
 
@@ -86,6 +86,8 @@ projects = _fact_table(
     Index("projects_created", "created"),
 )
 
+_LIVE = "until IS NULL AND completed_at IS NULL"
+
 runs = _fact_table(
     "runs",
     Column("project_id", _id(), nullable=False),
@@ -107,6 +109,18 @@ runs = _fact_table(
     Column("cancel_requested_at", _moment()),
     Column("completed_at", _moment()),
     Index("runs_project", "project_id", "created", "since"),
+    # Found among any number of ended runs; MySQL knows no index on some rows only, and reads them all.
+    Index("runs_live", "created", sqlite_where=text(_LIVE), postgresql_where=text(_LIVE)),
+)
+
+nodes = _fact_table(
+    "nodes",
+    Column("name", String(64), nullable=False),
+    Column("labels", _text(), nullable=False),
+    Column("executor", _text(), nullable=False),
+    Column("training_directory", _text(), nullable=False),
+    Column("registered_at", _moment(), nullable=False),
+    Column("lost_at", _moment()),
 )
 
 artifacts = _fact_table(

@@ -31,6 +31,7 @@ from events.runs import (
 _ENDS = (RunCompleted, RunFailed, RunCanceled, RunLaunchFailed)
 _SERVICES = {
     "service:training": ("训练服务", "the training service"),
+    "service:nodes": ("节点监视", "the watch over nodes"),
     "service:command-line": ("命令行", "the command line"),
 }
 

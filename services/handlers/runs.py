@@ -17,6 +17,7 @@ from contracts.runs import (
     RecordArtifact,
     ReportLaunchFailed,
     ReportRunEnded,
+    ReportRunLost,
     ReportRunStarted,
     StartRun,
     TagArtifact,
@@ -211,6 +212,15 @@ def report_run_ended(run: Run, command: ReportRunEnded, _: None) -> tuple[RunCom
         telemetry=telemetry,
     )
     return (failed,)
+
+
+def report_run_lost(run: Run, command: ReportRunLost, _: None) -> tuple[RunFailed, ...]:
+    """Also a run whose cancellation was asked for is lost: that nothing of it is alive was not confirmed."""
+    if run.status is None or run.ended or run.node != command.node:
+        return ()
+    reason = f"节点 {command.node} 已 {command.silent_seconds:.0f} 秒没有心跳，视为失联"
+    reason += "；训练尚未启动" if run.attempt == 0 else "，训练进程的下落不明；节点恢复后会停止其残留进程"
+    return (RunFailed(attempt=run.attempt, cause="lost", exit_code=None, reason=reason),)
 
 
 def artifact_id(run_id: UUID, path: str) -> UUID:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from contracts.command import Command
+from contracts.nodes import DeclareNodeLost, RegisterNode, node_id
 from contracts.projects import ArchiveProject, CreateProject, ReviseProject, UnarchiveProject, project_id
 from contracts.runs import (
     AssignRun,
@@ -16,6 +17,7 @@ from contracts.runs import (
     RecordArtifact,
     ReportLaunchFailed,
     ReportRunEnded,
+    ReportRunLost,
     ReportRunStarted,
     StartRun,
     TagArtifact,
@@ -23,12 +25,13 @@ from contracts.runs import (
 )
 from contracts.tokens import IssueToken, RevokeToken
 from events import commands as command_facts
+from events import nodes as node_facts
 from events import projects as project_facts
 from events import runs as run_facts
 from events import tokens as token_facts
 from events.event import Event
 from events.tokens import Role
-from services.handlers import projects, runs, tokens
+from services.handlers import nodes, projects, runs, tokens
 from services.runtime import gather
 
 
@@ -60,6 +63,7 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
 PROJECTS = Aggregate(project_facts.ProjectFact.context, project_facts.Project(), project_facts.evolve)
 RUNS = Aggregate(run_facts.RunFact.context, run_facts.Run(), run_facts.evolve)
 TOKENS = Aggregate(token_facts.TokenFact.context, token_facts.Token(), token_facts.evolve)
+NODES = Aggregate(node_facts.NodeFact.context, node_facts.Node(), node_facts.evolve)
 
 # Never changes: ids of new aggregates derive from their command's id, so a repeated command finds what it made.
 _NEW_AGGREGATE = UUID("0c8b3d6e-3b0a-5c4f-8f43-6f1d8f0f2a11")
@@ -76,6 +80,10 @@ def _named_project(command: Any, _: UUID) -> UUID:
 def _run(command: Any, _: UUID) -> UUID:
     run_id: UUID = command.run_id
     return run_id
+
+
+def _node(command: Any, _: UUID) -> UUID:
+    return node_id(command.name)
 
 
 HANDLERS: dict[type[Command], Handler] = {
@@ -119,6 +127,9 @@ HANDLERS: dict[type[Command], Handler] = {
     ReportLaunchFailed: Handler(aggregate=RUNS, target=_run, decide=runs.report_launch_failed),
     RecordArtifact: Handler(aggregate=RUNS, target=_run, decide=runs.record_artifact),
     ReportRunEnded: Handler(aggregate=RUNS, target=_run, decide=runs.report_run_ended),
+    ReportRunLost: Handler(aggregate=RUNS, target=_run, decide=runs.report_run_lost),
+    RegisterNode: Handler(aggregate=NODES, target=_node, decide=nodes.register_node),
+    DeclareNodeLost: Handler(aggregate=NODES, target=_node, decide=nodes.declare_node_lost),
     IssueToken: Handler(
         aggregate=TOKENS,
         target=lambda _, command_id: new_aggregate(command_id),

@@ -124,6 +124,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             title="TRAINLEDGER_NODE", description="Name of this machine among the training nodes; unset: its host name"
         ),
     ] = msgspec.field(default_factory=lambda: node_name(platform.node()))
+    node_labels: Annotated[
+        str | None,
+        Meta(
+            title="TRAINLEDGER_NODE_LABELS",
+            description="What else is to be known of this machine, like `gpu=a100,site=sh`",
+        ),
+    ] = None
+    node_lost_after: Annotated[
+        Annotated[float, Meta(ge=0)],
+        Meta(
+            title="TRAINLEDGER_NODE_LOST_AFTER",
+            description="Seconds without a heartbeat after which a node is lost and its runs are `failed`; 0: never",
+        ),
+    ] = 300.0
     run_wait_seconds: Annotated[
         Seconds,
         Meta(title="TRAINLEDGER_RUN_WAIT_SECONDS", description="How long `POST …/runs` waits for running or failed"),
@@ -202,6 +216,21 @@ def load(
 def node_name(host: str) -> str:
     """A host name as one token of a NATS subject."""
     return re.sub(r"[^A-Za-z0-9_-]", "-", host.partition(".")[0])[:64] or "node"
+
+
+def labels(text: str | None) -> dict[str, str]:
+    """Of `name=value,…`. Raises SettingRefused."""
+    found: dict[str, str] = {}
+    for part in (text or "").split(","):
+        name, equals, value = (word.strip() for word in part.partition("="))
+        if not part.strip():
+            continue
+        if not equals or not re.fullmatch(r"[A-Za-z0-9_./-]{1,63}", name) or name in found or len(value) > 200:
+            raise SettingRefused(
+                f"TRAINLEDGER_NODE_LABELS has {part.strip()!r}, but must be like gpu=a100,site=sh, each name once."
+            )
+        found[name] = value
+    return found
 
 
 def without_secrets(value: object) -> str:
@@ -291,6 +320,7 @@ def _check(settings: Settings) -> None:
             raise SettingRefused(f"{ENVIRONMENT_NAMES[field]} names {path}, which is not a file.")
     if settings.host_training_dir is not None and not settings.host_training_dir.is_dir():
         raise SettingRefused(f"HOST_TRAINING_DIR names {settings.host_training_dir}, which is not a directory.")
+    labels(settings.node_labels)
     for field, known in _FIELDS_OF_TEMPLATES.items():
         _check_template(ENVIRONMENT_NAMES[field], getattr(settings, field), known)
 

@@ -1,0 +1,22 @@
+"""Decisions on nodes."""
+
+from __future__ import annotations
+
+from contracts.nodes import DeclareNodeLost, RegisterNode
+from events.nodes import Node, NodeLost, NodeRegistered
+
+
+def register_node(node: Node, command: RegisterNode, _: None) -> tuple[NodeRegistered, ...]:
+    registered = NodeRegistered(
+        name=command.name,
+        labels=command.labels,
+        executor=command.executor,
+        training_directory=command.training_directory,
+    )
+    return () if node.registered == registered and not node.lost else (registered,)
+
+
+def declare_node_lost(node: Node, command: DeclareNodeLost, _: None) -> tuple[NodeLost, ...]:
+    if node.registered is None or node.lost:
+        return ()
+    return (NodeLost(silent_seconds=command.silent_seconds),)
