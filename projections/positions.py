@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, select, update
 
 from projections.tables import (
     FACTS,
@@ -27,8 +27,7 @@ class NotPrepared(Exception):
 
 def projected_position(connection: Connection) -> int:
     """The position of the last fact that queries in this transaction see, 0 where there is none."""
-    statement = select(projection_state.c.position).where(projection_state.c.name == FACTS)
-    return connection.execute(statement).scalar_one_or_none() or 0
+    return connection.execute(_PROJECTED).scalar_one_or_none() or 0
 
 
 def claimed_position(connection: Connection, stream: str) -> int:
@@ -45,11 +44,7 @@ def advance(connection: Connection, stream: str, old: int, new: int) -> None:
 
     Raises Overtaken where the position is not `old` any more, or the tables are not of this release's shape.
     """
-    moved = connection.execute(
-        update(projection_state)
-        .where(*_of_this_release(stream), projection_state.c.position == old)
-        .values(position=new)
-    )
+    moved = connection.execute(_ADVANCE[stream], {"old": old, "new": new})
     if moved.rowcount != 1:
         raise Overtaken
 
@@ -60,3 +55,13 @@ def _of_this_release(stream: str) -> tuple[ColumnElement[bool], ...]:
         projection_state.c.schema_version == SCHEMA_VERSION,
         projection_state.c.fingerprint == _FINGERPRINTS[stream],
     )
+
+
+# Built once: they are part of every question and of every commit.
+_PROJECTED = select(projection_state.c.position).where(projection_state.c.name == FACTS)
+_ADVANCE = {
+    stream: update(projection_state)
+    .where(*_of_this_release(stream), projection_state.c.position == bindparam("old"))
+    .values(position=bindparam("new"))
+    for stream in (FACTS, TELEMETRY)
+}

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Table, bindparam, select
+from sqlalchemy import Connection, Select, Table, bindparam, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.dml import UpdateBase
 
@@ -44,8 +44,7 @@ class Rows:
         """Reads the current rows of these ids; only fetched and new rows can be changed."""
         wanted = [str(identifier) for identifier in ids]
         for first in range(0, len(wanted), _CHUNK):
-            statement = select(table).where(table.c.id.in_(wanted[first : first + _CHUNK]), table.c.until.is_(None))
-            for found in connection.execute(statement).mappings():
+            for found in connection.execute(_current(table), {"ids": wanted[first : first + _CHUNK]}).mappings():
                 self._current[table, found["id"]] = dict(found)
 
     def begin(self, recorded: Recorded) -> None:
@@ -107,6 +106,11 @@ def storable(text: str) -> str:
 def insert_all(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
     """Inserts complete rows: a value for every column."""
     _execute_many(connection, _inserting(table), rows)
+
+
+@cache
+def _current(table: Table) -> Select[Any]:
+    return select(table).where(table.c.id.in_(bindparam("ids", expanding=True)), table.c.until.is_(None))
 
 
 @cache

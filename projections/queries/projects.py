@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, Select, func, select
+from sqlalchemy import Connection, Integer, RowMapping, Select, bindparam, func, select
 
 from contracts.projects import Project, ProjectDetail
 from contracts.times import naive_iso
@@ -33,12 +34,8 @@ def project_list(
     connection: Connection, name_of: NameOf, cut: Cut = NOW, *, after: int = 0, limit: int | None = None
 ) -> ProjectPage:
     """All projects at the cut, or at most `limit` of those created after position `after`."""
-    statement = select(projects).where(cut.holds(projects)).order_by(projects.c.created)
-    if after:
-        statement = statement.where(projects.c.created > after)
-    if limit is not None:
-        statement = statement.limit(limit + 1)
-    rows = connection.execute(statement).mappings().all()
+    bounds = {"after": after} if limit is None else {"after": after, "most": limit + 1}
+    rows = connection.execute(_created_after(cut.like, limit is not None), cut.values | bounds).mappings().all()
     more = limit is not None and len(rows) > limit
     shown = rows[:limit]
     counts = _runs_started(connection, [row["id"] for row in shown] if after or more else None, cut)
@@ -74,23 +71,43 @@ def project_summary(connection: Connection, project_id: UUID, name_of: NameOf, c
 
 
 def _row(connection: Connection, project_id: UUID, cut: Cut) -> RowMapping | None:
-    statement = select(projects).where(projects.c.id == str(project_id), cut.holds(projects))
-    return connection.execute(statement).mappings().one_or_none()
+    return connection.execute(_one(cut.like), {**cut.values, "project": str(project_id)}).mappings().one_or_none()
 
 
 def _runs_started(connection: Connection, ids: Sequence[str] | None, cut: Cut) -> dict[str, int]:
     """How many runs each project has, of these projects or of all; those without any are left out."""
-    counted = select(runs.c.project_id, func.count()).where(cut.begins(runs)).group_by(runs.c.project_id)
     if ids is None:
-        return _pairs(connection, counted)
+        return {row[0]: row[1] for row in connection.execute(_counted(cut.like), cut.values)}
     counts: dict[str, int] = {}
     for first in range(0, len(ids), _CHUNK):
-        counts |= _pairs(connection, counted.where(runs.c.project_id.in_(ids[first : first + _CHUNK])))
+        of_these = cut.values | {"projects": ids[first : first + _CHUNK]}
+        counts |= {row[0]: row[1] for row in connection.execute(_counted_of(cut.like), of_these)}
     return counts
 
 
-def _pairs(connection: Connection, statement: Select[str, int]) -> dict[str, int]:
-    return {row[0]: row[1] for row in connection.execute(statement)}
+@cache
+def _one(cut: Cut) -> Select[Any]:
+    return select(projects).where(projects.c.id == bindparam("project"), cut.holds(projects))
+
+
+@cache
+def _created_after(cut: Cut, bounded: bool) -> Select[Any]:
+    statement = (
+        select(projects)
+        .where(cut.holds(projects), projects.c.created > bindparam("after"))
+        .order_by(projects.c.created)
+    )
+    return statement.limit(bindparam("most", type_=Integer)) if bounded else statement
+
+
+@cache
+def _counted(cut: Cut) -> Select[str, int]:
+    return select(runs.c.project_id, func.count()).where(cut.begins(runs)).group_by(runs.c.project_id)
+
+
+@cache
+def _counted_of(cut: Cut) -> Select[str, int]:
+    return _counted(cut).where(runs.c.project_id.in_(bindparam("projects", expanding=True)))
 
 
 def _fields(found: RowMapping, counts: dict[str, int], name_of: NameOf) -> dict[str, Any]:

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, RowMapping, and_, cast, literal, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    RowMapping,
+    Select,
+    and_,
+    bindparam,
+    cast,
+    literal,
+    or_,
+    select,
+)
 
 from contracts.runs import LogEntry, LogLevel
 from contracts.times import naive_iso
@@ -51,6 +66,22 @@ def latest_output(connection: Connection, ids: Sequence[str], cut: Cut, count: i
     found: dict[str, list[LogEntry]] = defaultdict(list)
     if count < 1:
         return found
+    begins = connection.execute(_begins(cut.like), {**cut.values, "runs": ids, "but_one": count - 1})
+    shown = [(run_id, *divmod(begin or 0, _ATTEMPT)) for run_id, end, begin in begins if end is not None]
+    if shown:
+        # Said again at the end, up to a power of two, so that there are few statements and not one for each number.
+        places = [*shown, *[shown[-1]] * ((1 << (len(shown) - 1).bit_length()) - len(shown))]
+        values: dict[str, Any] = dict(cut.values)
+        for number, (run_id, attempt, offset) in enumerate(places):
+            values |= {f"run_{number}": run_id, f"attempt_{number}": attempt, f"offset_{number}": offset}
+        for line in connection.execute(_lines_from(cut.like, len(places)), values).mappings():
+            found[line["run_id"]].append(_entry(line["time"], line["level"], line["message"]))
+    return found
+
+
+@cache
+def _begins(cut: Cut) -> Select[str, int | None, int | None]:
+    """Where the last line of each run begins, and the one that `but_one` others come after."""
     backwards = (
         select(cast(logs.c.attempt, BigInteger) * literal(_ATTEMPT, BigInteger) + logs.c.byte_offset)
         .where(logs.c.run_id == runs.c.id, cut.stored(logs))
@@ -58,23 +89,23 @@ def latest_output(connection: Connection, ids: Sequence[str], cut: Cut, count: i
         .limit(1)
         .correlate(runs)
     )
-    newest, first = backwards.scalar_subquery(), backwards.offset(count - 1).scalar_subquery()
-    begins = select(runs.c.id, newest, first).where(runs.c.id.in_(ids), cut.holds(runs))
-    shown = [
-        and_(logs.c.run_id == run_id, _from(begin or 0))
-        for run_id, end, begin in connection.execute(begins)
-        if end is not None
-    ]
-    if shown:
-        in_order = select(logs).where(or_(*shown), cut.stored(logs)).order_by(*logs.primary_key.columns)
-        for line in connection.execute(in_order).mappings():
-            found[line["run_id"]].append(_entry(line["time"], line["level"], line["message"]))
-    return found
+    newest = backwards.scalar_subquery()
+    first = backwards.offset(bindparam("but_one", type_=Integer)).scalar_subquery()
+    return select(runs.c.id, newest, first).where(runs.c.id.in_(bindparam("runs", expanding=True)), cut.holds(runs))
 
 
-def _from(begin: int) -> ColumnElement[bool]:
-    attempt, offset = divmod(begin, _ATTEMPT)
-    return or_(logs.c.attempt > attempt, and_(logs.c.attempt == attempt, logs.c.byte_offset >= offset))
+@cache
+def _lines_from(cut: Cut, count: int) -> Select[Any]:
+    """The lines of so many runs, of each from a place on."""
+    shown = or_(*(_from(number) for number in range(count)))
+    return select(logs).where(shown, cut.stored(logs)).order_by(*logs.primary_key.columns)
+
+
+def _from(number: int) -> ColumnElement[bool]:
+    attempt = bindparam(f"attempt_{number}", type_=Integer)
+    offset = bindparam(f"offset_{number}", type_=BigInteger)
+    later = or_(logs.c.attempt > attempt, and_(logs.c.attempt == attempt, logs.c.byte_offset >= offset))
+    return and_(logs.c.run_id == bindparam(f"run_{number}"), later)
 
 
 def _entry(time: int, level: LogLevel, message: str) -> LogEntry:

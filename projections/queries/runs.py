@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, Select, and_, select
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, select
 
 from contracts.runs import Artifact, LogEntry, RunDetail
 from contracts.times import naive_iso
@@ -28,7 +29,7 @@ def run_detail(
     connection: Connection, run_id: UUID, cut: Cut = NOW, *, latest_logs: int = LATEST_LOGS
 ) -> RunDetail | None:
     """A run with the last `latest_logs` lines of its output, none where it did not exist at the cut."""
-    views = _views(connection, _at(cut).where(runs.c.id == str(run_id)), cut, latest_logs)
+    views = _views(connection, _one(cut.like), {"run": str(run_id)}, cut, latest_logs)
     return views[0] if views else None
 
 
@@ -36,8 +37,8 @@ def run_list(
     connection: Connection, project_id: UUID, cut: Cut = NOW, *, latest_logs: int = LATEST_LOGS_IN_LISTS
 ) -> tuple[RunDetail, ...] | None:
     """The runs of a project in the order of their creation, none where there was no such project at the cut."""
-    known = select(projects.c.id).where(projects.c.id == str(project_id), cut.holds(projects))
-    if connection.execute(known).one_or_none() is None:
+    known = connection.execute(_known(cut.like), {**cut.values, "project": str(project_id)})
+    if known.one_or_none() is None:
         return None
     return runs_of_project(connection, project_id, cut, latest_logs=latest_logs)
 
@@ -46,7 +47,7 @@ def runs_of_project(
     connection: Connection, project_id: UUID, cut: Cut = NOW, *, latest_logs: int = LATEST_LOGS_IN_LISTS
 ) -> tuple[RunDetail, ...]:
     """The runs of a project that is known to exist, in the order of their creation."""
-    return _views(connection, _at(cut).where(runs.c.project_id == str(project_id)), cut, latest_logs)
+    return _views(connection, _of_project(cut.like), {"project": str(project_id)}, cut, latest_logs)
 
 
 def run_status(connection: Connection, run_id: UUID) -> RunStatus | None:
@@ -58,6 +59,21 @@ def run_status(connection: Connection, run_id: UUID) -> RunStatus | None:
 def run_artifacts(connection: Connection, run_id: UUID, cut: Cut = NOW) -> tuple[Artifact, ...]:
     """What a run left behind, in the order in which it was recorded."""
     return tuple(_artifact(row) for row in _artifacts(connection, [str(run_id)], cut)[str(run_id)])
+
+
+@cache
+def _one(cut: Cut) -> Select[Any]:
+    return _at(cut).where(runs.c.id == bindparam("run"))
+
+
+@cache
+def _of_project(cut: Cut) -> Select[Any]:
+    return _at(cut).where(runs.c.project_id == bindparam("project"))
+
+
+@cache
+def _known(cut: Cut) -> Select[str]:
+    return select(projects.c.id).where(projects.c.id == bindparam("project"), cut.holds(projects))
 
 
 def _at(cut: Cut) -> Select[Any]:
@@ -87,8 +103,10 @@ def _at(cut: Cut) -> Select[Any]:
     )
 
 
-def _views(connection: Connection, statement: Select[Any], cut: Cut, latest_logs: int) -> tuple[RunDetail, ...]:
-    rows = connection.execute(statement).mappings().all()
+def _views(
+    connection: Connection, statement: Select[Any], of: Mapping[str, str], cut: Cut, latest_logs: int
+) -> tuple[RunDetail, ...]:
+    rows = connection.execute(statement, {**cut.values, **of}).mappings().all()
     views: list[RunDetail] = []
     for first in range(0, len(rows), _CHUNK):
         chunk = rows[first : first + _CHUNK]
@@ -100,15 +118,19 @@ def _views(connection: Connection, statement: Select[Any], cut: Cut, latest_logs
 
 
 def _artifacts(connection: Connection, ids: Sequence[str], cut: Cut) -> dict[str, list[RowMapping]]:
-    in_order = (
-        select(artifacts)
-        .where(artifacts.c.run_id.in_(ids), cut.holds(artifacts))
-        .order_by(artifacts.c.run_id, artifacts.c.created)
-    )
     found: dict[str, list[RowMapping]] = defaultdict(list)
-    for row in connection.execute(in_order).mappings():
+    for row in connection.execute(_left_behind(cut.like), {**cut.values, "runs": ids}).mappings():
         found[row["run_id"]].append(row)
     return found
+
+
+@cache
+def _left_behind(cut: Cut) -> Select[Any]:
+    return (
+        select(artifacts)
+        .where(artifacts.c.run_id.in_(bindparam("runs", expanding=True)), cut.holds(artifacts))
+        .order_by(artifacts.c.run_id, artifacts.c.created)
+    )
 
 
 def _view(row: RowMapping, left_behind: Sequence[RowMapping], output: Sequence[LogEntry]) -> RunDetail:
