@@ -124,6 +124,22 @@ PROBLEMS: dict[str, ProblemKind] = {
     ),
     "launch_failed": ProblemKind(500, "训练启动失败：{reason}", "The training could not be launched: {reason}"),
     "artifact_not_found": ProblemKind(404, "产物不存在：{artifact_id}", "There is no artifact {artifact_id}"),
+    "run_not_ended": ProblemKind(
+        409,
+        "训练任务尚未结束（{status}），不能从它继续",
+        "The run has not ended ({status}), so nothing can resume from it",
+    ),
+    "no_checkpoint": ProblemKind(
+        409, "训练任务没有留下完整的检查点：{run_id}", "The run {run_id} has left no complete checkpoint"
+    ),
+    "not_a_checkpoint": ProblemKind(
+        409, "产物 {name} 不是检查点（类型为 {type}）", "The artifact {name} is no checkpoint but of type {type}"
+    ),
+    "checkpoint_incomplete": ProblemKind(
+        409,
+        "检查点在节点 {node} 上已不存在或不完整：{path}",
+        "The checkpoint is gone or not complete on node {node}: {path}",
+    ),
     "too_many_tags": ProblemKind(409, "一个产物最多允许 {limit} 个标签", "An artifact may have at most {limit} tags"),
     "artifact_is_directory": ProblemKind(
         409,

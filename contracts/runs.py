@@ -15,7 +15,7 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The optional body of `POST /projects/{project_reference}/runs`."""
+    """The optional body of `POST /projects/{project_reference}/runs` and of `POST …/runs/{run_id}/resume`."""
 
     start_command: Annotated[str, Meta(min_length=1, max_length=4_000)] | None = None
 
@@ -24,6 +24,15 @@ class StartRun(Command, frozen=True, kw_only=True):
     """Asks for a run of a project; the run's id derives from the command's id."""
 
     project: str
+    start_command: Annotated[str, Meta(min_length=1, max_length=4_000)] | None = None
+
+
+class ResumeRun(Command, frozen=True, kw_only=True):
+    """Asks for a new run that continues from a checkpoint of run `run_id`, its newest where none is named."""
+
+    project: str
+    run_id: UUID
+    source_artifact_id: UUID | None = None
     start_command: Annotated[str, Meta(min_length=1, max_length=4_000)] | None = None
 
 
@@ -172,12 +181,19 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AssetReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node answers when asked for a project's assets: names in the order asked."""
+    """What a node answers when asked for a project's assets: names in the order asked.
+
+    `incomplete` are those of the checkpoints asked for that are not, or no longer, whole on that node.
+    """
 
     node: str
     missing: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
+    incomplete: tuple[str, ...] = ()
 
 
 class AssetQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """`checkpoints` are absolute paths, which mean something on one node only."""
+
     names: tuple[str, ...]
+    checkpoints: tuple[str, ...] = ()

@@ -19,7 +19,11 @@ class RunFact(Event, frozen=True, kw_only=True):
 
 
 class RunRequested(RunFact, frozen=True, kw_only=True):
-    """`node` owns the training directory in which the assets were found; `argv` is what will be exec'd."""
+    """`node` owns the training directory in which the assets were found; `argv` is what will be exec'd.
+
+    `own_command`: the caller brought it. `resume_from` is the checkpoint that the training continues from, an absolute
+    path on the node, recorded as `resume_source_artifact_id` of the run `resumes`.
+    """
 
     project_id: UUID
     node: str
@@ -27,6 +31,9 @@ class RunRequested(RunFact, frozen=True, kw_only=True):
     training_yaml: str
     argv: tuple[str, ...]
     resume_source_artifact_id: UUID | None = None
+    own_command: bool = False
+    resumes: UUID | None = None
+    resume_from: str | None = None
 
 
 class RunAssigned(RunFact, frozen=True, kw_only=True):
@@ -134,6 +141,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str = ""
     training_yaml: str = ""
     resume_source_artifact_id: UUID | None = None
+    own_command: bool = False
+    resume_from: str | None = None
     cancel_requested: bool = False
     artifact_paths: frozenset[str] = frozenset()
     artifact_tags: dict[UUID, frozenset[str]] = msgspec.field(default_factory=dict)
@@ -155,6 +164,8 @@ def evolve(run: Run, fact: AnyRunFact) -> Run:
                 dataset=fact.dataset,
                 training_yaml=fact.training_yaml,
                 resume_source_artifact_id=fact.resume_source_artifact_id,
+                own_command=fact.own_command,
+                resume_from=fact.resume_from,
             )
         case RunAssigned():
             return replace(run, node=fact.node, executor=fact.executor, attempt=fact.attempt)

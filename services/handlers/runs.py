@@ -19,6 +19,7 @@ from contracts.runs import (
     ReportRunEnded,
     ReportRunLost,
     ReportRunStarted,
+    ResumeRun,
     StartRun,
     TagArtifact,
     UntagArtifact,
@@ -56,18 +57,13 @@ class StartGathered(msgspec.Struct, frozen=True, kw_only=True):
 def start_run(_: Run, command: StartRun, gathered: StartGathered) -> tuple[RunRequested, ...]:
     """`own_command_setting` names the setting that would allow a caller's own command, none where it is on."""
     project, assets = gathered.project, gathered.assets
-    if not project.exists:
-        raise Refused("project_not_found", reference=command.project)
-    if project.archived:
-        raise Refused("project_archived", name=project.name)
-    if command.start_command is not None and gathered.own_command_setting is not None:
+    _require_open(project, command.project)
+    own = command.start_command is not None
+    if own and gathered.own_command_setting is not None:
         raise Refused("start_command_not_allowed", setting=gathered.own_command_setting)
     if assets is None:
         raise Refused("no_training_node")
-    if assets.outside:
-        raise Refused("asset_outside", outside=", ".join(assets.outside))
-    if assets.missing:
-        raise Refused("assets_missing", missing=", ".join(assets.missing))
+    _require_assets(assets)
     return (
         RunRequested(
             project_id=project_id(command.project),
@@ -75,15 +71,99 @@ def start_run(_: Run, command: StartRun, gathered: StartGathered) -> tuple[RunRe
             dataset=project.dataset_name,
             training_yaml=project.training_yaml_name,
             argv=(
-                fill_command(gathered.command_template, project)
+                fill_command(gathered.command_template, project.training_yaml_name, project.dataset_name)
                 if command.start_command is None
                 else _own_command(command.start_command)
             ),
+            own_command=own,
         ),
     )
 
 
-def fill_command(template: str, project: Project) -> tuple[str, ...]:
+class ResumeGathered(msgspec.Struct, frozen=True, kw_only=True):
+    """`source` is the run to continue and `artifacts` what it left; `assets` is the report of its node, none where that
+    does not answer or the run cannot be continued anyway. The rest are settings."""
+
+    project: Project
+    source: Run
+    artifacts: tuple[RunArtifactRecorded, ...]
+    assets: AssetReport | None
+    command_template: str
+    own_command_setting: str | None
+
+
+def resume_run(_: Run, command: ResumeRun, gathered: ResumeGathered) -> tuple[RunRequested, ...]:
+    """A new run on the node that owns the checkpoint, with the dataset and the configuration of the run it continues.
+
+    Its command is that of the template, unless the caller or the source's caller brought one.
+    """
+    source, assets = gathered.source, gathered.assets
+    _require_open(gathered.project, command.project)
+    _require_in_project(source, command)
+    assert source.status is not None
+    if not source.ended:
+        raise Refused("run_not_ended", status=source.status)
+    own = command.start_command is not None or source.own_command
+    if own and gathered.own_command_setting is not None:
+        raise Refused("start_command_not_allowed", setting=gathered.own_command_setting)
+    candidates = resumable(command, gathered.artifacts)
+    if assets is None:
+        raise Refused("node_unreachable", node=source.node)
+    complete = [artifact for artifact in candidates if artifact.path not in assets.incomplete]
+    if not complete:
+        raise Refused("checkpoint_incomplete", node=source.node, path=candidates[-1].path)
+    _require_assets(assets)
+    if command.start_command is not None:
+        argv = _own_command(command.start_command)
+    elif own:
+        argv = source.argv
+    else:
+        argv = fill_command(gathered.command_template, source.training_yaml, source.dataset)
+    return (
+        RunRequested(
+            project_id=project_id(command.project),
+            node=source.node,
+            dataset=source.dataset,
+            training_yaml=source.training_yaml,
+            argv=argv,
+            resume_source_artifact_id=complete[-1].artifact_id,
+            own_command=own,
+            resumes=command.run_id,
+            resume_from=complete[-1].path,
+        ),
+    )
+
+
+def resumable(command: ResumeRun, artifacts: tuple[RunArtifactRecorded, ...]) -> list[RunArtifactRecorded]:
+    """The checkpoints that the command may mean, the best one last. Raises Refused where there is none."""
+    if command.source_artifact_id is None:
+        checkpoints = [artifact for artifact in artifacts if artifact.type == "checkpoint"]
+        if not checkpoints:
+            raise Refused("no_checkpoint", run_id=command.run_id)
+        return checkpoints
+    for artifact in artifacts:
+        if artifact.artifact_id == command.source_artifact_id:
+            if artifact.type != "checkpoint":
+                raise Refused("not_a_checkpoint", name=artifact.name, type=artifact.type)
+            return [artifact]
+    raise Refused("artifact_not_found", artifact_id=command.source_artifact_id)
+
+
+def _require_open(project: Project, reference: str) -> None:
+    if not project.exists:
+        raise Refused("project_not_found", reference=reference)
+    if project.archived:
+        raise Refused("project_archived", name=project.name)
+
+
+def _require_assets(assets: AssetReport) -> None:
+    if assets.outside:
+        raise Refused("asset_outside", outside=", ".join(assets.outside))
+    if assets.missing:
+        raise Refused("assets_missing", missing=", ".join(assets.missing))
+
+
+def fill_command(template: str, training_yaml: str, dataset: str) -> tuple[str, ...]:
     """Splits first and fills then, so that what is filled in stays one argument whatever it holds.
 
     Fields: `{training_yaml_name}`, `{dataset_name}`. ValueError: the template is empty or its quotes are unbalanced.
@@ -91,7 +171,7 @@ def fill_command(template: str, project: Project) -> tuple[str, ...]:
     words = shlex.split(template)
     if not words:
         raise ValueError("an empty command")
-    fields = {"training_yaml_name": project.training_yaml_name, "dataset_name": project.dataset_name}
+    fields = {"training_yaml_name": training_yaml, "dataset_name": dataset}
     for name, value in fields.items():
         words = [word.replace("{" + name + "}", value) for word in words]
     return tuple(words)
@@ -113,13 +193,17 @@ def _own_command(command: str) -> tuple[str, ...]:
 
 def cancel_run(run: Run, command: CancelRun, _: None) -> tuple[RunCancelRequested | RunCanceled, ...]:
     """A run that no node has taken yet is canceled at once; any other when its node says that nothing is left."""
-    if run.status is None or run.project_id != project_id(command.project):
-        raise Refused("run_not_found", run_id=command.run_id)
+    _require_in_project(run, command)
     if run.ended:
         raise Refused("run_ended", status=run.status)
     if run.attempt == 0:
         return (RunCanceled(attempt=0),)
     return () if run.cancel_requested else (RunCancelRequested(),)
+
+
+def _require_in_project(run: Run, command: ResumeRun | CancelRun | TagArtifact | UntagArtifact) -> None:
+    if run.status is None or run.project_id != project_id(command.project):
+        raise Refused("run_not_found", run_id=command.run_id)
 
 
 def check_tag(command: TagArtifact | UntagArtifact) -> None:
@@ -145,8 +229,7 @@ def untag_artifact(run: Run, command: UntagArtifact, _: None) -> tuple[RunArtifa
 
 
 def _tags(run: Run, command: TagArtifact | UntagArtifact) -> frozenset[str]:
-    if run.status is None or run.project_id != project_id(command.project):
-        raise Refused("run_not_found", run_id=command.run_id)
+    _require_in_project(run, command)
     if command.artifact_id not in run.artifact_tags:
         raise Refused("artifact_not_found", artifact_id=command.artifact_id)
     return run.artifact_tags[command.artifact_id]

@@ -8,12 +8,15 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
+from contracts.problems import Refused
 from contracts.projects import CreateProject, ReviseProject, project_id
-from contracts.runs import AssetReport, StartRun
+from contracts.runs import AssetReport, ResumeRun, StartRun
 from contracts.tokens import IssueToken
 from events import projects as project_facts
+from events import runs as run_facts
 from events.log import EventLog
 from events.projects import Project, ProjectFact
+from events.runs import Run, RunArtifactRecorded, RunFact
 from services.handlers import projects, runs, tokens
 
 
@@ -26,6 +29,10 @@ class People(Protocol):
 class Nodes(Protocol):
     async def assets(self, names: tuple[str, ...]) -> AssetReport | None:
         """The report of a node that has them all, else of one that answered, none where no node answers."""
+        ...
+
+    async def assets_of(self, node: str, names: tuple[str, ...], checkpoints: tuple[str, ...]) -> AssetReport | None:
+        """The report of that node, none where it does not answer."""
         ...
 
 
@@ -56,6 +63,33 @@ async def for_start_run(command: StartRun, sources: Sources) -> runs.StartGather
         command_template=sources.start_command_template,
         own_command_setting=None if sources.allow_start_command else "ALLOW_START_COMMAND",
     )
+
+
+async def for_resume_run(command: ResumeRun, sources: Sources) -> runs.ResumeGathered:
+    project = await load_project(command.project, sources.log)
+    source, artifacts = Run(), []
+    for recorded in await sources.log.read(RunFact.context, command.run_id):
+        assert isinstance(recorded.fact, run_facts.AnyRunFact)
+        source = run_facts.evolve(source, recorded.fact)
+        if isinstance(recorded.fact, RunArtifactRecorded):
+            artifacts.append(recorded.fact)
+    gathered = runs.ResumeGathered(
+        project=project,
+        source=source,
+        artifacts=tuple(artifacts),
+        assets=None,
+        command_template=sources.start_command_template,
+        own_command_setting=None if sources.allow_start_command else "ALLOW_START_COMMAND",
+    )
+    if not project.exists or project.archived or not source.ended:
+        return gathered
+    try:
+        checkpoints = runs.resumable(command, gathered.artifacts)
+    except Refused:
+        return gathered  # the decision says so
+    names = (source.dataset, source.training_yaml)
+    paths = tuple(checkpoint.path for checkpoint in checkpoints)
+    return msgspec.structs.replace(gathered, assets=await sources.nodes.assets_of(source.node, names, paths))
 
 
 async def for_issue_token(command: IssueToken, sources: Sources) -> tokens.Gathered:

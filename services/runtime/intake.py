@@ -16,7 +16,7 @@ from contracts.command import Command
 from contracts.outcomes import Outcome
 from contracts.problems import Language, Refused
 from contracts.projects import ArchiveProject, CreateProject, ProjectDetail, ReviseProject, UnarchiveProject
-from contracts.runs import CancelRun, RunDetail, StartRun, TagArtifact, UntagArtifact
+from contracts.runs import CancelRun, ResumeRun, RunDetail, StartRun, TagArtifact, UntagArtifact
 from contracts.tokens import IssueToken
 from events.event import Origin
 from events.log import EventLog
@@ -242,10 +242,10 @@ class Intake:
             settled = await self._runs.fact(accepted.aggregate_id, waited_for, self._waits.run)
             if settled is not None:
                 position = max(position, settled.meta.position)
-                if isinstance(command, StartRun) and isinstance(settled.fact, RunLaunchFailed):
+                if isinstance(command, _LAUNCHING) and isinstance(settled.fact, RunLaunchFailed):
                     refusal = Refusal.of(Refused("launch_failed", reason=settled.fact.reason))
         passed = await self._passed(position)
-        status = 202 if respond_async and isinstance(command, StartRun) else _STATUSES.get(type(command), 200)
+        status = 202 if respond_async and isinstance(command, _LAUNCHING) else _STATUSES.get(type(command), 200)
         if refusal is not None:
             return Settled(
                 status=500, refusal=refusal, aggregate_id=accepted.aggregate_id, position=position, lagging=not passed
@@ -323,10 +323,11 @@ class Intake:
         return msgspec.json.encode(detail)
 
 
-_AWAITED = {StartRun: LAUNCHED, CancelRun: ENDED}
-_STATUSES = {CreateProject: 201, StartRun: 201, IssueToken: 201}
+_LAUNCHING = (StartRun, ResumeRun)
+_AWAITED = {StartRun: LAUNCHED, ResumeRun: LAUNCHED, CancelRun: ENDED}
+_STATUSES = {CreateProject: 201, StartRun: 201, ResumeRun: 201, IssueToken: 201}
 _OF_PROJECTS = (CreateProject, ReviseProject, ArchiveProject, UnarchiveProject)
-_OF_RUNS = (StartRun, CancelRun, TagArtifact, UntagArtifact)
+_OF_RUNS = (StartRun, ResumeRun, CancelRun, TagArtifact, UntagArtifact)
 
 
 def _log_failure(task: asyncio.Task[Any]) -> None:

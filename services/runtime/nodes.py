@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import nats.errors
@@ -43,12 +44,33 @@ class Nodes:
 
         LogUnavailable: the question could not be asked.
         """
+        return await self._ask(AssetQuestion(names=names), self._best)
+
+    async def assets_of(self, node: str, names: tuple[str, ...], checkpoints: tuple[str, ...]) -> AssetReport | None:
+        """The report of that node, none where it does not answer. Raises LogUnavailable as `assets`."""
+
+        async def of_that_node(replies: asyncio.Queue[AssetReport | None]) -> AssetReport | None:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    while (report := await replies.get()) is not None and report.node != node:
+                        pass
+                    return report
+            except TimeoutError:
+                return None
+
+        return await self._ask(AssetQuestion(names=names, checkpoints=checkpoints), of_that_node)
+
+    async def _ask(
+        self,
+        question: AssetQuestion,
+        choose: Callable[[asyncio.Queue[AssetReport | None]], Awaitable[AssetReport | None]],
+    ) -> AssetReport | None:
         self._asked += 1
         reply = f"{self._prefix}{self._asked}"
         replies = self._waiting[reply] = asyncio.Queue()
         try:
-            await self._nc.publish(subjects.NODE_ASSETS, msgspec.json.encode(AssetQuestion(names=names)), reply=reply)
-            return await self._best(replies)
+            await self._nc.publish(subjects.NODE_ASSETS, msgspec.json.encode(question), reply=reply)
+            return await choose(replies)
         except nats.errors.Error as error:
             raise LogUnavailable(str(error)) from error
         finally:

@@ -86,6 +86,15 @@ def checkpoints(directory: Path, since: float, *, ended: bool, known: AbstractSe
     return [artifact for _, artifact in sorted(found, key=lambda entry: entry[0])]
 
 
+def is_complete(checkpoint: Path) -> bool:
+    """Whether it is there and whole, as far as trainer_state.json, which a trainer writes last, can tell."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def tensorboards(directory: Path, since: float) -> list[Found]:
     """Directories with TensorBoard event files written after `since`, at most three levels down."""
     found = []

@@ -13,11 +13,12 @@ from nats.aio.subscription import Subscription
 
 from contracts import subjects
 from contracts.runs import AssetQuestion, AssetReport
+from services.training.artifacts import is_complete
 
 _decode = msgspec.json.Decoder(AssetQuestion).decode
 
 
-def report(node: str, root: Path, names: tuple[str, ...]) -> AssetReport:
+def report(node: str, root: Path, names: tuple[str, ...], checkpoints: tuple[str, ...] = ()) -> AssetReport:
     """What of the names is missing in the training directory `root`, and what leads out of it."""
     real_root = Path(os.path.realpath(root))
     missing, outside = [], []
@@ -31,7 +32,8 @@ def report(node: str, root: Path, names: tuple[str, ...]) -> AssetReport:
             outside.append(name)
         elif not _is_readable_file(path):
             missing.append(name)
-    return AssetReport(node=node, missing=tuple(missing), outside=tuple(outside))
+    incomplete = tuple(path for path in checkpoints if not is_complete(Path(path)))
+    return AssetReport(node=node, missing=tuple(missing), outside=tuple(outside), incomplete=incomplete)
 
 
 async def answer_asset_questions(nc: Client, node: str, root: Path) -> Subscription:
@@ -42,7 +44,8 @@ async def answer_asset_questions(nc: Client, node: str, root: Path) -> Subscript
             question = _decode(message.data)
         except msgspec.DecodeError:
             return
-        await message.respond(msgspec.json.encode(await asyncio.to_thread(report, node, root, question.names)))
+        answer = await asyncio.to_thread(report, node, root, question.names, question.checkpoints)
+        await message.respond(msgspec.json.encode(answer))
 
     return await nc.subscribe(subjects.NODE_ASSETS, cb=on_question)
 

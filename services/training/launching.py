@@ -15,13 +15,14 @@ from services.training.artifacts import Configuration, keep_configuration
 from services.training.executors import Place
 
 _OWN_PREFIXES = ("NATS_", "TRAINLEDGER_")
+_TOLD = ("OUTPUT_DIR", "RESUME_FROM_CHECKPOINT")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`output` is the run's own directory, handed over as OUTPUT_DIR; `shared` the one that its YAML names.
 
     Both are relative to the working directory unless the YAML's is absolute, and none where it names none.
-    `launched_at` is in Unix seconds.
+    `resume` is the checkpoint to continue from, spelt like them. `launched_at` is in Unix seconds.
     """
 
     argv: tuple[str, ...]
@@ -29,6 +30,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     configuration: Configuration | None
     output: str | None
     shared: str | None
+    resume: str | None = None
 
 
 def prepare(place: Place, run: Run, root: Path) -> Plan:
@@ -46,6 +48,7 @@ def prepare(place: Place, run: Run, root: Path) -> Plan:
         configuration=configuration,
         output=os.path.join(named, str(place.run_id)) if named else None,  # noqa: PTH118 - as the YAML spells it
         shared=named,
+        resume=_as_seen_by_it(run.resume_from, root) if run.resume_from else None,
     )
     write_durably(file, msgspec.json.encode(plan))
     return plan
@@ -54,9 +57,19 @@ def prepare(place: Place, run: Run, root: Path) -> Plan:
 def variables(plan: Plan) -> dict[str, str]:
     """What every training is told by its environment, wherever it runs."""
     told = {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
-    return told if plan.output is None else told | {"OUTPUT_DIR": plan.output}
+    if plan.output is not None:
+        told["OUTPUT_DIR"] = plan.output
+    if plan.resume is not None:
+        told["RESUME_FROM_CHECKPOINT"] = plan.resume
+    return told
+
+
+def _as_seen_by_it(path: str, root: Path) -> str:
+    """A container has the training directory elsewhere, so what lies in it is named from there."""
+    inside = Path(path).is_relative_to(root)
+    return os.path.relpath(path, root) if inside else path
 
 
 def withheld(name: str) -> bool:
     """Environment variables that are the service's own business: its settings and its secrets."""
-    return name in ENVIRONMENT_NAMES.values() or name.startswith(_OWN_PREFIXES) or name == "OUTPUT_DIR"
+    return name in ENVIRONMENT_NAMES.values() or name.startswith(_OWN_PREFIXES) or name in _TOLD

@@ -7,20 +7,27 @@ import fcntl
 import logging
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
+from contracts.nodes import RegisterNode
 from contracts.runs import AssetReport
+from events.log import LogUnavailable
 from events.log.jetstream import JetStreamLog
 from services.runtime.dispatch import Dispatch
 from services.runtime.gather import Sources
-from services.runtime.settings import DOCUMENTED_TRAINING_DIR, SettingRefused, Settings
+from services.runtime.heartbeats import Heartbeats
+from services.runtime.settings import DOCUMENTED_TRAINING_DIR, SettingRefused, Settings, labels
 from services.runtime.wiring import bus
 from services.training.assets import answer_asset_questions
 from services.training.consumer import Consumer
 from services.training.executors.choice import choose
 from services.training.files import Files, answer_file_questions
+from services.training.gpus import NvmlGpus
+from services.training.lease import Lease, own_heartbeat
+from services.training.presence import answer_status_questions, stay_present
+from services.training.processes import boot_id
 from services.training.supervisor import Node
 
 _log = logging.getLogger("trainledger.training")
@@ -32,7 +39,16 @@ async def run(settings: Settings) -> None:
     root = training_directory(settings)
     async with _only_one(settings.data_dir), bus(settings, f"training {settings.node}") as nc:
         log = JetStreamLog(nc)
+        own = await asyncio.to_thread(own_heartbeat, settings.data_dir, boot_id())
+        lease = Lease(Heartbeats(nc), settings.node, own)
+        await lease.take()
         executors = await choose(settings, root)
+        description = RegisterNode(
+            name=settings.node,
+            labels=labels(settings.node_labels),
+            executor=next(iter(executors)),
+            training_directory=str(root),
+        )
         node = Node(
             name=settings.node,
             log=log,
@@ -45,14 +61,23 @@ async def run(settings: Settings) -> None:
         answering = [
             await answer_asset_questions(nc, settings.node, root),
             await answer_file_questions(nc, settings.node, Files(log, root, node.runs)),
+            await answer_status_questions(nc, settings.node, NvmlGpus()),
         ]
         _log.info("node %s trains in %s by the executor %s", settings.node, root, next(iter(executors)))
         try:
-            await Consumer(node, settings.data_dir / "training.json").run()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(stay_present(lease, node.dispatch, description), name="heartbeats")
+                tasks.create_task(Consumer(node, settings.data_dir / "training.json").run(), name="runs")
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from None
+            raise
         finally:
             if nc.is_connected:
                 for subscription in answering:
                     await subscription.unsubscribe()
+                with suppress(LogUnavailable, SettingRefused):  # it is let go by and by, or another's already
+                    await lease.release()
             for executor in executors.values():
                 await executor.close()
 
@@ -73,6 +98,9 @@ class _Nobody:
         raise NotImplementedError
 
     async def assets(self, names: tuple[str, ...]) -> AssetReport | None:
+        raise NotImplementedError
+
+    async def assets_of(self, node: str, names: tuple[str, ...], checkpoints: tuple[str, ...]) -> AssetReport | None:
         raise NotImplementedError
 
 

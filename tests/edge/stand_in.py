@@ -64,10 +64,12 @@ class StandIn:
             await self.report(ReportRunStarted(run_id=run_id, attempt=1))
 
     async def _on_assets(self, message: Msg) -> None:
-        names = msgspec.json.decode(message.data, type=AssetQuestion).names
+        question = msgspec.json.decode(message.data, type=AssetQuestion)
+        names = question.names
         report = AssetReport(
             node=NODE,
             missing=tuple(name for name in names if name in self.missing),
             outside=tuple(name for name in names if name in self.outside),
+            incomplete=tuple(path for path in question.checkpoints if path in self.missing),
         )
         await message.respond(msgspec.json.encode(report))

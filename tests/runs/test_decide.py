@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from contracts.projects import project_id
 from contracts.runs import (
@@ -108,7 +109,7 @@ def test_a_callers_own_command_needs_the_setting() -> None:
     refused = given().when(own, gathered()).then_refused("start_command_not_allowed")
     assert "ALLOW_START_COMMAND" in refused.text("zh")
     allowed = given().when(own, gathered(setting=None))
-    allowed.then(RunRequested(**{**as_fields(REQUESTED), "argv": ("python", "my script.py")}))
+    allowed.then(replace(REQUESTED, argv=("python", "my script.py"), own_command=True))
 
 
 @pytest.mark.parametrize("command", ["echo 'unbalanced", "   ", "''"])
@@ -192,7 +193,3 @@ def test_an_artifact_is_recorded_once_a_path() -> None:
     )
     given(REQUESTED, ASSIGNED, STARTED).when(record).then(fact)
     given(REQUESTED, ASSIGNED, STARTED, fact).when(record).then()
-
-
-def as_fields(fact: RunRequested) -> dict[str, object]:
-    return {name: getattr(fact, name) for name in fact.__struct_fields__}

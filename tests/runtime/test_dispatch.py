@@ -42,6 +42,10 @@ class OneNode:
         self.asked.append(names)
         return self.report
 
+    async def assets_of(self, node: str, names: tuple[str, ...], checkpoints: tuple[str, ...]) -> AssetReport | None:
+        self.asked.append((*names, *checkpoints))
+        return self.report
+
 
 class ContendedLog(MemoryLog):
     """Lets somebody else append to the aggregate just before each of the first `rivals` appends."""

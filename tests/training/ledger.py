@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
@@ -47,6 +47,9 @@ class NoNodes:
     async def assets(self, names: tuple[str, ...]) -> AssetReport | None:
         raise NotImplementedError
 
+    async def assets_of(self, node: str, names: tuple[str, ...], checkpoints: tuple[str, ...]) -> AssetReport | None:
+        raise NotImplementedError
+
 
 def sources(log: EventLog) -> Sources:
     return Sources(
@@ -84,10 +87,12 @@ class Ledger:
     def checkpoint(self) -> Path:
         return self.data / "training.json"
 
-    async def request(self, *argv: str, yaml: str = "run.yaml") -> UUID:
+    async def request(self, *argv: str, yaml: str = "run.yaml", **fields: Any) -> UUID:
         (self.root / "run.yaml").touch()
         run_id = uuid4()
-        fact = RunRequested(project_id=uuid4(), node=self.name, dataset="data.jsonl", training_yaml=yaml, argv=argv)
+        fact = RunRequested(
+            project_id=uuid4(), node=self.name, dataset="data.jsonl", training_yaml=yaml, argv=argv, **fields
+        )
         await self.log.append(Change(context="runs", aggregate_id=run_id, facts=(fact,)), origin=origin())
         return run_id
 

@@ -59,3 +59,11 @@ async def test_nodes_answer_over_nats(root: Path, nats_url: str) -> None:
     assert msgspec.json.decode(answer.data, type=AssetReport) == expected
     await subscription.unsubscribe()
     await connection.close()
+
+
+def test_checkpoints_that_are_not_whole_are_named(root: Path) -> None:
+    for name, state in (("checkpoint-1", "{}"), ("checkpoint-2", "{")):
+        (root / name).mkdir()
+        (root / name / "trainer_state.json").write_text(state)
+    paths = tuple(str(root / f"checkpoint-{number}") for number in (1, 2, 3))
+    assert report("box", root, (), paths).incomplete == paths[1:]

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import yaml
@@ -60,6 +61,33 @@ async def test_the_example_completes(book: Ledger, home: Path) -> None:
     assert [step for name, _, step in points if name == "train_loss"] == [2, 4, 6]
     assert lines
     assert artifacts == ["checkpoint-3", "checkpoint-6", "out.log", "short.yaml"]
+
+
+async def test_a_resumed_example_goes_on_with_the_steps(book: Ledger, home: Path) -> None:
+    """From the middle: it trains the steps behind the checkpoint, and they come out as they did the first time."""
+    executor = LocalExecutor(home, withheld)
+    consumer = asyncio.create_task(Consumer(book.node({executor.name: executor}), book.checkpoint).run())
+    try:
+        first = await book.request("bash", "run_train_full_sft.sh", YAML, yaml=YAML)
+        await book.fact(first, RunCompleted)
+        recorded = [fact for fact in await book.facts(first) if isinstance(fact, RunArtifactRecorded)]
+        middle = next(fact for fact in recorded if fact.name == "checkpoint-3")
+        second = await book.request("bash", "run_train_full_sft.sh", YAML, yaml=YAML, resume_from=middle.path)
+        await book.fact(second, RunCompleted)
+    finally:
+        consumer.cancel()
+        await asyncio.wait([consumer])
+    lines = [line.message for line in await book.lines(second)]
+    assert f"Continuing from {Path(middle.path).relative_to(home)}, step 3 of 6" in lines
+    losses = [await losses_of(book, run_id) for run_id in (first, second)]
+    assert losses[1] == [point for point in losses[0] if point[0] > 3]
+    paths = {fact.path for fact in await book.facts(second) if isinstance(fact, RunArtifactRecorded)}
+    assert not paths & {fact.path for fact in recorded}
+
+
+async def losses_of(book: Ledger, run_id: UUID) -> list[tuple[int, float]]:
+    points = [point for batch in await book.batches(run_id) for point in batch.points]
+    return [(point.step or 0, point.value) for point in points if point.name == "train_loss"]
 
 
 async def test_docker_and_local_give_the_same(book: Ledger, home: Path, engine: DockerEngine) -> None:

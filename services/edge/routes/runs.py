@@ -7,19 +7,27 @@ from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Body
+from litestar.params import Body, QueryParameter
 
 from contracts.problems import Refused
 from contracts.projects import project_id
-from contracts.runs import CancelRun, RunDetail, RunOptions, StartRun
+from contracts.runs import CancelRun, ResumeRun, RunDetail, RunOptions, StartRun
 from projections.queries.projects import project_summary
 from services.edge.answers import carry_out, show
 from services.edge.bodies import StrictBody
 from services.edge.context import AnyRequest, edge_of
 from services.edge.described import COMMAND_ID, EVENT_POSITION, OF_BODIES, OF_COMMANDS, OF_READS, problems
+from services.edge.of_run import artifact_id_of
 from services.edge.parameters import AsOf, IdempotencyKey, MinEventPosition, Prefer, ProjectReference, RunId
 
 _TAGS = ["runs"]
+_SourceArtifact = Annotated[
+    str | None,
+    QueryParameter(
+        name="source_artifact_id",
+        description="Id of the checkpoint artifact of that run; left out: its newest complete checkpoint",
+    ),
+]
 _LATER = {202: ResponseSpec(RunDetail, generate_examples=False, description="Asked for with `Prefer: respond-async`")}
 
 
@@ -102,6 +110,51 @@ async def get_run(
 
 
 @post(
+    "/projects/{project_reference:str}/runs/{run_id:str}/resume",
+    operation_id="resumeRun",
+    summary="Start a new run that continues from a checkpoint of one that has ended",
+    tags=_TAGS,
+    dto=StrictBody[RunOptions],
+    return_dto=None,
+    response_headers=[EVENT_POSITION, COMMAND_ID],
+    responses=_LATER
+    | problems(
+        *OF_COMMANDS,
+        *OF_BODIES,
+        "project_not_found",
+        "project_archived",
+        "run_not_found",
+        "run_not_ended",
+        "artifact_not_found",
+        "not_a_checkpoint",
+        "no_checkpoint",
+        "checkpoint_incomplete",
+        "assets_missing",
+        "asset_outside",
+        "start_command_not_allowed",
+        "node_unreachable",
+        "launch_failed",
+    ),
+)
+async def resume_run(
+    request: AnyRequest,
+    project_reference: ProjectReference,
+    run_id: RunId,
+    source_artifact_id: _SourceArtifact = None,
+    data: Annotated[RunOptions | None, Body(description="Nothing is needed")] = None,
+    idempotency_key: IdempotencyKey = None,
+    prefer: Prefer = None,
+) -> Response[RunDetail]:
+    command = ResumeRun(
+        project=project_reference,
+        run_id=_run_id(run_id),
+        source_artifact_id=None if source_artifact_id is None else artifact_id_of(source_artifact_id),
+        start_command=data.start_command if data else None,
+    )
+    return await carry_out(request, command, idempotency_key, prefer)
+
+
+@post(
     "/projects/{project_reference:str}/runs/{run_id:str}/cancel",
     operation_id="cancelRun",
     summary="Stop a run; `canceled` once nothing of it is left alive",
@@ -122,7 +175,7 @@ async def cancel_run(
     )
 
 
-ROUTES: list[Any] = [start_run, list_runs, get_run, cancel_run]
+ROUTES: list[Any] = [start_run, list_runs, get_run, resume_run, cancel_run]
 
 
 def _run_id(text: str) -> UUID:
