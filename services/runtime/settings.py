@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -293,7 +294,9 @@ def _converted(field: str, value: object, source: str) -> object:
         if choices:
             raise SettingRefused(f"{source} is {value!r}, but must be one of {', '.join(choices)}.") from None
         shown = "" if field.endswith("_url") else f" ({without_secrets(value)!r})"
-        reason = re.sub(r"`(int|float|bool|str)`(?:, got `\w+`)?", lambda kind: _KINDS[kind[1]], str(error))
+        reason = re.sub(
+            r"`(int|float|bool|str)(?: \| null)?`(?:, got `\w+`)?", lambda kind: _KINDS[kind[1]], str(error)
+        )
         reason = reason[:1].lower() + reason[1:]
         raise SettingRefused(f"{source}{shown} cannot be used: {reason}.") from None
 
@@ -312,7 +315,7 @@ def _check(settings: Settings) -> None:
             "postgresql+psycopg://user:password@host/database."
         )
     for url in (settings.nats_url or "").split(",") if settings.nats_url else []:
-        if not re.match(r"^(nats|tls)://[^\s/]+", url.strip()):
+        if not _is_nats_url(url.strip()):
             raise SettingRefused("NATS_URL is not a NATS URL: it must look like nats://host:4222.")
     for field in ("nats_credentials", "nats_admin_credentials"):
         path: Path | None = getattr(settings, field)
@@ -325,15 +328,27 @@ def _check(settings: Settings) -> None:
         _check_template(ENVIRONMENT_NAMES[field], getattr(settings, field), known)
 
 
+def _is_nats_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("nats", "tls") and parts.hostname and parts.port != 0
+    except ValueError:  # a port beyond 65535, half an IPv6 address
+        return False
+    return bool(usable) and not re.search(r"\s", url)
+
+
 def _check_template(name: str, template: str, known: set[str]) -> None:
     import shlex
     import string
 
     try:
-        used = {field for _, field, _, _ in string.Formatter().parse(template) if field is not None}
+        fields = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
+        # Fields are filled in plainly: one with a conversion or a format is none that is known.
+        used = {
+            f"{field}{f'!{convert}' if convert else ''}{f':{form}' if form else ''}" for field, form, convert in fields
+        }
         shlex.split(template)
     except ValueError as error:
         raise SettingRefused(f"{name} cannot be used: {error}.") from None
     if unknown := sorted(used - known):
-        fields = ", ".join(sorted(known))
-        raise SettingRefused(f"{name} has the unknown field {{{unknown[0]}}}; it may have {fields}.")
+        raise SettingRefused(f"{name} has the unknown field {{{unknown[0]}}}; it may have {', '.join(sorted(known))}.")
