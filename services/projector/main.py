@@ -1,9 +1,24 @@
-"""The projector as a process's part."""
+"""The projector as a process's part, and the watch over nodes, which asks its tables."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+from nats.aio.client import Client
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from events.log import LogUnavailable
+from events.log.jetstream import JetStreamLog
+from projections.database import Database
+from projections.queries.nodes import live_runs_of
+from services.projector.node_watch import NodeWatch
 from services.projector.service import project
 from services.runtime import wiring
+from services.runtime.dispatch import Dispatch
+from services.runtime.reporting import report_sources
 from services.runtime.settings import Settings
 
 
@@ -11,4 +26,31 @@ async def run(settings: Settings) -> None:
     """Keeps the read models until cancelled. Raises SettingRefused, NotReachable and events.log.LogUnavailable."""
     with wiring.database(settings) as database:
         async with wiring.bus(settings, "projector") as nc:
-            await project(nc, database)
+            if not settings.node_lost_after:
+                await project(nc, database)
+                return
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(project(nc, database), name="projections")
+                    tasks.create_task(watch(nc, database, settings), name="nodes")
+            except BaseExceptionGroup as group:
+                if len(group.exceptions) == 1:
+                    raise group.exceptions[0] from None
+                raise
+
+
+async def watch(nc: Client, database: Database, settings: Settings) -> None:
+    """Gives up nodes and runs until cancelled. Raises LogUnavailable."""
+    dispatch = Dispatch(report_sources(JetStreamLog(nc), settings))
+
+    def read(node: str) -> Sequence[UUID]:
+        with database.reading() as connection:
+            return live_runs_of(connection, node)
+
+    async def live_runs(node: str) -> Sequence[UUID]:
+        try:
+            return await asyncio.to_thread(read, node)
+        except (DBAPIError, PoolTimeoutError) as error:
+            raise LogUnavailable(f"the database does not answer: {error}") from error
+
+    await NodeWatch(nc, dispatch, live_runs, settings.node_lost_after).run()

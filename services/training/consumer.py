@@ -78,10 +78,12 @@ class Consumer:
 
     def _on_batch(self, batch: list[Recorded], group: asyncio.TaskGroup) -> None:
         over = {entry.meta.aggregate_id for entry in batch if isinstance(entry.fact, _TERMINAL)}
+        # What was lost may still have processes here, launched before this service was killed with its checkpoint.
+        lost = {entry.meta.aggregate_id for entry in batch if getattr(entry.fact, "cause", None) == "lost"}
         for entry in batch:
             run_id = entry.meta.aggregate_id
             match entry.fact:
-                case RunRequested(node=node) if node == self._node.name and run_id not in over:
+                case RunRequested(node=node) if node == self._node.name and run_id not in over - lost:
                     self._supervise(run_id, group)
                 case RunCancelRequested() if supervisor := self._supervisors.get(run_id):
                     supervisor.cancel()

@@ -9,15 +9,13 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from uuid import UUID
 
 from contracts.nodes import RegisterNode
-from contracts.runs import AssetReport
 from events.log import LogUnavailable
 from events.log.jetstream import JetStreamLog
 from services.runtime.dispatch import Dispatch
-from services.runtime.gather import Sources
 from services.runtime.heartbeats import Heartbeats
+from services.runtime.reporting import report_sources
 from services.runtime.settings import DOCUMENTED_TRAINING_DIR, SettingRefused, Settings, labels
 from services.runtime.wiring import bus
 from services.training.assets import answer_asset_questions
@@ -89,31 +87,6 @@ def training_directory(settings: Settings) -> Path:
         if candidate is not None and candidate.is_dir():
             return candidate.absolute()
     raise SettingRefused(f"HOST_TRAINING_DIR is not set, and neither {candidates[1]} nor {candidates[2]} exists.")
-
-
-class _Nobody:
-    """Reports ask neither people nor nodes."""
-
-    async def ensure(self, name: str) -> UUID:
-        raise NotImplementedError
-
-    async def assets(self, names: tuple[str, ...]) -> AssetReport | None:
-        raise NotImplementedError
-
-    async def assets_of(self, node: str, names: tuple[str, ...], checkpoints: tuple[str, ...]) -> AssetReport | None:
-        raise NotImplementedError
-
-
-def report_sources(log: JetStreamLog, settings: Settings) -> Sources:
-    """What dispatch needs for the training service's own commands."""
-    nobody = _Nobody()
-    return Sources(
-        log=log,
-        people=nobody,
-        nodes=nobody,
-        start_command_template=settings.start_command_template,
-        allow_start_command=settings.allow_start_command,
-    )
 
 
 @asynccontextmanager
