@@ -1,8 +1,7 @@
-"""Finds what a run left in its output directory, and takes down the configuration it ran with."""
+"""Finds what a run left in its output directory."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 
-_LARGEST_YAML = 5 * 1024 * 1024
 _SETTLED = 1.0  # seconds for which a checkpoint's last file was left alone while the run goes on
 
 
@@ -26,31 +24,6 @@ class Found(msgspec.Struct, frozen=True):
     size: int
     files: int = 1
     sha256: str | None = None
-
-
-class Configuration(msgspec.Struct, frozen=True):
-    """The exact YAML of a run, as kept beside its output; `output_dir` is what it names, none where it names none."""
-
-    copy: Found
-    output_dir: str | None
-
-
-def keep_configuration(root: Path, name: str, directory: Path) -> Configuration | None:
-    """Copies the YAML into the run's directory, once: it is what the run was launched with, whatever becomes of it.
-
-    None where it is not a regular file of a sensible size inside `root` any more.
-    """
-    kept = directory / "config.yaml"
-    if not kept.exists():
-        source = resolve(root, name)
-        if source is None or not source.is_file() or source.stat().st_size > _LARGEST_YAML:
-            return None
-        draft = directory / ".config.yaml"
-        draft.write_bytes(source.read_bytes())
-        draft.rename(kept)
-    content = kept.read_bytes()
-    found = Found(Path(name).name, "config", str(kept), len(content), sha256=hashlib.sha256(content).hexdigest())
-    return Configuration(found, _output_dir(content))
 
 
 def resolve(root: Path, name: str) -> Path | None:
@@ -108,20 +81,6 @@ def tensorboards(directory: Path, since: float) -> list[Found]:
             name = "tensorboard" if level == 0 else path.relative_to(directory).as_posix()
             found.append(Found(name, "tensorboard", str(path), sum(sizes), len(sizes)))
     return found
-
-
-def _output_dir(content: bytes) -> str | None:
-    import yaml  # only where runs are launched
-
-    try:
-        # Composed only: constructing the values could expand a small file of merged aliases into gigabytes.
-        top = yaml.compose(content, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None  # the training says better what is wrong with it
-    for key, value in top.value if isinstance(top, yaml.MappingNode) else ():
-        if key.value == "output_dir" and isinstance(value, yaml.ScalarNode):
-            return value.value if value.value and "\0" not in value.value else None
-    return None
 
 
 def _children(directory: Path) -> list[Path]:

@@ -11,7 +11,7 @@ import msgspec
 from events.runs import Run
 from services.runtime.durable_files import write_durably
 from services.runtime.settings import ENVIRONMENT_NAMES
-from services.training.artifacts import Configuration, keep_configuration
+from services.training.configuration import Configuration, keep_configuration
 from services.training.executors import Place
 
 _OWN_PREFIXES = ("NATS_", "TRAINLEDGER_")
@@ -40,15 +40,16 @@ def prepare(place: Place, run: Run, root: Path) -> Plan:
         return msgspec.json.decode(file.read_bytes(), type=Plan)
     except FileNotFoundError:
         pass
-    configuration = keep_configuration(root, run.training_yaml, place.directory)
+    own, resume = str(place.run_id), _as_seen_by_it(run.resume_from, root) if run.resume_from else None
+    configuration = keep_configuration(root, run.training_yaml, place.directory, own_directory=own, resume=resume)
     named = configuration.output_dir if configuration else None
     plan = Plan(
         argv=run.argv,
         launched_at=time.time(),
         configuration=configuration,
-        output=os.path.join(named, str(place.run_id)) if named else None,  # noqa: PTH118 - as the YAML spells it
+        output=os.path.join(named, own) if named else None,  # noqa: PTH118 - as the YAML spells it
         shared=named,
-        resume=_as_seen_by_it(run.resume_from, root) if run.resume_from else None,
+        resume=resume,
     )
     write_durably(file, msgspec.json.encode(plan))
     return plan

@@ -256,7 +256,7 @@ def _found(place: Place, plan: Plan, root: Path, known: frozenset[str], *, ended
     if plan.shared and not overlapped(place):
         directories.append(root / plan.shared)
     since = plan.launched_at - _MTIME_TICK
-    found = [plan.configuration.copy] if plan.configuration else []
+    found = plan.configuration.found if plan.configuration else []
     for path in directories:
         found += artifacts.checkpoints(path, since, ended=ended, known=known)
     if ended and plan.output:

@@ -69,6 +69,15 @@ def alive(read_stat: Callable[[], str]) -> bool:
 
 
 class ExecutorSuite:
+    async def test_the_command_finds_its_own_configuration(self, bench: Bench) -> None:
+        place = bench.place()
+        place.directory.mkdir(parents=True)
+        content = "a: 你好\n" * 50_000  # more than fits into an argument
+        (place.directory / "config.yaml").write_text(content)
+        await bench.executor.launch(place, ("bash", "-c", 'cp "$TRAINLEDGER_CONFIG_FILE" used'), {})
+        assert await bench.becomes(place, Ended) == Ended(0)
+        assert (bench.workdir / "used").read_text() == content
+
     async def test_the_command_runs_in_its_directory_and_leaves_output_and_code(self, bench: Bench) -> None:
         place = await bench.launch(
             "bash", "-c", 'pwd > where; echo "$A 你好"; echo b >&2; echo $TRAINLEDGER_RUN; exit 7', A="a b; $(c)"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from pathlib import Path
 
-import pytest
-
-from services.training.artifacts import checkpoints, keep_configuration, tensorboards
+from services.training.artifacts import checkpoints, tensorboards
 
 
 def checkpoint(directory: Path, step: int, state: str | None = "{}", age: float = 10.0) -> Path:
@@ -59,37 +56,3 @@ def test_tensorboard_directories(tmp_path: Path) -> None:
     (runs / "events.out.tfevents.1.box.2.0").write_bytes(b"12345")
     found = tensorboards(tmp_path, 0)
     assert [(entry.name, entry.type, entry.size) for entry in found] == [("runs/May01_box", "tensorboard", 5)]
-
-
-@pytest.mark.parametrize(
-    ("content", "output"),
-    [
-        ("output_dir: out/a # here\n", "out/a"),
-        ("a: 1\noutput_dir: '/data/输出'\n", "/data/输出"),
-        ("output_dir: [a]\n", None),
-        ("output_dir:\n", None),
-        ("- output_dir\n", None),
-        ("a: &a [x, x]\nb: &b [*a, *a]\noutput_dir: out\n", "out"),
-        ("a: [" * 3_000, None),
-        ("", None),
-        ("{", None),
-    ],
-)
-def test_the_configuration_is_kept_as_it_was(tmp_path: Path, content: str, output: str | None) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "a.yaml").write_text(content)
-    kept = keep_configuration(tmp_path, "a.yaml", tmp_path / "run")
-    assert kept is not None
-    assert kept.output_dir == output
-    assert kept.copy.sha256 == hashlib.sha256(content.encode()).hexdigest()
-    (tmp_path / "a.yaml").write_text("changed: true\n")
-    assert keep_configuration(tmp_path, "a.yaml", tmp_path / "run") == kept
-
-
-def test_a_configuration_outside_is_not_read(tmp_path: Path) -> None:
-    (tmp_path / "root").mkdir()
-    (tmp_path / "run").mkdir()
-    (tmp_path / "secret.yaml").write_text("a: 1\n")
-    (tmp_path / "root" / "link.yaml").symlink_to(tmp_path / "secret.yaml")
-    for name in ("link.yaml", "../secret.yaml", "nothing.yaml", "."):
-        assert keep_configuration(tmp_path / "root", name, tmp_path / "run") is None

@@ -48,6 +48,7 @@ async def test_a_run_completes_with_every_line_and_its_artifacts(book: Ledger) -
         'mkdir -p "$OUTPUT_DIR/checkpoint-7" "$OUTPUT_DIR/checkpoint-9"\n'
         'echo "{}" > "$OUTPUT_DIR/checkpoint-7/trainer_state.json"\n'
         'echo "{" > "$OUTPUT_DIR/checkpoint-9/trainer_state.json"\n'
+        'cp "$TRAINLEDGER_CONFIG_FILE" used.yaml\n'
     )
     async with training_service(book):
         run_id = await book.request("bash", "go.sh", "run.yaml")
@@ -61,7 +62,12 @@ async def test_a_run_completes_with_every_line_and_its_artifacts(book: Ledger) -
     assert completed.telemetry > 0
     artifacts = {fact.name: fact for fact in await book.facts(run_id) if isinstance(fact, RunArtifactRecorded)}
     assert set(artifacts) == {"run.yaml", "checkpoint-7", "out.log"}
-    assert (book.node().place(run_id, 1).directory / "config.yaml").read_text() == "output_dir: out\n"
+    configurations = {fact.type: fact for fact in await book.facts(run_id) if isinstance(fact, RunArtifactRecorded)}
+    original = book.node().place(run_id, 1).directory / "original.yaml"
+    assert (configurations["config_original"].path, original.read_text()) == (str(original), "output_dir: out\n")
+    used = (book.root / "used.yaml").read_bytes()
+    assert used.decode() == f'output_dir: "out/{run_id}"\n'
+    assert configurations["config"].sha256 == hashlib.sha256(used).hexdigest()
     assert artifacts["checkpoint-7"].path == str(book.root / "out" / str(run_id) / "checkpoint-7")
 
 

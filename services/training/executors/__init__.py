@@ -70,6 +70,8 @@ class Executor(Protocol):
     async def launch(self, place: Place, argv: tuple[str, ...], variables: Mapping[str, str]) -> None:
         """Starts the command, with these environment variables beside the executor's own, unless it was started before.
 
+        TRAINLEDGER_CONFIG_FILE then names the run's own YAML as the command sees it, where there is one.
+
         Raises LaunchFailed where it is known at once that it cannot be.
         """
         ...

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import math
 import os
+import tarfile
 import time
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -98,6 +100,11 @@ class DockerExecutor:
             await asyncio.to_thread(write_durably, _note(place), msgspec.json.encode(where))
             if not where.mounted:
                 await self._install(container, directory, await asyncio.to_thread(wrapper.read_text))
+            if configuration := await asyncio.to_thread(wrapped.configuration, place):
+                variables = {**variables, wrapped.CONFIG_FILE: f"{directory}/{configuration.name}"}
+                if not where.mounted:
+                    archive = await asyncio.to_thread(_archive, configuration)
+                    await container.put_archive(directory, archive)  # type: ignore[no-untyped-call]
             command = ["bash", "-l", f"{directory}/wrapper.sh", "run", directory, place.marker, self._workdir, *argv]
             execution = await container.exec(command, stdout=False, stderr=False, environment=dict(variables))
             await execution.start(detach=True)
@@ -289,6 +296,13 @@ def _mounted_at(mounts: list[dict[str, Any]], directory: Path) -> PurePosixPath 
 def _state(place: Place, word: str) -> State:
     states: dict[str, State] = {"none": NeverStarted(), "starting": Starting(), "running": Running(), "gone": Lost()}
     return wrapped.ended(place) or states.get(word) or Starting()
+
+
+def _archive(file: Path) -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.add(file, file.name)
+    return archive.getvalue()
 
 
 def _length(path: Path) -> int:

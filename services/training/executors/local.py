@@ -77,6 +77,8 @@ def _launch(place: Place, argv: tuple[str, ...], environment: dict[str, str], wo
     if setsid is None:
         raise LaunchFailed("本机没有 setsid（util-linux），无法启动训练")
     wrapper = wrapped.install(place)
+    if configuration := wrapped.configuration(place):
+        environment = environment | {wrapped.CONFIG_FILE: str(configuration)}
     with (place.directory / "wrapper.log").open("ab") as messages:
         # --fork gives the wrapper to init: it is nobody's zombie and does not care when this service ends.
         subprocess.run(

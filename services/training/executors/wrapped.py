@@ -7,9 +7,11 @@ import secrets
 import shutil
 from pathlib import Path
 
+from services.training.configuration import KEPT
 from services.training.executors import Ended, Place
 from services.training.processes import Identity
 
+CONFIG_FILE = "TRAINLEDGER_CONFIG_FILE"  # the environment variable that names the run's own YAML
 _WRAPPER = Path(__file__).parent.parent / "wrapper.sh"
 
 _REFUSALS = {
@@ -29,6 +31,12 @@ def install(place: Place) -> Path:
         shutil.copyfile(_WRAPPER, prepared)
         prepared.rename(wrapper)
     return wrapper
+
+
+def configuration(place: Place) -> Path | None:
+    """The run's own YAML, none where it has none."""
+    kept = place.directory / KEPT
+    return kept if kept.exists() else None
 
 
 def claim(place: Place) -> bool:
