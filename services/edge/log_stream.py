@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Iterator
+from json.encoder import encode_basestring
 from uuid import UUID
 
 import msgspec
@@ -19,7 +20,7 @@ from projections.queries.run_output import LogContinued, Place, Wanted, log_of_r
 from services.edge.context import Edge
 from services.edge.parameters import InvalidParameter
 
-_LINES = 1_000  # in one transaction, and in memory for one client
+_LINES = 4_000  # in one transaction, and in memory for one client
 _HEARTBEAT = 15.0  # seconds of silence, then a comment: proxies cut what is silent
 _LOOK = 2.0  # seconds; a signal may be lost with the connection that it would have come by
 _GATHER = 0.05  # seconds in which lines come together before they are read
@@ -29,6 +30,7 @@ _ID = re.compile(r"([012])-(\d{1,9})-(\d{1,18})", re.ASCII)
 END = "end"
 
 _encode = msgspec.json.Encoder().encode
+_quoted = encode_basestring  # a JSON string
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -84,7 +86,7 @@ async def as_events(edge: Edge, run_id: UUID, wanted: Wanted, place: Place) -> A
         assert log is not None
         found = log.continued(place, wanted, _LINES)
         ended = found.status in ("completed", "failed", "canceled") and not found.more
-        return Chunk(b"".join(_events(found)), found.place, found.more, found.status if ended else None)
+        return Chunk("".join(_events(found)).encode(), found.place, found.more, found.status if ended else None)
 
     clock = asyncio.get_running_loop().time
     yield b"retry: 1000\n\n"
@@ -121,25 +123,21 @@ async def _wait(woken: asyncio.Event, seconds: float) -> None:
         return
 
 
-def _events(found: LogContinued) -> Iterator[bytes]:
+def _events(found: LogContinued) -> Iterator[str]:
     for place, entry in found.before:
         yield _event(place, _of_ledger(entry))
-    for time, line in timed(found.lines):
-        data = StreamedEntry(
-            timestamp=time,
-            level=line.level,
-            message=line.message,
-            stream="output",
-            attempt=line.attempt,
-            byte_offset=line.byte_offset,
+    # A StreamedEntry as JSON, four times as fast as by its struct: a child may print 50,000 lines a second.
+    for time, (attempt, offset, _, level, message) in timed(found.lines):
+        yield (
+            f'id: 1-{attempt}-{offset}\ndata: {{"timestamp":"{time}","level":"{level}",'
+            f'"message":{_quoted(message)},"stream":"output","attempt":{attempt},"byte_offset":{offset}}}\n\n'
         )
-        yield _event(Place(1, line.attempt, line.byte_offset), data)
     for place, entry in found.after:
         yield _event(place, _of_ledger(entry))
 
 
-def _event(place: Place, data: StreamedEntry) -> bytes:
-    return f"id: {event_id(place)}\ndata: ".encode() + _encode(data) + b"\n\n"
+def _event(place: Place, data: StreamedEntry) -> str:
+    return f"id: {event_id(place)}\ndata: {_encode(data).decode()}\n\n"
 
 
 def _of_ledger(entry: LogEntry) -> StreamedEntry:
