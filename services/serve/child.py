@@ -27,6 +27,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._settings: bytes | None = None
         self._started = 0.0
+        self._starts = 0
         self.failures = 0  # in a row
         self._restart_at: float | None = None
 
@@ -43,6 +44,7 @@ class Child:
             known = environment.get("PYTHONPATH")
             environment["PYTHONPATH"] = f"{_ROOT}{os.pathsep}{known}" if known else str(_ROOT)
         self._started, self._restart_at = time.monotonic(), None
+        self._starts += 1
         self._process = subprocess.Popen(
             [sys.executable, *options, "-m", "services.cli", *_own_arguments(self.command, self._data_dir)],
             stdin=subprocess.PIPE,
@@ -89,6 +91,11 @@ class Child:
     @property
     def waits_for_restart(self) -> bool:
         return self._restart_at is not None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it has never run steadily nor been restarted."""
+        return self._starts == 1 and time.monotonic() - self._started < _STEADY
 
     def terminate(self) -> None:
         if self._process is not None and self._process.poll() is None:

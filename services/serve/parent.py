@@ -97,7 +97,9 @@ class Parent:
                 code = child.exit_code()
                 if code is None:
                     continue
-                if code == handover.EX_CONFIG:
+                # What never answered is not waited for, whatever was lost later is.
+                never_answered = code == handover.EX_UNAVAILABLE and child.is_new and not self._nats_failures
+                if code == handover.EX_CONFIG or never_answered:
                     raise SettingRefused(child.last_words())
                 if not announced and code != handover.EX_UNAVAILABLE and child.failures >= _HOPELESS:
                     raise SettingRefused(f"The {child.command} process does not start, see above.")

@@ -79,6 +79,7 @@ def test_refuses_a_taken_port_before_anything_starts(serving: Serving) -> None:
         ("TRAINING_DB_URL", "no url"),
         ("TRAINING_DB_URL", "oracle://user:hunter2@nowhere/name"),
         ("HOST_TRAINING_DIR", "/does/not/exist"),
+        ("TRAINING_DB_URL", "postgresql://user:hunter2@127.0.0.1:1/name"),
         ("NATS_URL", "http://somewhere"),
     ],
 )
