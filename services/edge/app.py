@@ -14,7 +14,7 @@ from services.edge.front import Front
 from services.edge.hosts import HostGuard
 from services.edge.parameters import refuse_unknown_query
 from services.edge.problems import MEDIA_TYPE, answer
-from services.edge.routes import artifacts, commands, documents, health, projects, run_logs, run_views, runs
+from services.edge.routes import artifacts, commands, documents, health, nodes, projects, run_logs, run_views, runs
 
 ROUTES = [
     *projects.ROUTES,
@@ -22,6 +22,7 @@ ROUTES = [
     *run_logs.ROUTES,
     *run_views.ROUTES,
     *artifacts.ROUTES,
+    *nodes.ROUTES,
     *commands.ROUTES,
     *health.ROUTES,
     *documents.ROUTES,

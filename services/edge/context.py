@@ -16,6 +16,7 @@ from services.runtime.gather import People
 from services.runtime.intake import Caller, Intake
 from services.runtime.live_runs import LiveRuns
 from services.runtime.node_files import NodeFiles
+from services.runtime.node_states import NodeStates
 from services.runtime.reads import Reads
 
 AnyRequest = Request[Any, Any, Any]
@@ -37,6 +38,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     intake: Intake
     live: LiveRuns
     files: NodeFiles
+    nodes: NodeStates
 
     async def caller(self, identity: Identity) -> Caller:
         """Somebody who commands is entered in the directory of people. Raises LogUnavailable."""

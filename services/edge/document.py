@@ -10,6 +10,7 @@ from litestar import Litestar
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
+from contracts.nodes import NodeDetail
 from contracts.outcomes import Outcome
 from contracts.problems import Problem
 from contracts.projects import CreateProject, Project, ProjectChanges, ProjectDetail
@@ -95,6 +96,7 @@ _BODIES = (
     Artifact,
     ArtifactTag,
     RunExplanation,
+    NodeDetail,
     Outcome,
     Alive,
     Ready,

@@ -19,6 +19,7 @@ from services.runtime.gather import Sources
 from services.runtime.intake import Intake, Waits
 from services.runtime.live_runs import LiveRuns
 from services.runtime.node_files import NodeFiles
+from services.runtime.node_states import NodeStates
 from services.runtime.nodes import Nodes
 from services.runtime.outcomes import Outcomes
 from services.runtime.people import People
@@ -57,6 +58,7 @@ async def started(
         nodes=nodes,
         start_command_template=settings.start_command_template,
         allow_start_command=settings.allow_start_command,
+        max_wall_seconds=settings.max_wall_seconds,
     )
     live = LiveRuns(nc)
     waits = Waits(run=settings.run_wait_seconds, projection=settings.projection_wait_seconds)
@@ -67,5 +69,14 @@ async def started(
             stack.push_async_callback(part.stop)
             await part.start()
         stack.push_async_callback(intake.stop, settings.stop_seconds)
-        edge = Edge(log=log, people=people, reads=reads, past=past, intake=intake, live=live, files=NodeFiles(nc))
+        edge = Edge(
+            log=log,
+            people=people,
+            reads=reads,
+            past=past,
+            intake=intake,
+            live=live,
+            files=NodeFiles(nc),
+            nodes=NodeStates(nc),
+        )
         yield Parts(edge=edge, log=log, people=people, tokens=tokens, intake=intake, sources=sources)

@@ -34,7 +34,7 @@ class StandIn:
     def __init__(self, nc: Client, log: EventLog, sources: Sources) -> None:
         self._nc = nc
         self._log = log
-        self._dispatch = Dispatch(sources)
+        self.dispatch = Dispatch(sources)
         self.missing: set[str] = set()
         self.outside: set[str] = set()
         self.launch_error: str | None = None
@@ -53,7 +53,7 @@ class StandIn:
                     await self.report(ReportRunEnded(run_id=recorded.meta.aggregate_id, attempt=1, exit_code=143))
 
     async def report(self, command: Command) -> None:
-        await self._dispatch(command, Origin(actor="service:training", command_id=uuid4()))
+        await self.dispatch(command, Origin(actor="service:training", command_id=uuid4()))
 
     async def launch(self, run_id: UUID) -> None:
         self.launched += 1
