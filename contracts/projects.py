@@ -24,6 +24,8 @@ _PROJECT_NAMESPACE = UUID("5a0c4f0e-6d8e-5b7e-9a52-3c1e6f1f7d10")
 
 def reads_as_uuid(text: str) -> bool:
     """Whether Python's lenient UUID parser takes the text (braces, `urn:uuid:` and missing hyphens included)."""
+    if len(text) < 32:  # its digits alone are as many, and most names are shorter
+        return False
     try:
         UUID(text)
     except ValueError:

@@ -63,7 +63,7 @@ def decode(body: bytes, kind: type[Body]) -> Body:
     try:
         value = msgspec.json.decode(body, type=kind)
         # Two readers of one body may choose different values of a repeated key, so none is chosen.
-        json.loads(body, object_pairs_hook=_refuse_repeated, parse_int=str)
+        _look_for_repeated_keys(body.decode())
     except _RepeatedKey as repeated:
         raise InvalidBody(Wrong(pointer(repeated.key), "重复出现", "is given more than once")) from None
     except RecursionError:
@@ -89,6 +89,9 @@ def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
         if key in seen:
             raise _RepeatedKey(key)
         seen.add(key)
+
+
+_look_for_repeated_keys = json.JSONDecoder(object_pairs_hook=_refuse_repeated, parse_int=str).decode
 
 
 def _not_json(error: ValueError) -> Wrong:

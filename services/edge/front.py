@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from os import urandom
 from typing import Any
-from uuid import uuid4
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
@@ -94,4 +94,4 @@ def _request_id(given: bytes | None) -> str:
         text = given.decode("latin-1")
         if text.isascii() and text.isprintable():
             return text
-    return uuid4().hex
+    return urandom(16).hex()

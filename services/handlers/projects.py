@@ -128,7 +128,9 @@ def _wrong_with_tags(tags: tuple[str, ...]) -> list[Wrong]:
 
 def _wrong_with_prose(pointer: str, text: str | None) -> list[Wrong]:
     """As other text, but of several lines and columns."""
-    return _wrong_with_text(pointer, text.translate(_LAYOUT)) if text else []
+    if not text or not _CONTROL.search(text):
+        return []
+    return _wrong_with_text(pointer, text.translate(_LAYOUT))
 
 
 def _wrong_with_asset(pointer: str, name: str) -> list[Wrong]:
