@@ -133,7 +133,7 @@ async def cancel_trainings(settings: Settings, _: argparse.Namespace) -> int:
 
 async def logs_refill(settings: Settings, given: argparse.Namespace) -> int:
     """Waits until the projector has the rows in the tables."""
-    run_id = _run_id(given.run)
+    run_id = _run_id(given.run_id)
     async with wiring.bus(settings, "command line", patience=5) as nc:
         try:
             done = await refill(nc, JetStreamLog(nc), NodeFiles(nc), run_id)
@@ -150,7 +150,7 @@ async def logs_refill(settings: Settings, given: argparse.Namespace) -> int:
 
 async def logs_show(settings: Settings, given: argparse.Namespace) -> int:
     """The whole log as it is now, from the tables."""
-    run_id, place = _run_id(given.run), BEGINNING
+    run_id, place = _run_id(given.run_id), BEGINNING
 
     def read(connection: Connection) -> LogContinued:
         log = log_of_run(connection, run_id)

@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "refill", help="bring back lost lines and metrics from the kept raw output of an ended run"
     )
     for action in (logs.add_parser("show", help="print the whole log of a run"), refill):
-        action.add_argument("run", metavar="RUN", help="the run's id")
+        action.add_argument("run_id", metavar="RUN", help="the run's id")
     for prefix, group in (("token", token), ("nats_user", user), ("logs", logs)):
         for name, action in group.choices.items():
             action.set_defaults(action=f"{prefix}_{name}")

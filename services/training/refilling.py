@@ -11,6 +11,7 @@ from typing import IO
 from uuid import UUID
 
 import msgspec
+import nats.errors
 from nats.aio.client import Client
 
 from contracts import subjects
@@ -18,7 +19,7 @@ from contracts.files import LONGEST_PIECE
 from contracts.problems import Refused
 from contracts.telemetry import Refill, TelemetryBatch
 from events.event import Recorded
-from events.log import EventLog
+from events.log import EventLog, LogUnavailable
 from events.runs import RunArtifactRecorded, RunCanceled, RunCompleted, RunFact, RunFailed
 from services.runtime.node_files import NodeFiles
 from services.training.parsers import OutputParser
@@ -69,7 +70,10 @@ async def refill(nc: Client, log: EventLog, files: NodeFiles, run_id: UUID) -> R
         batches = _batches(copy, run_id, kept, mark)
         lines = position = 0
         while (batch := await asyncio.to_thread(next, batches, None)) is not None:
-            ack = await js.publish(subjects.refill(run_id, kept.attempt), _encode(batch))
+            try:
+                ack = await js.publish(subjects.refill(run_id, kept.attempt), _encode(batch))
+            except nats.errors.Error as error:
+                raise LogUnavailable(f"the stream of telemetry does not answer: {error!r}") from error
             lines, position = lines + len(batch.lines), ack.seq
     return Refilled(lines, position)
 

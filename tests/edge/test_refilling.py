@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from argparse import Namespace
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from contracts import subjects
 from contracts.runs import RecordArtifact, ReportRunEnded
 from contracts.telemetry import TelemetryBatch
 from projections.tables import logs, metrics
+from services.administration import logs_show
+from services.cli import main
 from services.runtime.node_files import NodeFiles
+from services.runtime.settings import Settings
 from services.training.files import Files, answer_file_questions
 from services.training.parsers import OutputParser
 from services.training.refilling import CannotRefill, refill
@@ -137,3 +141,24 @@ async def test_an_output_that_was_not_recorded_is_said_so(world: World, run_id: 
     await end(world, run_id, runs, recorded=False)
     with pytest.raises(CannotRefill, match="not recorded"):
         await refill(world.nc, world.parts.log, NodeFiles(world.nc), run_id)
+
+
+async def test_the_command_line_shows_a_log(
+    world: World, run_id: UUID, runs: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await end(world, run_id, runs)
+    assert await logs_show(settings, Namespace(run_id=str(run_id))) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) == 2 + 6_001 + 1
+    assert shown[2].endswith(" INFO step 0")
+    assert shown[-1].endswith(" INFO 训练已完成")
+
+
+@pytest.mark.parametrize("action", ["show", "refill"])
+def test_the_command_line_refuses_what_is_no_run(
+    action: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["logs", action, "nonsense", "--data-dir", str(tmp_path)])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "There is no run nonsense\n"
