@@ -136,7 +136,14 @@ def _process(parsed: argparse.Namespace) -> int:
         return process.serve_supervised(run)
     settings = _load(parsed)
     ensure_directories(settings)
-    return process.serve(run, settings)
+
+    async def run_prepared(settings: Settings) -> None:
+        from services.preparing import require_streams
+
+        await require_streams(settings)
+        await run(settings)
+
+    return process.serve(run if parsed.process == "prepare" else run_prepared, settings)
 
 
 def _leave_out_websockets() -> None:

@@ -65,22 +65,26 @@ class Parent:
         """False: a signal asked to stop before everything was started. Raises SettingRefused."""
         for child in (self._edge, self._workers):
             child.start()  # they import while nats-server starts, and wait for their settings
+        given = self.settings
         if self.nats is not None:
             self.nats.start()
             if not self._until(self._nats_answers):
                 return False
             self.settings = self._with_embedded_nats(self.nats)
-        if not self._prepare():
+        if not self._prepare(given):
             return False
         for child in (self._edge, self._workers):
             child.release(handover.encode(self.settings))
         return True
 
-    def _prepare(self) -> bool:
-        """Creates the streams, as the administrator, in a process that ends before any service begins."""
-        preparing = Child("prepare", self.settings.data_dir)
+    def _prepare(self, given: Settings) -> bool:
+        """Creates the streams, as the administrator, in a process that ends before any service begins.
+
+        The settings are those of the user: they tell whether the server, and so its users, are ours.
+        """
+        preparing = Child("prepare", given.data_dir)
         preparing.start()
-        preparing.release(handover.encode(self.settings))
+        preparing.release(handover.encode(given))
         if not self._until(lambda: preparing.exit_code() is not None):
             preparing.kill()
             return False

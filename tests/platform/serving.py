@@ -48,7 +48,7 @@ class Serving:
     def command(self, name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """One command of the command line on this data directory, to its end."""
         return subprocess.run(
-            self._arguments(name, *arguments),
+            self.arguments(name, *arguments),
             cwd=self.directory,
             env=self.environment(**environment),
             capture_output=True,
@@ -61,7 +61,7 @@ class Serving:
         begun = time.monotonic()
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                [*through, *self._arguments("serve", "--port", str(self.port), *options)],
+                [*through, *self.arguments("serve", "--port", str(self.port), *options)],
                 cwd=self.directory,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
@@ -102,7 +102,7 @@ class Serving:
 
     def parts(self) -> dict[str, int]:
         """Pids of what works on this data directory: serve, edge, workers, nats-server."""
-        found = {}
+        found: dict[str, int] = {}
         for entry in Path("/proc").iterdir():
             try:
                 arguments = (entry / "cmdline").read_bytes().decode().split("\0") if entry.name.isdigit() else []
@@ -142,7 +142,7 @@ class Serving:
     def said(self) -> str:
         return self.output.read_text(encoding="utf-8") if self.output.exists() else ""
 
-    def _arguments(self, name: str, *arguments: str) -> list[str]:
+    def arguments(self, name: str, *arguments: str) -> list[str]:
         return [sys.executable, "-X", "utf8", "-m", "services.cli", name, "--data-dir", str(self.data), *arguments]
 
     @staticmethod
