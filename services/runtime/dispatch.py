@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -120,7 +121,5 @@ class Dispatch:
     async def record_refusal(self, command: Command, refused: Refused, origin: Origin) -> None:
         fact = CommandRefused(command=type(command).__name__, code=refused.code)
         change = Change(context=REFUSALS, aggregate_id=origin.command_id, facts=(fact,))
-        try:
+        with suppress(Conflict):  # the same command was refused before, and that is on record
             await self._log.append(change, origin=origin)
-        except Conflict:
-            pass  # the same command was refused before, and that is on record
