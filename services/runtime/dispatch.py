@@ -96,9 +96,7 @@ class Dispatch:
                 gathered = await handler.gather(command, self._sources)
             facts = handler.decide(loaded.state, command, gathered)
             if not facts:
-                return Accepted(
-                    aggregate_id=aggregate_id, position=loaded.position, state=loaded.state, recorded=[]
-                )
+                return Accepted(aggregate_id=aggregate_id, position=loaded.position, state=loaded.state, recorded=[])
             change = Change(
                 context=handler.aggregate.context,
                 aggregate_id=aggregate_id,
