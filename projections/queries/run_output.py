@@ -21,6 +21,9 @@ from projections.telemetry import count_lines
 
 _COLUMNS = (logs.c.attempt, logs.c.byte_offset, logs.c.time, logs.c.level, logs.c.message)
 
+MOST_TEXT = 2 * 1024 * 1024  # characters of messages that are read to be sent on
+_AT_ONCE = 500
+
 Line = Row[int, int, int, LogLevel, str]  # attempt, byte offset, microseconds since 1970, level, message
 
 
@@ -267,9 +270,9 @@ class LogOfRun:
                 continue
             between = (logs.c.byte_offset > behind, logs.c.byte_offset <= last)
             statement = select(*_COLUMNS).where(*of_attempt, *between, *wanted.conditions())
-            lines = self._read(statement.order_by(logs.c.byte_offset).limit(limit - len(found)))
+            lines, cut = self._read_some(statement.order_by(logs.c.byte_offset).limit(limit - len(found)))
             found += lines
-            if len(found) == limit:
+            if cut or len(found) == limit:
                 reached = Place(1, attempt, lines[-1].byte_offset)
                 return found, reached, reached.at < last or attempt != self._attempts[-1]
             reached = Place(1, attempt, last)
@@ -277,6 +280,18 @@ class LogOfRun:
 
     def _conditions(self, wanted: Wanted) -> tuple[ColumnElement[bool], ...]:
         return (logs.c.run_id == self._run["id"], self._cut.stored(logs), *wanted.conditions())
+
+    def _read_some(self, statement: Select[Any]) -> tuple[list[Line], bool]:
+        """Not much more than MOST_TEXT of it, and whether it was cut there: lines may be long."""
+        lines: list[Line] = []
+        length = 0
+        with self._connection.execute(statement.execution_options(yield_per=_AT_ONCE)) as rows:
+            for some in rows.partitions():
+                lines += some
+                length += sum(len(line.message) for line in some)
+                if length >= MOST_TEXT:
+                    return lines, True
+        return lines, False
 
     def _read(self, statement: Select[Any]) -> list[Line]:
         return list(self._connection.execute(statement).all())

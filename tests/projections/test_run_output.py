@@ -11,6 +11,7 @@ import pytest
 from contracts.telemetry import LogLine, MetricPoint, TelemetryBatch
 from events.runs import RunAssigned, RunCompleted, RunStarted
 from projections.database import Database
+from projections.queries import run_output
 from projections.queries.run_metrics import After, Series, metric_page, thinned_metrics
 from projections.queries.run_output import BEGINNING, LogOfRun, Place, Wanted, log_of_run, texts
 from tests.projections.histories import History, identify, project_created, run_requested
@@ -122,6 +123,18 @@ def test_it_goes_on_from_any_place(told: Database, limit: int) -> None:
         place, more = found.place, found.more
     assert got[2:] == ["x", "y", *TEXTS, "训练已完成"]
     assert place == Place(2, 0, 0)
+
+
+def test_long_lines_are_read_few_at_a_time(told: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_output, "MOST_TEXT", 5)
+    monkeypatch.setattr(run_output, "_AT_ONCE", 1)
+    place, got, more = BEGINNING, [], True
+    while more:
+        found = of_log(told, lambda log, place=place: log.continued(place, Wanted(), 100))  # type: ignore[misc]
+        assert len(found.lines) <= 4
+        got += [line.message for line in found.lines]
+        place, more = found.place, found.more
+    assert got == ["x", "y", *TEXTS]
 
 
 def test_output_waits_for_the_start_to_be_on_record(database: Database) -> None:
