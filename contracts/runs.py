@@ -14,10 +14,16 @@ from events.runs import FailureCause, RunStatus
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
+WallSeconds = Annotated[
+    float, Meta(gt=0, le=1e9, description="The training is stopped, and has failed, once it ran that long (seconds)")
+]
+
+
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The optional body of `POST /projects/{project_reference}/runs` and of `POST …/runs/{run_id}/resume`."""
 
     start_command: Annotated[str, Meta(min_length=1, max_length=4_000)] | None = None
+    max_wall_seconds: WallSeconds | None = None
 
 
 class StartRun(Command, frozen=True, kw_only=True):
@@ -25,6 +31,7 @@ class StartRun(Command, frozen=True, kw_only=True):
 
     project: str
     start_command: Annotated[str, Meta(min_length=1, max_length=4_000)] | None = None
+    max_wall_seconds: WallSeconds | None = None
 
 
 class ResumeRun(Command, frozen=True, kw_only=True):
@@ -34,6 +41,7 @@ class ResumeRun(Command, frozen=True, kw_only=True):
     run_id: UUID
     source_artifact_id: UUID | None = None
     start_command: Annotated[str, Meta(min_length=1, max_length=4_000)] | None = None
+    max_wall_seconds: WallSeconds | None = None
 
 
 class CancelRun(Command, frozen=True, kw_only=True):
@@ -82,6 +90,13 @@ class AssignRun(Command, frozen=True, kw_only=True):
     executor: str
 
 
+class ReportRunQueued(Command, frozen=True, kw_only=True):
+    """Other runs of the node come first, `ahead` of which are waiting too."""
+
+    run_id: UUID
+    ahead: int
+
+
 class ReportRunStarted(Command, frozen=True, kw_only=True):
     run_id: UUID
     attempt: int
@@ -91,6 +106,22 @@ class ReportLaunchFailed(Command, frozen=True, kw_only=True):
     run_id: UUID
     attempt: int
     reason: str
+
+
+class ReportAttemptFailed(Command, frozen=True, kw_only=True):
+    """A launch failed and will be tried again as the next attempt."""
+
+    run_id: UUID
+    attempt: int
+    reason: str
+
+
+class ReportStopUnconfirmed(Command, frozen=True, kw_only=True):
+    """Processes of the run outlived their killing; recorded once for each set of them."""
+
+    run_id: UUID
+    attempt: int
+    pids: tuple[int, ...]
 
 
 class RecordArtifact(Command, frozen=True, kw_only=True):
@@ -158,7 +189,10 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A run. Moments are ISO 8601 UTC without a zone suffix; `progress` is 0 to 1."""
+    """A run. Moments are ISO 8601 UTC without a zone suffix; `progress` is 0 to 1.
+
+    `queue_position` is 1 for the next to be launched on its node, none for a run that does not wait for others.
+    """
 
     id: UUID
     project_id: UUID
@@ -178,6 +212,8 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     failure_cause: FailureCause | None = None
     failure_reason: str | None = None
+    queue_position: int | None = None
+    max_wall_seconds: float | None = None
 
 
 class AssetReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from events.event import Event
 
 RunStatus = Literal["pending", "running", "completed", "failed", "canceled", "paused"]
-FailureCause = Literal["launch", "exit", "signal", "out_of_memory", "lost"]
+FailureCause = Literal["launch", "exit", "signal", "out_of_memory", "lost", "wall_time"]
 
 
 class RunFact(Event, frozen=True, kw_only=True):
@@ -22,7 +22,8 @@ class RunRequested(RunFact, frozen=True, kw_only=True):
     """`node` owns the training directory in which the assets were found; `argv` is what will be exec'd.
 
     `own_command`: the caller brought it. `resume_from` is the checkpoint that the training continues from, an absolute
-    path on the node, recorded as `resume_source_artifact_id` of the run `resumes`.
+    path on the node, recorded as `resume_source_artifact_id` of the run `resumes`. `max_wall_seconds` bounds how
+    long an attempt may run.
     """
 
     project_id: UUID
@@ -34,6 +35,13 @@ class RunRequested(RunFact, frozen=True, kw_only=True):
     own_command: bool = False
     resumes: UUID | None = None
     resume_from: str | None = None
+    max_wall_seconds: float | None = None
+
+
+class RunQueued(RunFact, frozen=True, kw_only=True):
+    """Its node has to let others end first; `ahead` runs of the node waited before it."""
+
+    ahead: int
 
 
 class RunAssigned(RunFact, frozen=True, kw_only=True):
@@ -48,6 +56,13 @@ class RunStarted(RunFact, frozen=True, kw_only=True):
     attempt: int
 
 
+class RunAttemptFailed(RunFact, frozen=True, kw_only=True):
+    """The attempt could not be launched, and another one follows."""
+
+    attempt: int
+    reason: str
+
+
 class RunLaunchFailed(RunFact, frozen=True, kw_only=True):
     attempt: int
     reason: str
@@ -55,6 +70,13 @@ class RunLaunchFailed(RunFact, frozen=True, kw_only=True):
 
 class RunCancelRequested(RunFact, frozen=True, kw_only=True):
     pass
+
+
+class RunStopUnconfirmed(RunFact, frozen=True, kw_only=True):
+    """Everything of the run was killed, and these processes are alive all the same; their node goes on trying."""
+
+    attempt: int
+    pids: tuple[int, ...]
 
 
 class RunArtifactRecorded(RunFact, frozen=True, kw_only=True):
@@ -116,10 +138,13 @@ class RunCanceled(RunFact, frozen=True, kw_only=True):
 
 AnyRunFact = (
     RunRequested
+    | RunQueued
     | RunAssigned
     | RunStarted
+    | RunAttemptFailed
     | RunLaunchFailed
     | RunCancelRequested
+    | RunStopUnconfirmed
     | RunArtifactRecorded
     | RunArtifactTagged
     | RunArtifactUntagged
@@ -130,7 +155,10 @@ AnyRunFact = (
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as its facts tell it; `status` is none before it was requested. `artifact_tags` knows every artifact."""
+    """A run as its facts tell it; `status` is none before it was requested. `artifact_tags` knows every artifact.
+
+    `failed_attempt` is the last one whose launch failed with another to follow.
+    """
 
     status: RunStatus | None = None
     project_id: UUID | None = None
@@ -143,6 +171,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     resume_source_artifact_id: UUID | None = None
     own_command: bool = False
     resume_from: str | None = None
+    max_wall_seconds: float | None = None
+    queued: bool = False
+    failed_attempt: int = 0
+    survivors: tuple[int, ...] = ()
     cancel_requested: bool = False
     artifact_paths: frozenset[str] = frozenset()
     artifact_tags: dict[UUID, frozenset[str]] = msgspec.field(default_factory=dict)
@@ -166,11 +198,18 @@ def evolve(run: Run, fact: AnyRunFact) -> Run:
                 resume_source_artifact_id=fact.resume_source_artifact_id,
                 own_command=fact.own_command,
                 resume_from=fact.resume_from,
+                max_wall_seconds=fact.max_wall_seconds,
             )
+        case RunQueued():
+            return replace(run, queued=True)
         case RunAssigned():
             return replace(run, node=fact.node, executor=fact.executor, attempt=fact.attempt)
         case RunStarted():
             return replace(run, status="running")
+        case RunAttemptFailed():
+            return replace(run, failed_attempt=fact.attempt)
+        case RunStopUnconfirmed():
+            return replace(run, survivors=fact.pids)
         case RunCancelRequested():
             return replace(run, cancel_requested=True)
         case RunArtifactRecorded():

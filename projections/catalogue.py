@@ -17,13 +17,16 @@ from events.runs import (
     RunArtifactTagged,
     RunArtifactUntagged,
     RunAssigned,
+    RunAttemptFailed,
     RunCanceled,
     RunCancelRequested,
     RunCompleted,
     RunFailed,
     RunLaunchFailed,
+    RunQueued,
     RunRequested,
     RunStarted,
+    RunStopUnconfirmed,
 )
 from events.tokens import TokenIssued, TokenRevoked
 from projections import nodes, projects, runs, tables
@@ -37,7 +40,10 @@ HANDLERS: dict[type[Event], Handler] = {
     ProjectArchived: projects.on_project_archived,
     ProjectUnarchived: projects.on_project_unarchived,
     RunRequested: runs.on_run_requested,
+    RunQueued: runs.on_run_queued,
     RunAssigned: runs.on_run_assigned,
+    RunAttemptFailed: runs.on_run_attempt_failed,
+    RunStopUnconfirmed: runs.on_run_stop_unconfirmed,
     RunStarted: runs.on_run_started,
     RunLaunchFailed: runs.on_run_launch_failed,
     RunCancelRequested: runs.on_run_cancel_requested,

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
+
+from contracts.runs import LogLevel
 from events.runs import (
     RunArtifactRecorded,
     RunArtifactTagged,
     RunArtifactUntagged,
     RunAssigned,
+    RunAttemptFailed,
     RunCanceled,
     RunCancelRequested,
     RunCompleted,
     RunFailed,
     RunLaunchFailed,
+    RunQueued,
     RunRequested,
     RunStarted,
+    RunStopUnconfirmed,
 )
 from projections.projects import tags_from_column, tags_to_column
 from projections.rows import Rows
@@ -47,7 +53,23 @@ def on_run_requested(rows: Rows, fact: RunRequested) -> None:
         started_at=None,
         cancel_requested_at=None,
         completed_at=None,
+        queued_at=None,
+        max_wall_seconds=fact.max_wall_seconds,
+        notes=None,
     )
+
+
+def on_run_queued(rows: Rows, fact: RunQueued) -> None:
+    _note(rows, "before", "INFO", f"排队等待启动，前面还有 {fact.ahead} 个训练在排队", queued_at=rows.time)
+
+
+def on_run_attempt_failed(rows: Rows, fact: RunAttemptFailed) -> None:
+    _note(rows, "before", "ERROR", f"第 {fact.attempt} 次尝试启动失败，将再次尝试：{fact.reason}")
+
+
+def on_run_stop_unconfirmed(rows: Rows, fact: RunStopUnconfirmed) -> None:
+    pids = "、".join(map(str, fact.pids))
+    _note(rows, "after", "ERROR", f"无法确认训练已停止：强制终止后进程 {pids} 仍存活，将继续尝试")
 
 
 def on_run_assigned(rows: Rows, fact: RunAssigned) -> None:
@@ -111,6 +133,25 @@ def on_run_failed(rows: Rows, fact: RunFailed) -> None:
 
 def on_run_canceled(rows: Rows, fact: RunCanceled) -> None:
     _end(rows, status="canceled", exit_code=fact.exit_code)
+
+
+class Note(msgspec.Struct, frozen=True, array_like=True):
+    """A line of the run's log that is no output; `place` is where it stands: before all output, or after it."""
+
+    place: Literal["before", "after"]
+    time: int
+    level: LogLevel
+    message: str
+
+
+def notes_from_column(text: str | None) -> list[Note]:
+    return [] if text is None else msgspec.json.decode(text, type=list[Note])
+
+
+def _note(rows: Rows, place: Literal["before", "after"], level: LogLevel, message: str, **columns: Any) -> None:
+    notes = notes_from_column(rows.current(runs, rows.aggregate_id)["notes"])
+    notes.append(Note(place, rows.time, level, message))
+    _change(rows, notes=msgspec.json.encode(notes).decode(), **columns)
 
 
 def _end(rows: Rows, **columns: Any) -> None:

@@ -108,6 +108,9 @@ runs = _fact_table(
     Column("started_at", _moment()),
     Column("cancel_requested_at", _moment()),
     Column("completed_at", _moment()),
+    Column("queued_at", _moment()),
+    Column("max_wall_seconds", Double),
+    Column("notes", _text()),
     Index("runs_project", "project_id", "created", "since"),
     # Found among any number of ended runs; MySQL knows no index on some rows only, and reads them all.
     Index("runs_live", "created", sqlite_where=text(_LIVE), postgresql_where=text(_LIVE)),

@@ -25,6 +25,7 @@ from sqlalchemy import (
 from contracts.runs import LogEntry, LogLevel
 from contracts.times import naive_iso
 from projections.queries.cut import Cut
+from projections.runs import notes_from_column
 from projections.tables import from_column, logs, runs
 
 _ATTEMPT = 2**48  # an attempt and a byte offset in one number, in their order
@@ -36,17 +37,26 @@ def run_log(run: RowMapping, output: Sequence[LogEntry]) -> tuple[LogEntry, ...]
 
 
 def before_output(run: RowMapping) -> Iterator[LogEntry]:
-    """What the ledger has to say before a run's first line; the second entry comes with the run's start."""
+    """What the ledger has to say before a run's first line, in the order in which it came to be known."""
     assets = f"已确认训练资源数据集 {run['dataset']}，配置 {run['training_yaml']}"
     yield _entry(run["created_at"], "INFO", assets)
+    yield from _notes(run, "before")
     if run["started_at"] is not None:
         yield _entry(run["started_at"], "INFO", f"已执行训练命令：{run['start_command']}")
 
 
+def _notes(run: RowMapping, place: str) -> Iterator[LogEntry]:
+    for note in notes_from_column(run["notes"]):
+        if note.place == place:
+            yield _entry(note.time, note.level, note.message)
+
+
 def after_output(run: RowMapping) -> Iterator[LogEntry]:
     """What it has to say after the last line."""
+    said = list(_notes(run, "after"))
     if run["cancel_requested_at"] is not None:
-        yield _entry(run["cancel_requested_at"], "INFO", "已请求取消训练")
+        said.append(_entry(run["cancel_requested_at"], "INFO", "已请求取消训练"))
+    yield from sorted(said, key=lambda entry: entry.timestamp)
     match run["status"]:
         case "completed":
             yield _entry(run["completed_at"], "INFO", "训练已完成")

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, select
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, func, select
 
 from contracts.runs import Artifact, LogEntry, RunDetail
 from contracts.times import naive_iso
@@ -113,7 +113,10 @@ def _views(
         ids = [row["id"] for row in chunk]
         left_behind = _artifacts(connection, ids, cut)
         output = latest_output(connection, ids, cut, latest_logs)
-        views += [_view(row, left_behind.get(row["id"], []), output.get(row["id"], [])) for row in chunk]
+        views += [
+            _view(row, left_behind.get(row["id"], []), output.get(row["id"], []), _queue_position(connection, row, cut))
+            for row in chunk
+        ]
     return tuple(views)
 
 
@@ -133,7 +136,19 @@ def _left_behind(cut: Cut) -> Select[Any]:
     )
 
 
-def _view(row: RowMapping, left_behind: Sequence[RowMapping], output: Sequence[LogEntry]) -> RunDetail:
+def _queue_position(connection: Connection, row: RowMapping, cut: Cut) -> int | None:
+    if row["status"] != "pending" or row["queued_at"] is None or row["attempt"]:
+        return None
+    waiting = (runs.c.status == "pending", runs.c.queued_at.is_not(None), runs.c.attempt == 0)
+    ahead = select(func.count()).where(
+        cut.holds(runs), *waiting, runs.c.node == row["node"], runs.c.created < row["created"]
+    )
+    return 1 + connection.execute(ahead).scalar_one()
+
+
+def _view(
+    row: RowMapping, left_behind: Sequence[RowMapping], output: Sequence[LogEntry], queue_position: int | None
+) -> RunDetail:
     resumed = row["resume_source_artifact_id"]
     changes = (row["updated_at"], *(artifact["created_at"] for artifact in left_behind))
     return RunDetail(
@@ -155,6 +170,8 @@ def _view(row: RowMapping, left_behind: Sequence[RowMapping], output: Sequence[L
         exit_code=row["exit_code"],
         failure_cause=row["failure_cause"],
         failure_reason=row["failure_reason"],
+        queue_position=queue_position,
+        max_wall_seconds=row["max_wall_seconds"],
     )
 
 

@@ -18,13 +18,16 @@ from events.runs import (
     RunArtifactTagged,
     RunArtifactUntagged,
     RunAssigned,
+    RunAttemptFailed,
     RunCanceled,
     RunCancelRequested,
     RunCompleted,
     RunFailed,
     RunLaunchFailed,
+    RunQueued,
     RunRequested,
     RunStarted,
+    RunStopUnconfirmed,
     evolve,
 )
 
@@ -93,6 +96,12 @@ def _told(fact: AnyRunFact, who: str, canceler: str | None, artifacts: dict[UUID
                 f" {fact.training_yaml} were found on node {fact.node}"
                 + (f"; it resumes from artifact {resumed}" if resumed else ""),
             )
+        case RunQueued():
+            return (
+                "decided",
+                f"节点的训练名额已满或输出目录正被使用，排队等待，前面还有 {fact.ahead} 个训练在排队",
+                f"it waits until the node has room for it or its output directory is free; {fact.ahead} wait before it",
+            )
         case RunAssigned():
             return (
                 "decided",
@@ -101,6 +110,19 @@ def _told(fact: AnyRunFact, who: str, canceler: str | None, artifacts: dict[UUID
             )
         case RunStarted():
             return "observed", "训练命令已在运行", "the training command is running"
+        case RunAttemptFailed():
+            return (
+                "observed",
+                f"第 {fact.attempt} 次尝试启动失败：{fact.reason}；将再次尝试",
+                f"attempt {fact.attempt} could not be launched: {fact.reason}; another one follows",
+            )
+        case RunStopUnconfirmed():
+            pids = ", ".join(map(str, fact.pids))
+            return (
+                "observed",
+                f"强制终止后仍有进程存活：{pids}；节点继续尝试",
+                f"processes outlived their killing: {pids}; the node goes on trying",
+            )
         case RunLaunchFailed():
             return "observed", f"训练启动失败：{fact.reason}", f"the training could not be launched: {fact.reason}"
         case RunCancelRequested():

@@ -15,10 +15,13 @@ from contracts.runs import (
     AssignRun,
     CancelRun,
     RecordArtifact,
+    ReportAttemptFailed,
     ReportLaunchFailed,
     ReportRunEnded,
     ReportRunLost,
+    ReportRunQueued,
     ReportRunStarted,
+    ReportStopUnconfirmed,
     ResumeRun,
     StartRun,
     TagArtifact,
@@ -31,13 +34,16 @@ from events.runs import (
     RunArtifactTagged,
     RunArtifactUntagged,
     RunAssigned,
+    RunAttemptFailed,
     RunCanceled,
     RunCancelRequested,
     RunCompleted,
     RunFailed,
     RunLaunchFailed,
+    RunQueued,
     RunRequested,
     RunStarted,
+    RunStopUnconfirmed,
 )
 
 _MOST_TAGS = 100
@@ -52,6 +58,7 @@ class StartGathered(msgspec.Struct, frozen=True, kw_only=True):
     assets: AssetReport | None
     command_template: str
     own_command_setting: str | None
+    max_wall_seconds: float | None = None
 
 
 def start_run(_: Run, command: StartRun, gathered: StartGathered) -> tuple[RunRequested, ...]:
@@ -76,6 +83,7 @@ def start_run(_: Run, command: StartRun, gathered: StartGathered) -> tuple[RunRe
                 else _own_command(command.start_command)
             ),
             own_command=own,
+            max_wall_seconds=_wall(command, gathered),
         ),
     )
 
@@ -90,6 +98,7 @@ class ResumeGathered(msgspec.Struct, frozen=True, kw_only=True):
     assets: AssetReport | None
     command_template: str
     own_command_setting: str | None
+    max_wall_seconds: float | None = None
 
 
 def resume_run(_: Run, command: ResumeRun, gathered: ResumeGathered) -> tuple[RunRequested, ...]:
@@ -130,8 +139,15 @@ def resume_run(_: Run, command: ResumeRun, gathered: ResumeGathered) -> tuple[Ru
             own_command=own,
             resumes=command.run_id,
             resume_from=complete[-1].path,
+            max_wall_seconds=_wall(command, gathered),
         ),
     )
+
+
+def _wall(command: StartRun | ResumeRun, gathered: StartGathered | ResumeGathered) -> float | None:
+    """The shorter of what the caller and the settings say."""
+    bounds = [seconds for seconds in (command.max_wall_seconds, gathered.max_wall_seconds) if seconds is not None]
+    return min(bounds, default=None)
 
 
 def resumable(command: ResumeRun, artifacts: tuple[RunArtifactRecorded, ...]) -> list[RunArtifactRecorded]:
@@ -238,8 +254,15 @@ def _tags(run: Run, command: TagArtifact | UntagArtifact) -> frozenset[str]:
 # The training service's reports. A report that comes again, or too late, changes nothing: a terminal fact is final.
 
 
+def report_run_queued(run: Run, command: ReportRunQueued, _: None) -> tuple[RunQueued, ...]:
+    if run.status != "pending" or run.attempt or run.queued:
+        return ()
+    return (RunQueued(ahead=command.ahead),)
+
+
 def assign_run(run: Run, command: AssignRun, _: None) -> tuple[RunAssigned, ...]:
-    if run.status != "pending" or command.attempt <= run.attempt:
+    """Another attempt only after the one before has failed."""
+    if run.status != "pending" or command.attempt <= run.attempt or run.attempt != run.failed_attempt:
         return ()
     return (RunAssigned(attempt=command.attempt, node=command.node, executor=command.executor),)
 
@@ -254,6 +277,19 @@ def report_launch_failed(run: Run, command: ReportLaunchFailed, _: None) -> tupl
     if run.status != "pending" or command.attempt != run.attempt:
         return ()
     return (RunLaunchFailed(attempt=command.attempt, reason=command.reason),)
+
+
+def report_attempt_failed(run: Run, command: ReportAttemptFailed, _: None) -> tuple[RunAttemptFailed, ...]:
+    if run.status != "pending" or command.attempt != run.attempt or run.failed_attempt == run.attempt:
+        return ()
+    return (RunAttemptFailed(attempt=command.attempt, reason=command.reason),)
+
+
+def report_stop_unconfirmed(run: Run, command: ReportStopUnconfirmed, _: None) -> tuple[RunStopUnconfirmed, ...]:
+    """Also of a run that has ended: what a node that was away finds of it."""
+    if run.status is None or command.pids == run.survivors:
+        return ()
+    return (RunStopUnconfirmed(attempt=command.attempt, pids=command.pids),)
 
 
 def record_artifact(run: Run, command: RecordArtifact, _: None) -> tuple[RunArtifactRecorded, ...]:
@@ -283,7 +319,7 @@ def report_run_ended(run: Run, command: ReportRunEnded, _: None) -> tuple[RunCom
             attempt=attempt, exit_code=exit_code, output_bytes=size, output_sha256=sha256, telemetry=telemetry
         )
         return (canceled,)
-    if exit_code == 0:
+    if exit_code == 0 and command.cause is None:
         return (RunCompleted(attempt=attempt, output_bytes=size, output_sha256=sha256, telemetry=telemetry),)
     failed = RunFailed(
         attempt=attempt,

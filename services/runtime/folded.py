@@ -18,6 +18,7 @@ from events.runs import (
     RunArtifactUntagged,
     RunFailed,
     RunLaunchFailed,
+    RunQueued,
     RunStarted,
 )
 
@@ -51,6 +52,8 @@ def run_detail(run_id: UUID, run: Run, recorded: Sequence[Recorded]) -> RunDetai
     assert run.project_id is not None
     started = next((entry.meta.time for entry in recorded if isinstance(entry.fact, RunStarted)), None)
     failure = next((entry.fact for entry in recorded if isinstance(entry.fact, RunFailed | RunLaunchFailed)), None)
+    waiting = run.status == "pending" and run.attempt == 0
+    queued = next((entry.fact for entry in recorded if isinstance(entry.fact, RunQueued)), None) if waiting else None
     last = recorded[-1]
     return RunDetail(
         id=run_id,
@@ -71,6 +74,8 @@ def run_detail(run_id: UUID, run: Run, recorded: Sequence[Recorded]) -> RunDetai
         exit_code=getattr(last.fact, "exit_code", None),
         failure_cause=failure.cause if isinstance(failure, RunFailed) else "launch" if failure else None,
         failure_reason=failure.reason if failure else None,
+        queue_position=queued.ahead + 1 if queued else None,
+        max_wall_seconds=run.max_wall_seconds,
     )
 
 

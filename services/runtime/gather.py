@@ -42,6 +42,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     nodes: Nodes
     start_command_template: str
     allow_start_command: bool
+    max_wall_seconds: float | None = None
 
 
 async def for_create_project(command: CreateProject, sources: Sources) -> projects.Gathered:
@@ -62,6 +63,7 @@ async def for_start_run(command: StartRun, sources: Sources) -> runs.StartGather
         assets=await sources.nodes.assets(names) if asks else None,
         command_template=sources.start_command_template,
         own_command_setting=None if sources.allow_start_command else "ALLOW_START_COMMAND",
+        max_wall_seconds=sources.max_wall_seconds,
     )
 
 
@@ -80,6 +82,7 @@ async def for_resume_run(command: ResumeRun, sources: Sources) -> runs.ResumeGat
         assets=None,
         command_template=sources.start_command_template,
         own_command_setting=None if sources.allow_start_command else "ALLOW_START_COMMAND",
+        max_wall_seconds=sources.max_wall_seconds,
     )
     if not project.exists or project.archived or not source.ended:
         return gathered

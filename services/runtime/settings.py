@@ -109,6 +109,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="Whether a request may bring its own start command, which is arbitrary execution",
         ),
     ] = False
+    concurrent_runs: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(
+            title="TRAINLEDGER_CONCURRENT_RUNS",
+            description="Most trainings at a time on this machine, further ones wait in order; unset: any number",
+        ),
+    ] = None
+    max_wall_seconds: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(
+            title="TRAINLEDGER_MAX_WALL_SECONDS",
+            description="Longest that any training may run, then it is stopped and `failed`; unset: no bound",
+        ),
+    ] = None
+    launch_retries: Annotated[
+        Annotated[int, Meta(ge=0, le=100)],
+        Meta(title="TRAINLEDGER_LAUNCH_RETRIES", description="How often a launch that failed is tried again"),
+    ] = 0
+    run_output: Annotated[
+        Literal["own", "shared"],
+        Meta(
+            title="TRAINLEDGER_RUN_OUTPUT",
+            description="`own`: each run is told an output directory of its own; `shared`: it writes where the YAML "
+            "says, one run at a time",
+        ),
+    ] = "own"
     deploy_log_dir: Annotated[
         Path, Meta(title="DEPLOY_LOG_DIR", description="Directory of the logs of served models")
     ] = Path("deploy_logs")

@@ -1,4 +1,4 @@
-"""Waits for runs to start or to end, by one follower of the log for all who wait."""
+"""Waits for runs to start, to be queued or to end, by one follower of the log for all who wait."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from uuid import UUID
 
 from events.event import Event, Recorded
 from events.log import EventLog, LogReplaced, LogUnavailable, UnreadableFact
-from events.runs import RunCanceled, RunCompleted, RunFact, RunFailed, RunLaunchFailed, RunStarted
+from events.runs import RunCanceled, RunCompleted, RunFact, RunFailed, RunLaunchFailed, RunQueued, RunStarted
 from services.runtime.ending import end
 
 ENDED: tuple[type[Event], ...] = (RunCompleted, RunFailed, RunCanceled, RunLaunchFailed)
-LAUNCHED: tuple[type[Event], ...] = (RunStarted, *ENDED)
+LAUNCHED: tuple[type[Event], ...] = (RunStarted, RunQueued, *ENDED)
 
 _PAUSE = 1.0
 

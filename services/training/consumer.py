@@ -95,6 +95,7 @@ class Consumer:
     def _supervise(self, run_id: UUID, group: asyncio.TaskGroup) -> None:
         if run_id not in self._supervisors:
             supervisor = self._supervisors[run_id] = Supervisor(self._node, run_id)
+            self._node.slots.expect(run_id)
             group.create_task(self._persist(run_id, supervisor), name=f"run {run_id}")
 
     async def _persist(self, run_id: UUID, supervisor: Supervisor) -> None:
@@ -105,9 +106,11 @@ class Consumer:
                 break
             except Exception:  # noqa: BLE001 - a run must not stay without a supervisor, whatever befell this one
                 _log.exception("the supervisor of run %s failed; it begins again in %.0f s", run_id, pause)
+                self._node.slots.give_up(run_id)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         del self._supervisors[run_id]
+        self._node.slots.leave(run_id)
         self._changed.set()
 
     async def _keep_checkpoint(self) -> None:

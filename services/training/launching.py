@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from pathlib import Path
@@ -21,7 +22,8 @@ _TOLD = ("OUTPUT_DIR", "RESUME_FROM_CHECKPOINT")
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`output` is the run's own directory, handed over as OUTPUT_DIR; `shared` the one that its YAML names.
 
-    Both are relative to the working directory unless the YAML's is absolute, and none where it names none.
+    Both are relative to the working directory unless the YAML's is absolute, and none where it names none; `output` is
+    none too where runs have no output directory of their own.
     `resume` is the checkpoint to continue from, spelt like them. `launched_at` is in Unix seconds.
     """
 
@@ -31,28 +33,48 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     output: str | None
     shared: str | None
     resume: str | None = None
+    max_wall_seconds: float | None = None
+
+    @property
+    def seconds_left(self) -> float:
+        """Of the time that the attempt may run."""
+        if self.max_wall_seconds is None:
+            return math.inf
+        return self.launched_at + self.max_wall_seconds - time.time()
 
 
-def prepare(place: Place, run: Run, root: Path) -> Plan:
+def prepare(place: Place, run: Run, root: Path, *, own_output: bool = True) -> Plan:
     """The plan that the attempt was or will be launched by; the first call decides."""
     file = place.directory / "plan.json"
     try:
         return msgspec.json.decode(file.read_bytes(), type=Plan)
     except FileNotFoundError:
         pass
-    own, resume = str(place.run_id), _as_seen_by_it(run.resume_from, root) if run.resume_from else None
+    own = str(place.run_id) if own_output else None
+    resume = _as_seen_by_it(run.resume_from, root) if run.resume_from else None
     configuration = keep_configuration(root, run.training_yaml, place.directory, own_directory=own, resume=resume)
     named = configuration.output_dir if configuration else None
     plan = Plan(
         argv=run.argv,
         launched_at=time.time(),
         configuration=configuration,
-        output=os.path.join(named, own) if named else None,  # noqa: PTH118 - as the YAML spells it
+        output=os.path.join(named, own) if named and own else None,  # noqa: PTH118 - as the YAML spells it
         shared=named,
         resume=resume,
+        max_wall_seconds=run.max_wall_seconds,
     )
     write_durably(file, msgspec.json.encode(plan))
     return plan
+
+
+def shared_directory(place: Place, run: Run, root: Path) -> str | None:
+    """Where a run without an output directory of its own will write, by the YAML that is kept for it from now on."""
+    place.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    resume = _as_seen_by_it(run.resume_from, root) if run.resume_from else None
+    configuration = keep_configuration(root, run.training_yaml, place.directory, resume=resume)
+    if configuration is None or configuration.output_dir is None:
+        return None
+    return os.path.realpath(root / configuration.output_dir)
 
 
 def variables(plan: Plan) -> dict[str, str]:

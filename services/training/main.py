@@ -26,6 +26,7 @@ from services.training.gpus import NvmlGpus
 from services.training.lease import Lease, own_heartbeat
 from services.training.presence import answer_status_questions, stay_present
 from services.training.processes import boot_id
+from services.training.slots import Slots
 from services.training.supervisor import Node
 
 _log = logging.getLogger("trainledger.training")
@@ -55,6 +56,9 @@ async def run(settings: Settings) -> None:
             executors=executors,
             root=root,
             runs=settings.data_dir / "runs",
+            own_output=settings.run_output == "own",
+            launch_retries=settings.launch_retries,
+            slots=Slots(settings.concurrent_runs),
         )
         answering = [
             await answer_asset_questions(nc, settings.node, root),

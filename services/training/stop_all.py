@@ -22,7 +22,7 @@ async def stop_all_runs(log: EventLog, dispatch: Dispatch, data_dir: Path, actor
     The training service has to run: it is the one that ends processes. Raises LogUnavailable.
     """
     live = (await asyncio.to_thread(read_checkpoint, data_dir / "training.json")).live
-    for run_id in live:
+    for run_id in reversed(live):  # those that wait first, so that no end lets another one begin
         await _cancel(log, dispatch, run_id, actor)
     left = await _not_ended(log, live)
     deadline = asyncio.get_running_loop().time() + timeout

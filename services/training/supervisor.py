@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 from uuid import UUID, uuid4
 
 import msgspec
 from nats.js import JetStreamContext
 
-from contracts.runs import AssignRun, RecordArtifact, ReportLaunchFailed, ReportRunEnded, ReportRunStarted
+from contracts.runs import (
+    AssignRun,
+    RecordArtifact,
+    ReportAttemptFailed,
+    ReportLaunchFailed,
+    ReportRunEnded,
+    ReportRunQueued,
+    ReportRunStarted,
+    ReportStopUnconfirmed,
+)
 from events.event import Recorded
 from events.log import EventLog
 from events.runs import FailureCause, Run, RunAssigned
@@ -22,10 +33,11 @@ from services.runtime.dispatch import Dispatch, Loaded, load
 from services.runtime.durable_files import write_durably
 from services.training import artifacts
 from services.training.executors import Ended, Executor, LaunchFailed, Lost, NeverStarted, Place, Starting
-from services.training.launching import Plan, prepare, variables
+from services.training.launching import Plan, prepare, shared_directory, variables
 from services.training.output import Output, digest
 from services.training.overlaps import Overlaps, overlapped
 from services.training.reports import Reports
+from services.training.slots import Running, Slots
 from services.training.telemetry import Publisher
 
 _log = logging.getLogger(__name__)
@@ -33,6 +45,7 @@ _LAUNCH_LOOK = 0.005  # seconds between looks at a command that is just being st
 _LOOK = 0.25
 _SCAN = 5.0
 _STOP_AGAIN = 30.0
+_LONGEST_RETRY_PAUSE = 60.0
 _FIRST_ATTEMPT = 1
 _MTIME_TICK = 0.1  # file times lag behind the clock by up to a kernel tick
 _CLAIM_WITHIN = 10.0
@@ -42,7 +55,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     """What every run of this node needs. `executors` by name, the first is that of new runs.
 
     `root` is the training directory, `runs` that of the runs' own directories. `grace` is how many seconds a canceled
-    run has between TERM and KILL.
+    run has between TERM and KILL. Without `own_output`, runs write where their YAML says, and take turns. A launch that
+    failed is tried again `launch_retries` times, after `retry_pause` seconds, the next time after twice as many.
     """
 
     name: str
@@ -53,6 +67,10 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     root: Path
     runs: Path
     grace: float = 10.0
+    own_output: bool = True
+    launch_retries: int = 0
+    retry_pause: float = 1.0
+    slots: Slots = msgspec.field(default_factory=Slots)
     overlaps: Overlaps = msgspec.field(default_factory=Overlaps)
 
     def place(self, run_id: UUID, attempt: int) -> Place:
@@ -81,6 +99,8 @@ class Supervisor:
         place = self._node.place(self._run_id, run.attempt or _FIRST_ATTEMPT)
         report = Reports(self._node.dispatch, self._run_id, loaded.recorded[0])
         if run.attempt == 0 and not run.ended:
+            if run.node == self._node.name:
+                await self._turn(place, run, loaded.recorded[0].meta.position, report)
             loaded = await self._assign(place, run, report)
             run = loaded.state
         if not await asyncio.to_thread(_is_assigned_here, place, loaded.recorded):
@@ -88,12 +108,33 @@ class Supervisor:
                 _log.error("run %s is another service's, which is named %s too", self._run_id, run.node)
             return
         if run.ended:
-            await self._stop_leftovers(place, run)
+            await self._stop_leftovers(place, run, report)
             return
         if run.cancel_requested:
             self._cancel.set()
         self._recorded = set(run.artifact_paths)
-        await self._supervise(place, run, report)
+        while run.failed_attempt == run.attempt or not await self._supervise(place, run, report):
+            pause = min(self._node.retry_pause * 2 ** (place.attempt - 1), _LONGEST_RETRY_PAUSE)
+            if await _first_of(self._cancel, asyncio.Event(), pause):
+                await report(ReportRunEnded(run_id=self._run_id, attempt=place.attempt, exit_code=None), "ended")
+                return
+            place = self._node.place(self._run_id, place.attempt + 1)
+            run = (await self._assign(place, run, report)).state
+            if run.ended or run.attempt != place.attempt:
+                return
+
+    async def _turn(self, place: Place, run: Run, position: int, report: Reports) -> None:
+        """Returns when the run may begin, or was ended while it waited."""
+        executor = next(iter(self._node.executors))
+        directory = None
+        if not self._node.own_output:
+            directory = await asyncio.to_thread(shared_directory, place, run, self._node.root)
+        waiting = self._node.slots.wait(self._run_id, position, Running(executor, directory))
+        await _first_of(self._cancel, waiting.decided)
+        if self._cancel.is_set() or waiting.admitted.is_set():
+            return
+        await report(ReportRunQueued(run_id=self._run_id, ahead=waiting.ahead), "queued")
+        await _first_of(self._cancel, waiting.admitted)
 
     async def _assign(self, place: Place, run: Run, report: Reports) -> Loaded:
         """Takes the run for this node if it is meant for it and still free, and reads it again.
@@ -107,45 +148,58 @@ class Supervisor:
             await report.under(command, await asyncio.to_thread(_make_assignment_id, place))
         return await load(self._node.log, RUNS, self._run_id)
 
-    async def _supervise(self, place: Place, run: Run, report: Reports) -> None:
+    async def _supervise(self, place: Place, run: Run, report: Reports) -> bool:
+        """Returns once the run's end is on record, or that its attempt failed: False, another one has to follow."""
         assert run.executor is not None
         executor = self._node.executors[run.executor]
-        plan = await asyncio.to_thread(prepare, place, run, self._node.root)
-        if run.status == "pending" and not await self._launched(executor, place, plan, report):
-            return
-        shared = str(self._node.root / plan.shared) if plan.shared else None
+        plan = await asyncio.to_thread(prepare, place, run, self._node.root, own_output=self._node.own_output)
+        shared = await asyncio.to_thread(os.path.realpath, self._node.root / plan.shared) if plan.shared else None
+        self._node.slots.occupy(self._run_id, Running(executor.name, None if plan.output else shared))
+        if run.status == "pending":
+            launched = await self._launched(executor, place, plan, report)
+            if launched != "runs":
+                return launched == "over"
         with self._node.overlaps.using(place, shared):
             await self._accompany(executor, place, plan, report)
+        return True
 
-    async def _launched(self, executor: Executor, place: Place, plan: Plan, report: Reports) -> bool:
-        """Whether the command runs or ran. If not, that is on record."""
+    async def _launched(
+        self, executor: Executor, place: Place, plan: Plan, report: Reports
+    ) -> Literal["runs", "over", "again"]:
+        """`runs` also where it ran. If it is `over`, that is on record."""
         state = await executor.look(place)
         if isinstance(state, NeverStarted) and self._cancel.is_set() and await executor.prevent(place):
             await report(ReportRunEnded(run_id=self._run_id, attempt=place.attempt, exit_code=None), "ended")
-            return False
+            return "over"
         if isinstance(state, NeverStarted):
             try:
                 await executor.launch(place, plan.argv, variables(plan))
             except LaunchFailed as failure:
-                await self._report_launch_failed(place, str(failure), report)
-                return False
+                if not self._tries_again(place) or await executor.prevent(place):
+                    return await self._report_launch_failed(place, str(failure), report)
             deadline = time.monotonic() + _CLAIM_WITHIN
             while isinstance(await executor.look(place), NeverStarted):
                 if time.monotonic() > deadline and await executor.prevent(place):
-                    await self._report_launch_failed(place, "启动包装进程没有响应，训练未启动", report)
-                    return False
+                    return await self._report_launch_failed(place, "启动包装进程没有响应，训练未启动", report)
                 await asyncio.sleep(_LAUNCH_LOOK)
         while isinstance(state := await executor.look(place), Starting):  # noqa: ASYNC110 - no task of ours
             await asyncio.sleep(_LAUNCH_LOOK)
         if isinstance(state, Ended) and state.refused is not None:
-            await self._report_launch_failed(place, state.refused, report)
-            return False
+            return await self._report_launch_failed(place, state.refused, report)
         await report(ReportRunStarted(run_id=self._run_id, attempt=place.attempt), f"{place.attempt}/started")
-        return True
+        return "runs"
 
-    async def _report_launch_failed(self, place: Place, reason: str, report: Reports) -> None:
-        command = ReportLaunchFailed(run_id=self._run_id, attempt=place.attempt, reason=reason)
-        await report(command, f"{place.attempt}/launch_failed")
+    def _tries_again(self, place: Place) -> bool:
+        return place.attempt <= self._node.launch_retries and not self._cancel.is_set()
+
+    async def _report_launch_failed(self, place: Place, reason: str, report: Reports) -> Literal["over", "again"]:
+        if self._tries_again(place):
+            again = ReportAttemptFailed(run_id=self._run_id, attempt=place.attempt, reason=reason)
+            await report(again, f"{place.attempt}/attempt_failed")
+            return "again"
+        final = ReportLaunchFailed(run_id=self._run_id, attempt=place.attempt, reason=reason)
+        await report(final, f"{place.attempt}/launch_failed")
+        return "over"
 
     async def _accompany(self, executor: Executor, place: Place, plan: Plan, report: Reports) -> None:
         publisher = Publisher(self._node.js, self._run_id, place.attempt, place.directory / "published.json")
@@ -153,9 +207,9 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             group.create_task(output.follow())
             scanning = group.create_task(self._collect(place, plan, report))
-            state = await self._end_of(executor, place)
+            state = await self._end_of(executor, place, plan, report)
             scanning.cancel()
-            await self._clear(executor, place)
+            await self._clear(executor, place, report)
             output.finish()
         await self._record(await self._find(place, plan, ended=True), report)
         printed = publisher.committed.end
@@ -164,6 +218,8 @@ class Supervisor:
             raw = artifacts.Found(place.output.name, "log", str(place.output), printed, sha256=sha256)
             await self._record([raw], report)
         code, cause, reason = explain(state)
+        if await asyncio.to_thread(_overtime_mark(place).exists):
+            cause, reason = "wall_time", f"超过最长运行时间 {plan.max_wall_seconds:g} 秒，已停止训练"
         await report(
             ReportRunEnded(
                 run_id=self._run_id,
@@ -178,34 +234,37 @@ class Supervisor:
             f"{place.attempt}/ended",
         )
 
-    async def _end_of(self, executor: Executor, place: Place) -> Ended | Lost:
+    async def _end_of(self, executor: Executor, place: Place, plan: Plan, report: Reports) -> Ended | Lost:
         while True:
             state = await executor.look(place)
             if isinstance(state, Ended | Lost):
                 return state
             if isinstance(state, NeverStarted):  # it was started, and what would tell of it is gone
                 return Lost()
-            if self._cancel.is_set():
-                await self._clear(executor, place)
+            left = plan.seconds_left
+            if left <= 0 and not self._cancel.is_set():
+                # Noted before anything is stopped: a supervisor that comes after this one has to know why it was.
+                await asyncio.to_thread(_overtime_mark(place).touch)
+            if left <= 0 or self._cancel.is_set():
+                await self._clear(executor, place, report)
                 await asyncio.sleep(_LAUNCH_LOOK)  # the wrapper is about to write the exit code
                 continue
-            try:
-                async with asyncio.timeout(_LOOK):
-                    await self._cancel.wait()
-            except TimeoutError:
-                pass
+            await _first_of(self._cancel, asyncio.Event(), min(_LOOK, left))
 
-    async def _clear(self, executor: Executor, place: Place) -> None:
+    async def _clear(self, executor: Executor, place: Place, report: Reports) -> None:
         """Returns once nothing of the run is alive; until then its end is not reported."""
         while survivors := await executor.stop(place, self._node.grace):
             _log.error("run %s cannot be stopped: pids %s are alive after KILL; trying again", self._run_id, survivors)
+            # Whether it is new is for the decision to say, so no two of these are one command.
+            unconfirmed = ReportStopUnconfirmed(run_id=self._run_id, attempt=place.attempt, pids=survivors)
+            await report.under(unconfirmed, uuid4())
             await asyncio.sleep(_STOP_AGAIN)
 
-    async def _stop_leftovers(self, place: Place, run: Run) -> None:
+    async def _stop_leftovers(self, place: Place, run: Run, report: Reports) -> None:
         """A run that was declared ended while this service was away may still have processes here."""
         executor = self._node.executors.get(run.executor or "")
         if executor is not None:
-            await self._clear(executor, place)
+            await self._clear(executor, place, report)
 
     async def _collect(self, place: Place, plan: Plan, report: Reports) -> None:
         while True:
@@ -230,6 +289,21 @@ class Supervisor:
             if artifact.path not in self._recorded:
                 await report(command, f"artifact/{artifact.path}")
                 self._recorded.add(artifact.path)
+
+
+async def _first_of(one: asyncio.Event, other: asyncio.Event, timeout: float | None = None) -> bool:
+    """Waits until either is set, at most `timeout` seconds, and tells whether the first is."""
+    waits = [asyncio.create_task(event.wait()) for event in (one, other)]
+    try:
+        await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    return one.is_set()
+
+
+def _overtime_mark(place: Place) -> Path:
+    return place.directory / "overtime"
 
 
 def explain(state: Ended | Lost) -> tuple[int | None, FailureCause | None, str | None]:
@@ -261,6 +335,8 @@ def _found(place: Place, plan: Plan, root: Path, known: frozenset[str], *, ended
         found += artifacts.checkpoints(path, since, ended=ended, known=known)
     if ended and plan.output:
         found += artifacts.tensorboards(root / plan.output, since)
+    elif ended and directories:
+        found += artifacts.tensorboards(directories[0], since)
     return found
 
 

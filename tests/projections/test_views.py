@@ -118,6 +118,8 @@ def test_a_run_as_documented(database: Database) -> None:
         "exit_code": None,
         "failure_cause": None,
         "failure_reason": None,
+        "queue_position": None,
+        "max_wall_seconds": None,
     }
     assert ask(database, lambda connection: run_status(connection, RUN)) == "running"
     assert ask(database, lambda connection: run_status(connection, uuid4())) is None

@@ -34,7 +34,7 @@ _LATER = {202: ResponseSpec(RunDetail, generate_examples=False, description="Ask
 @post(
     "/projects/{project_reference:str}/runs",
     operation_id="startRun",
-    summary="Start a run and answer once it runs or failed, or after a bounded wait",
+    summary="Start a run and answer once it runs, has failed or is queued, or after a bounded wait",
     tags=_TAGS,
     dto=StrictBody[RunOptions],
     return_dto=None,
@@ -59,7 +59,11 @@ async def start_run(
     idempotency_key: IdempotencyKey = None,
     prefer: Prefer = None,
 ) -> Response[RunDetail]:
-    command = StartRun(project=project_reference, start_command=data.start_command if data else None)
+    command = StartRun(
+        project=project_reference,
+        start_command=data.start_command if data else None,
+        max_wall_seconds=data.max_wall_seconds if data else None,
+    )
     return await carry_out(request, command, idempotency_key, prefer)
 
 
@@ -150,6 +154,7 @@ async def resume_run(
         run_id=_run_id(run_id),
         source_artifact_id=None if source_artifact_id is None else artifact_id_of(source_artifact_id),
         start_command=data.start_command if data else None,
+        max_wall_seconds=data.max_wall_seconds if data else None,
     )
     return await carry_out(request, command, idempotency_key, prefer)
 

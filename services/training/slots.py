@@ -1,0 +1,94 @@
+"""Which runs of this node may run now: so many at a time, no two in one directory, in the order of their requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from uuid import UUID
+
+import msgspec
+
+
+class Running(msgspec.Struct, frozen=True):
+    """What a run takes: a slot of its executor, and the directory that it shares with other runs, if any."""
+
+    executor: str
+    directory: str | None
+
+
+class Waiting(msgspec.Struct, kw_only=True):
+    """A run that asks to begin. `position` is that of its request in the log.
+
+    Once `decided` is set it is either `admitted`, or has to wait with `ahead` others before it.
+    """
+
+    position: int
+    takes: Running
+    decided: asyncio.Event
+    admitted: asyncio.Event
+    ahead: int = 0
+
+
+class Slots:
+    """`limit` is how many runs of an executor may run at a time, none for any number.
+
+    Nobody is admitted while it is unknown of an expected run whether it runs already: after a restart, what runs has
+    to be counted before the next may begin.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = limit
+        self._unknown: set[UUID] = set()
+        self._running: dict[UUID, Running] = {}
+        self._waiting: dict[UUID, Waiting] = {}
+
+    def expect(self, run_id: UUID) -> None:
+        """The run will occupy, wait or leave."""
+        if run_id not in self._running and run_id not in self._waiting:
+            self._unknown.add(run_id)
+
+    def occupy(self, run_id: UUID, takes: Running) -> None:
+        """It runs, whether there is room for it or not."""
+        self._waiting.pop(run_id, None)
+        self._running[run_id] = takes
+        self._known(run_id)
+
+    def wait(self, run_id: UUID, position: int, takes: Running) -> Waiting:
+        waiting = Waiting(position=position, takes=takes, decided=asyncio.Event(), admitted=asyncio.Event())
+        self._running.pop(run_id, None)
+        self._waiting[run_id] = waiting
+        self._known(run_id)
+        return waiting
+
+    def leave(self, run_id: UUID) -> None:
+        """It has ended, or is none of this node's."""
+        self._running.pop(run_id, None)
+        self._waiting.pop(run_id, None)
+        self._known(run_id)
+
+    def give_up(self, run_id: UUID) -> None:
+        """It cannot be told what it does: it keeps what it has, and nobody waits to learn more."""
+        self._waiting.pop(run_id, None)
+        self._known(run_id)
+
+    def _known(self, run_id: UUID) -> None:
+        self._unknown.discard(run_id)
+        free_for_all = self._limit is None
+        taken = Counter(running.executor for running in self._running.values())
+        directories = {running.directory for running in self._running.values()}
+        ahead = 0
+        for identity, waiting in sorted(self._waiting.items(), key=lambda entry: entry[1].position):
+            takes = waiting.takes
+            if self._unknown and not (free_for_all and takes.directory is None):
+                continue
+            full = self._limit is not None and taken[takes.executor] >= self._limit
+            if full or (takes.directory is not None and takes.directory in directories):
+                waiting.ahead = ahead
+                ahead += 1
+            else:
+                del self._waiting[identity]
+                self._running[identity] = takes
+                taken[takes.executor] += 1
+                waiting.admitted.set()
+            directories.add(takes.directory)
+            waiting.decided.set()
