@@ -23,6 +23,7 @@ from services.runtime.heartbeats import CLOCK, node_of
 
 ACTOR = "service:nodes"
 _LOOK = 5.0
+_AGAIN = 60.0  # a run may have been asked for as the node died, and be in the tables only later
 
 _log = logging.getLogger(__name__)
 
@@ -50,11 +51,12 @@ class NodeWatch:
         self._patience = patience
         self._look = min(look, patience / 4)
         self._silence = Silence()
+        self._given_up: dict[str, float] = {}  # how long each had been silent when its runs were looked for
 
     async def run(self) -> None:
         """Until cancelled. Raises LogUnavailable where there is nothing to watch."""
-        await self._bucket.start()
         try:
+            await self._bucket.start()
             while True:
                 await asyncio.sleep(self._look)
                 await self._take_a_look()
@@ -72,8 +74,11 @@ class NodeWatch:
             return
         self._silence.look(clock(), longest=3 * self._look)
         for node, seconds in self._silence.longer_than(self._patience):
+            if node in self._given_up and 0 <= seconds - self._given_up[node] < min(_AGAIN, self._patience):
+                continue
             try:
                 await self._give_up(node, seconds)
+                self._given_up[node] = seconds
             except (LogUnavailable, Refused) as error:  # the next look does it
                 _log.warning("node %s is silent for %.0f s, which cannot be recorded now: %s", node, seconds, error)
 

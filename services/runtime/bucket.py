@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from nats.js import api
 
 from events.log import LogUnavailable
-from services.runtime.ending import end
+from services.runtime.ending import answered, end
 from services.runtime.pulling import EXPIRES, pull
 
 _BATCH = 256
@@ -48,7 +48,8 @@ class Bucket:
         """Returns once everything that is in the bucket now is in memory. LogUnavailable: it could not be read."""
         self._task = asyncio.create_task(self._watch(), name=f"bucket {self.stream}")
         try:
-            await asyncio.wait_for(self._ready.wait(), self._timeout)
+            async with asyncio.timeout(self._timeout):
+                await self._ready.wait()
         except TimeoutError:
             await self.stop()
             raise LogUnavailable(f"the bucket {self.stream} could not be read within {self._timeout} s") from None
@@ -60,7 +61,7 @@ class Bucket:
     async def get(self, key: str) -> tuple[bytes, int] | None:
         """Value and revision as the stream's leader holds them now."""
         try:
-            message = await self._js.get_last_msg(self.stream, self._prefix + key)
+            message = await answered(self._js.get_last_msg(self.stream, self._prefix + key))
         except nats.js.errors.NotFoundError:
             return None
         except (nats.errors.Error, nats.js.errors.Error) as error:
@@ -75,7 +76,7 @@ class Bucket:
         """
         headers = {} if expected is None else {"Nats-Expected-Last-Subject-Sequence": str(expected)}
         try:
-            ack = await self._js.publish(self._prefix + key, value, headers=headers)
+            ack = await answered(self._js.publish(self._prefix + key, value, headers=headers))
         except nats.js.errors.APIError as error:
             if error.err_code == 10071:
                 return None
@@ -89,7 +90,7 @@ class Bucket:
         """Leaves a marker that watchers see."""
         headers = {"KV-Operation": "PURGE", "Nats-Rollup": "sub"}
         try:
-            ack = await self._js.publish(self._prefix + key, b"", headers=headers)
+            ack = await answered(self._js.publish(self._prefix + key, b"", headers=headers))
         except (nats.errors.Error, nats.js.errors.Error) as error:
             raise LogUnavailable(str(error)) from error
         self._apply(key, None, ack.seq)
@@ -102,7 +103,7 @@ class Bucket:
     async def catch_up(self) -> None:
         """Waits (bounded) until the memory holds what the bucket held when this was called."""
         try:
-            last = await self._js.get_last_msg(self.stream, self._prefix + ">")
+            last = await answered(self._js.get_last_msg(self.stream, self._prefix + ">"))
         except nats.js.errors.NotFoundError:
             return
         except (nats.errors.Error, nats.js.errors.Error) as error:

@@ -1,11 +1,14 @@
-"""The end of background tasks."""
+"""The end of background tasks, also of those that wait for an answer by a library."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 _AGAIN = 0.1
+
+_T = TypeVar("_T")
 
 
 async def end(*tasks: asyncio.Task[Any] | None) -> None:
@@ -22,3 +25,17 @@ async def end(*tasks: asyncio.Task[Any] | None) -> None:
         for task in done:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
+
+
+async def answered(asking: Awaitable[_T]) -> _T:
+    """The answer of the server, unless this task was cancelled meanwhile.
+
+    `asyncio.wait_for` of Python 3.11, which nats-py waits by, drops a cancellation that comes at the same time.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    try:
+        return await asking
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError

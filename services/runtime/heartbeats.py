@@ -14,6 +14,7 @@ from contracts.nodes import Heartbeat
 from events.log import LogUnavailable
 from events.log.streams import NODES
 from services.runtime.bucket import Bucket
+from services.runtime.ending import answered
 
 CLOCK = "clock"  # overwritten by whoever wants to know whether the store takes heartbeats, and what time it has
 _NODES = "nodes."
@@ -72,7 +73,7 @@ class Heartbeats:
 
     async def _last(self, key: str) -> tuple[bytes, int, datetime] | None:
         try:
-            message = await self._js.get_last_msg(self._bucket.stream, f"$KV.{NODES}.{key}")
+            message = await answered(self._js.get_last_msg(self._bucket.stream, f"$KV.{NODES}.{key}"))
         except nats.js.errors.NotFoundError:
             return None
         except (nats.errors.Error, nats.js.errors.Error) as error:

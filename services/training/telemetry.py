@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable
 from pathlib import Path
-from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -18,12 +16,12 @@ from nats.js import JetStreamContext
 from contracts import subjects
 from contracts.telemetry import TelemetryBatch
 from events.log.streams import TELEMETRY
+from services.runtime.ending import answered
 
 _log = logging.getLogger(__name__)
 _decode = msgspec.json.Decoder(TelemetryBatch).decode
 _ANSWER_TIMEOUT = 5.0
 _LONGEST_PAUSE = 5.0
-_T = TypeVar("_T")
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -85,7 +83,7 @@ class Publisher:
         pause = 0.1
         while True:
             try:
-                ack = await _answer(
+                ack = await answered(
                     self._js.publish(self._subject, batch.payload, timeout=_ANSWER_TIMEOUT, headers=headers)
                 )
             except nats.errors.Error as error:
@@ -118,7 +116,7 @@ class Publisher:
     async def _last(self) -> Committed:
         # Not a direct get: a replica may not have the newest message yet.
         try:
-            message = await _answer(self._js.get_last_msg(TELEMETRY, self._subject))
+            message = await answered(self._js.get_last_msg(TELEMETRY, self._subject))
         except nats.js.errors.NotFoundError:
             return Committed()
         assert message.seq is not None
@@ -142,16 +140,3 @@ class Publisher:
         draft = self._note.with_name(f".{self._note.name}")
         draft.write_text(json.dumps(msgspec.to_builtins(committed)))
         draft.rename(self._note)
-
-
-async def _answer(asking: Awaitable[_T]) -> _T:
-    """The answer of the server, unless this task was cancelled meanwhile.
-
-    `asyncio.wait_for` of Python 3.11, which nats-py waits by, drops a cancellation that comes at the same time.
-    """
-    task = asyncio.current_task()
-    try:
-        return await asking
-    finally:
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError
