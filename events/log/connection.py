@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -37,6 +39,10 @@ class Connection(Client):
     def __init__(self) -> None:
         super().__init__()
         self._receivers: dict[int, Receiver] = {}
+
+    async def request(self, *arguments: Any, **options: Any) -> Msg:
+        with cancellation_kept():
+            return await super().request(*arguments, **options)
 
     async def receive(self, subject: str, receiver: Receiver) -> Subscription:
         """Subscribes; `receiver` is called as messages are read, and must neither block nor raise."""
@@ -80,6 +86,26 @@ class Connection(Client):
             # nats-py would write it to a socket that is gone, fail, and leave its tasks running
             self._pending, self._pending_data_size = [], 0
         await super().close()
+
+
+@contextmanager
+def cancellation_kept() -> Iterator[None]:
+    """Around a wait of nats-py: cancels the task after all where that wait has lost its cancellation.
+
+    nats-py waits by `asyncio.wait_for`, which in Python 3.11 returns the result where it comes together with a
+    cancellation. A task group cancels once, and would then wait for ever.
+    """
+    task = asyncio.current_task()
+    assert task is not None, "only a task can wait"
+    before = task.cancelling()
+    try:
+        yield
+    except Exception as error:
+        if task.cancelling() > before:
+            raise asyncio.CancelledError from error
+        raise
+    if task.cancelling() > before:
+        raise asyncio.CancelledError
 
 
 async def receive(nc: Client, subject: str, receiver: Receiver) -> Subscription:

@@ -9,6 +9,8 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from events.log.connection import cancellation_kept
+
 HEARTBEAT = 5.0
 EXPIRES = 60.0
 _LOOK = 0.5
@@ -34,7 +36,8 @@ async def pull(nc: Client, stream: str, consumer: str, *, batch: int) -> AsyncGe
                 await nc.publish(subject, body, reply=inbox)
                 wanted = batch
             try:
-                message = await subscription.next_msg(timeout=_LOOK)
+                with cancellation_kept():
+                    message = await subscription.next_msg(timeout=_LOOK)
             except nats.errors.TimeoutError:
                 silent += _LOOK
                 if nc.stats["reconnects"] != connection:
