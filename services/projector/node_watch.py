@@ -99,3 +99,4 @@ class NodeWatch:
         node = node_of(key)
         if node is not None:
             self._silence.heard(node, gone=value is None)
+            self._given_up.pop(node, None)

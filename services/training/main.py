@@ -19,12 +19,12 @@ from services.runtime.reporting import report_sources
 from services.runtime.settings import DOCUMENTED_TRAINING_DIR, SettingRefused, Settings, labels
 from services.runtime.wiring import bus
 from services.training.assets import answer_asset_questions
-from services.training.consumer import Consumer
+from services.training.consumer import Consumer, read_checkpoint
 from services.training.executors.choice import choose
 from services.training.files import Files, answer_file_questions
 from services.training.gpus import NvmlGpus
 from services.training.lease import Lease, own_heartbeat
-from services.training.presence import answer_status_questions, stay_present
+from services.training.presence import answer_status_questions, earlier_names, stay_known, stay_present
 from services.training.processes import boot_id
 from services.training.slots import Slots
 from services.training.supervisor import Node
@@ -41,6 +41,9 @@ async def run(settings: Settings) -> None:
         own = await asyncio.to_thread(own_heartbeat, settings.data_dir, boot_id())
         lease = Lease(Heartbeats(nc), settings.node, own)
         await lease.take()
+        checkpoint = settings.data_dir / "training.json"
+        live = (await asyncio.to_thread(read_checkpoint, checkpoint)).live
+        earlier = await earlier_names(log, settings.node, live)
         executors = await choose(settings, root)
         description = RegisterNode(
             name=settings.node,
@@ -69,7 +72,9 @@ async def run(settings: Settings) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(stay_present(lease, node.dispatch, description), name="heartbeats")
-                tasks.create_task(Consumer(node, settings.data_dir / "training.json").run(), name="runs")
+                for name in earlier:
+                    tasks.create_task(stay_known(Lease(Heartbeats(nc), name, own), name), name=f"heartbeats of {name}")
+                tasks.create_task(Consumer(node, checkpoint).run(), name="runs")
         except BaseExceptionGroup as group:
             if len(group.exceptions) == 1:
                 raise group.exceptions[0] from None

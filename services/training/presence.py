@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from uuid import uuid4
+from collections.abc import Iterable
+from uuid import UUID, uuid4
 
 import msgspec
 from nats.aio.client import Client
@@ -14,8 +15,10 @@ from nats.aio.subscription import Subscription
 from contracts import subjects
 from contracts.nodes import NodeAnswer, RegisterNode
 from events.event import Origin
-from events.log import LogUnavailable
-from services.runtime.dispatch import Dispatch
+from events.log import EventLog, LogUnavailable
+from services.runtime.commands import RUNS
+from services.runtime.dispatch import Dispatch, load
+from services.runtime.settings import SettingRefused
 from services.training.gpus import Gpus
 from services.training.lease import HEARTBEAT, Lease
 from services.training.reports import ACTOR
@@ -49,6 +52,30 @@ async def stay_present(lease: Lease, dispatch: Dispatch, node: RegisterNode, *, 
             _log.warning("no heartbeat of node %s: %s", node.name, error)
             heard, pause = None, min(every, _AGAIN)
         await asyncio.sleep(pause)
+
+
+async def stay_known(earlier: Lease, name: str, *, every: float = HEARTBEAT) -> None:
+    """Heartbeats under an earlier name of this node, so that nobody gives up its runs, which go on; until cancelled.
+
+    Ends where the name is another's by now: then that one is heard of.
+    """
+    taken = False
+    while True:
+        try:
+            await (earlier.beat() if taken else earlier.take())
+            taken = True
+        except LogUnavailable as error:
+            _log.warning("no heartbeat of this node's earlier name %s: %s", name, error)
+        except SettingRefused:
+            _log.warning("this node's earlier name %s is another's now", name)
+            return
+        await asyncio.sleep(every)
+
+
+async def earlier_names(log: EventLog, name: str, live: Iterable[UUID]) -> set[str]:
+    """Under which runs of this node go on that had another name when they began. Raises LogUnavailable."""
+    runs = [(await load(log, RUNS, run_id)).state for run_id in live]
+    return {run.node for run in runs if run.attempt and not run.ended} - {name}
 
 
 async def answer_status_questions(nc: Client, node: str, gpus: Gpus) -> Subscription:

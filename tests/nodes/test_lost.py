@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec.structs import replace
 from nats.aio.client import Client
 
 from contracts.nodes import node_id
@@ -131,6 +132,17 @@ async def test_without_its_checkpoint_too_it_finds_what_was_lost(node: Node, nc:
     (node.book.data / "training.json").unlink()
     node.service.start()
     await until(lambda: not alive(command))
+
+
+async def test_runs_of_a_node_that_was_renamed_go_on(node: Node, nc: Client) -> None:
+    run_id = await node.start_run()
+    node.service.kill()
+    node.service.settings = replace(node.service.settings, node=f"renamed-{uuid4()}")
+    node.service.start()
+    async with watching(node, nc, [run_id]):
+        await asyncio.sleep(PATIENCE + 1.0)  # the time is what is tried
+    assert NodeLost not in await node.facts()
+    assert alive(node.command(run_id))
 
 
 async def test_a_node_that_lives_is_left_alone(node: Node, nc: Client) -> None:
