@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,17 +24,18 @@ from contracts.runs import (
     ReportRunStarted,
     ReportStopUnconfirmed,
 )
-from events.event import Recorded
 from events.log import EventLog
-from events.runs import FailureCause, Run, RunAssigned
+from events.runs import Run
 from services.runtime.commands import RUNS
 from services.runtime.dispatch import Dispatch, Loaded, load
-from services.runtime.durable_files import write_durably
 from services.training import artifacts
+from services.training.assignment import is_assigned_here, make_assignment_id
+from services.training.collecting import found
+from services.training.endings import explain, overtime_mark
 from services.training.executors import Ended, Executor, LaunchFailed, Lost, NeverStarted, Place, Starting
 from services.training.launching import Plan, prepare, shared_directory, variables
 from services.training.output import Output, digest
-from services.training.overlaps import Overlaps, overlapped
+from services.training.overlaps import Overlaps
 from services.training.reports import Reports
 from services.training.slots import Running, Slots
 from services.training.telemetry import Publisher
@@ -103,7 +103,7 @@ class Supervisor:
                 await self._turn(place, run, loaded.recorded[0].meta.position, report)
             loaded = await self._assign(place, run, report)
             run = loaded.state
-        if not await asyncio.to_thread(_is_assigned_here, place, loaded.recorded):
+        if not await asyncio.to_thread(is_assigned_here, place, loaded.recorded):
             if not run.ended and run.node == self._node.name:
                 _log.error("run %s is another service's, which is named %s too", self._run_id, run.node)
             return
@@ -145,7 +145,7 @@ class Supervisor:
         if run.node == self._node.name:
             executor = next(iter(self._node.executors))
             command = AssignRun(run_id=self._run_id, attempt=place.attempt, node=self._node.name, executor=executor)
-            await report.under(command, await asyncio.to_thread(_make_assignment_id, place))
+            await report.under(command, await asyncio.to_thread(make_assignment_id, place))
         return await load(self._node.log, RUNS, self._run_id)
 
     async def _supervise(self, place: Place, run: Run, report: Reports) -> bool:
@@ -218,7 +218,7 @@ class Supervisor:
             raw = artifacts.Found(place.output.name, "log", str(place.output), printed, sha256=sha256)
             await self._record([raw], report)
         code, cause, reason = explain(state)
-        if await asyncio.to_thread(_overtime_mark(place).exists):
+        if await asyncio.to_thread(overtime_mark(place).exists):
             cause, reason = "wall_time", f"超过最长运行时间 {plan.max_wall_seconds:g} 秒，已停止训练"
         await report(
             ReportRunEnded(
@@ -244,7 +244,7 @@ class Supervisor:
             left = plan.seconds_left
             if left <= 0 and not self._cancel.is_set():
                 # Noted before anything is stopped: a supervisor that comes after this one has to know why it was.
-                await asyncio.to_thread(_overtime_mark(place).touch)
+                await asyncio.to_thread(overtime_mark(place).touch)
             if left <= 0 or self._cancel.is_set():
                 await self._clear(executor, place, report)
                 await asyncio.sleep(_LAUNCH_LOOK)  # the wrapper is about to write the exit code
@@ -273,7 +273,7 @@ class Supervisor:
 
     async def _find(self, place: Place, plan: Plan, *, ended: bool) -> list[artifacts.Found]:
         known = frozenset(self._recorded)
-        return await asyncio.to_thread(_found, place, plan, self._node.root, known, ended=ended)
+        return await asyncio.to_thread(found, place, plan, self._node.root, known, ended=ended)
 
     async def _record(self, found: list[artifacts.Found], report: Reports) -> None:
         for artifact in found:
@@ -300,62 +300,3 @@ async def _first_of(one: asyncio.Event, other: asyncio.Event, timeout: float | N
         for wait in waits:
             wait.cancel()
     return one.is_set()
-
-
-def _overtime_mark(place: Place) -> Path:
-    return place.directory / "overtime"
-
-
-def explain(state: Ended | Lost) -> tuple[int | None, FailureCause | None, str | None]:
-    """Exit code, cause and a Chinese sentence; the latter two none for exit code 0."""
-    if isinstance(state, Lost):
-        return None, "lost", "训练进程已消失且没有留下退出码（可能与其包装进程一起被终止，或主机、容器已重启）"
-    code = state.exit_code
-    if state.refused is not None:
-        return code, "launch", state.refused
-    if code == 0:
-        return code, None, None
-    if code > 128:
-        try:
-            name = signal.Signals(code - 128).name
-        except ValueError:
-            return code, "exit", f"训练命令以退出码 {code} 结束"
-        hint = "，可能是内存不足" if name == "SIGKILL" else ""
-        return code, "signal", f"训练进程被信号 {name} 终止（退出码 {code}{hint}）"
-    return code, "exit", f"训练命令以退出码 {code} 结束"
-
-
-def _found(place: Place, plan: Plan, root: Path, known: frozenset[str], *, ended: bool) -> list[artifacts.Found]:
-    directories = [root / plan.output] if plan.output else []
-    if plan.shared and not overlapped(place):
-        directories.append(root / plan.shared)
-    since = plan.launched_at - _MTIME_TICK
-    found = plan.configuration.found if plan.configuration else []
-    for path in directories:
-        found += artifacts.checkpoints(path, since, ended=ended, known=known)
-    if ended and plan.output:
-        found += artifacts.tensorboards(root / plan.output, since)
-    elif ended and directories:
-        found += artifacts.tensorboards(directories[0], since)
-    return found
-
-
-def _assignment_id(place: Place) -> UUID | None:
-    try:
-        return UUID((place.directory / "assignment").read_text())
-    except FileNotFoundError:
-        return None
-
-
-def _make_assignment_id(place: Place) -> UUID:
-    if made := _assignment_id(place):
-        return made
-    place.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = uuid4()
-    write_durably(place.directory / "assignment", str(made).encode())
-    return made
-
-
-def _is_assigned_here(place: Place, recorded: list[Recorded]) -> bool:
-    own_id = _assignment_id(place)
-    return any(isinstance(entry.fact, RunAssigned) and entry.meta.origin.command_id == own_id for entry in recorded)

@@ -12,7 +12,8 @@
 #   pid              the command's identity: pid, start time (clock ticks since boot), boot id; in a session of its own
 #   refused          why there was nothing to run: workdir | command | script | exec, then what
 #   out.log          stdout and stderr of the command, appended
-#   exit             exit code as a shell gives it, Unix time; the last thing written, after out.log reached the disk
+#   exit             exit code as a shell gives it, Unix time, and `oom` where that is 137 and the kernel has killed for
+#                    memory meanwhile; the last thing written, after out.log reached the disk
 # Everything that the command starts carries TRAINLEDGER_RUN=MARKER in its environment.
 set -uf
 shopt -s execfail
@@ -49,9 +50,27 @@ become() {
   refuse exec "$1" 126
 }
 
+# How many processes of this one's memory cgroup the kernel has killed for memory; nothing where it does not say.
+oom_kills() {
+  local controllers group file key count
+  while IFS=: read -r _ controllers group; do
+    case $controllers in
+      '') set -- "/sys/fs/cgroup$group/memory.events" /sys/fs/cgroup/memory.events ;;
+      memory) set -- "/sys/fs/cgroup/memory$group/memory.oom_control" /sys/fs/cgroup/memory/memory.oom_control ;;
+      *) continue ;;
+    esac
+    for file; do
+      [[ -r $file ]] || continue
+      while read -r key count; do
+        [[ $key == oom_kill ]] && echo "$count" && return
+      done < "$file"
+    done
+  done < /proc/self/cgroup
+}
+
 run() {
   rundir=$1
-  local marker=$2 workdir=$3 claim child code signalled
+  local marker=$2 workdir=$3 claim child code signalled kills oom=''
   shift 3
   claim=$rundir/.started.$$.$RANDOM$RANDOM
   mkdir -- "$claim" && printf '%s\n' "$(identity $$)" > "$claim/wrapper" || exit 125
@@ -61,6 +80,7 @@ run() {
     exit 0
   fi
   sync -- "$rundir" 2> /dev/null # at most once, also after a power cut
+  kills=$(oom_kills)
   # A handler, not '': an ignored signal would stay ignored in the command.
   trap 'signalled=1' HUP INT QUIT TERM
   TRAINLEDGER_RUN=$marker setsid "$BASH" "$script" become "$rundir" "$workdir" "$@" \
@@ -68,8 +88,9 @@ run() {
   child=$!
   while signalled=; wait "$child"; code=$?; [[ $signalled ]]; do :; done
   now=${EPOCHREALTIME-$(date +%s)}
+  [[ $code == 137 && $(oom_kills) != "$kills" ]] && oom=' oom'
   # A full disk must not cost the exit code.
-  until printf '%s %s\n' "$code" "${now/,/.}" > "$rundir/.exit" &&
+  until printf '%s %s%s\n' "$code" "${now/,/.}" "$oom" > "$rundir/.exit" &&
     { sync -- "$rundir/out.log" "$rundir/.exit" || sync; } &&
     mv -T -- "$rundir/.exit" "$rundir/exit"; do
     [[ -d $rundir ]] || exit 125

@@ -32,7 +32,13 @@ class Box:
     """A container whose own working directory is `/work`; `/work/llm` is the host's `training`."""
 
     def __init__(
-        self, engine: DockerEngine, directory: Path, *, mounted: bool, volumes: Iterable[tuple[str, str, str]] = ()
+        self,
+        engine: DockerEngine,
+        directory: Path,
+        *,
+        mounted: bool,
+        volumes: Iterable[tuple[str, str, str]] = (),
+        **options: Any,
     ) -> None:
         self.training = directory / "training"
         self.training.mkdir(exist_ok=True)
@@ -42,7 +48,7 @@ class Box:
         if mounted:
             volumes.append((str(self.runs), "/ledger/runs", "rw"))
         self.name = f"box-{uuid4().hex[:12]}"
-        self.container: Any = engine.container(name=self.name, working_dir="/work", volumes=volumes)
+        self.container: Any = engine.container(name=self.name, working_dir="/work", volumes=volumes, **options)
 
     def exec(self, *command: str) -> str:
         return self.container.get_wrapped_container().exec_run(command).output.decode()
@@ -128,6 +134,17 @@ async def test_a_run_survives_the_engine(bench: BoxBench, engine: DockerEngine) 
     (bench.workdir / "gate").touch()
     await asyncio.to_thread(engine.start)
     assert await bench.becomes(place, Ended, Lost) == Ended(6)
+
+
+async def test_who_was_killed_for_memory_is_told_from_who_was_killed(engine: DockerEngine, tmp_path: Path) -> None:
+    with running(Box(engine, tmp_path, mounted=False, mem_limit="48m")) as box:
+        executor = DockerExecutor(box.name, "llm", engine.url)
+        bench = BoxBench(lambda: executor, box, box.training)
+        greedy = await bench.launch("bash", "-c", "head -c 200m /dev/zero | tail; exit ${PIPESTATUS[1]}")
+        assert await bench.becomes(greedy, Ended, Lost) == Ended(137, out_of_memory=True)
+        killed = await bench.launch("bash", "-c", "kill -KILL $$")
+        assert await bench.becomes(killed, Ended, Lost) == Ended(137)
+        await executor.close()
 
 
 async def test_where_nothing_can_run_the_reason_is_said(engine: DockerEngine, tmp_path: Path) -> None:

@@ -49,10 +49,14 @@ class Running(msgspec.Struct, frozen=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """`exit_code` as a shell gives it; `refused` says in Chinese why there was nothing to run, where that was so."""
+    """`exit_code` as a shell gives it; `refused` says in Chinese why there was nothing to run, where that was so.
+
+    `out_of_memory`: the command was killed while the kernel killed processes of its memory cgroup for memory.
+    """
 
     exit_code: int
     refused: str | None = None
+    out_of_memory: bool = False
 
 
 class Lost(msgspec.Struct, frozen=True):

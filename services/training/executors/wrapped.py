@@ -70,10 +70,11 @@ def command_identity(place: Place) -> Identity | None:
 
 
 def ended(place: Place) -> Ended | None:
-    code = _read(place.directory / "exit")
-    if code is None:
+    text = _read(place.directory / "exit")
+    if text is None:
         return None
-    return Ended(int(code.split()[0]), refusal(place))
+    code, _, *further = text.split()
+    return Ended(int(code), refusal(place), "oom" in further)
 
 
 def refusal(place: Place) -> str | None:
