@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -81,6 +82,19 @@ def tensorboards(directory: Path, since: float) -> list[Found]:
             name = "tensorboard" if level == 0 else path.relative_to(directory).as_posix()
             found.append(Found(name, "tensorboard", str(path), sum(sizes), len(sizes)))
     return found
+
+
+def trainer_logs(directory: Path, since: float) -> list[Found]:
+    """LLaMA-Factory's log of unrounded values by step, where it was written after `since`."""
+    path = directory / "trainer_log.jsonl"
+    try:
+        if path.is_symlink() or path.stat().st_mtime < since:
+            return []
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            return [Found(path.name, "metrics", str(path), file.tell(), sha256=sha256)]
+    except OSError:
+        return []
 
 
 def _children(directory: Path) -> list[Path]:

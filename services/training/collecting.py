@@ -25,4 +25,6 @@ def found(place: Place, plan: Plan, root: Path, known: frozenset[str], *, ended:
         left += artifacts.tensorboards(root / plan.output, since)
     elif ended and directories:
         left += artifacts.tensorboards(directories[0], since)
+    if ended and directories:
+        left += artifacts.trainer_logs(directories[0], since)
     return left

@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from services.training.artifacts import checkpoints, tensorboards
+from services.training.artifacts import checkpoints, tensorboards, trainer_logs
 
 
 def checkpoint(directory: Path, step: int, state: str | None = "{}", age: float = 10.0) -> Path:
@@ -56,3 +56,11 @@ def test_tensorboard_directories(tmp_path: Path) -> None:
     (runs / "events.out.tfevents.1.box.2.0").write_bytes(b"12345")
     found = tensorboards(tmp_path, 0)
     assert [(entry.name, entry.type, entry.size) for entry in found] == [("runs/May01_box", "tensorboard", 5)]
+
+
+def test_the_trainers_own_log_of_this_run(tmp_path: Path) -> None:
+    assert trainer_logs(tmp_path, 0) == []
+    (tmp_path / "trainer_log.jsonl").write_text('{"current_steps": 5, "loss": 1.25}\n')
+    [found] = trainer_logs(tmp_path, 0)
+    assert (found.name, found.type, found.size) == ("trainer_log.jsonl", "metrics", 35)
+    assert trainer_logs(tmp_path, time.time() + 60) == []

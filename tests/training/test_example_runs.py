@@ -60,7 +60,7 @@ async def test_the_example_completes(book: Ledger, home: Path) -> None:
     points, lines, artifacts = await trained(book, LocalExecutor(home, withheld))
     assert [step for name, _, step in points if name == "train_loss"] == [2, 4, 6]
     assert lines
-    assert artifacts == ["checkpoint-3", "checkpoint-6", "out.log", "short.yaml", "short.yaml"]
+    assert artifacts == ["checkpoint-3", "checkpoint-6", "out.log", "short.yaml", "short.yaml", "trainer_log.jsonl"]
 
 
 async def test_a_resumed_example_goes_on_with_the_steps(book: Ledger, home: Path) -> None:
