@@ -21,7 +21,7 @@ from services.commands.message import Asked, Callers, Decode
 from services.runtime.commands import PUBLIC
 from services.runtime.ending import end
 from services.runtime.intake import Caller, Intake, check_key, command_id
-from services.runtime.outcomes import is_transient
+from services.runtime.outcome_records import is_transient
 from services.runtime.pulling import pull
 
 CONSUMER = "commands"

@@ -27,7 +27,8 @@ from services.runtime import folded
 from services.runtime.commands import HANDLERS
 from services.runtime.dispatch import Accepted, Dispatch, load
 from services.runtime.ending import end
-from services.runtime.outcomes import Outcomes, Refusal, Settled, fingerprint_of_bytes, is_transient
+from services.runtime.outcome_records import Refusal, Settled, fingerprint_of_bytes, is_transient
+from services.runtime.outcomes import Outcomes
 from services.runtime.reads import Shown
 from services.runtime.settling import ENDED, LAUNCHED, Runs
 

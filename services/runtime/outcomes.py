@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
@@ -19,8 +17,9 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from contracts.command import Command
-from contracts.problems import InvalidBody, Refused, Wrong
+from contracts.problems import Refused
 from events.log import LogUnavailable
+from services.runtime.outcome_records import NO_BODY, Claim, Record, Refusal, Settled, decode, encode, fingerprint
 
 STREAM = "OUTCOMES"
 _SETTLED = "settled."  # a hint that an outcome was stored; losing one costs a waiter at most _LOOK seconds
@@ -31,60 +30,7 @@ _STALE = 60.0
 _WRONG_SEQUENCE = 10071
 _MARGIN = 4096  # of a message's size, for all that stands in a record beside the body
 
-_NO_BODY = msgspec.Raw()
-
 _logger = logging.getLogger(__name__)
-
-
-class Refusal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A refusal before its language is chosen."""
-
-    code: str
-    values: dict[str, Any] = {}
-    wrongs: tuple[Wrong, ...] = ()
-
-    @classmethod
-    def of(cls, refused: Refused) -> Refusal:
-        values = msgspec.to_builtins(refused.values, str_keys=True)
-        return cls(code=refused.code, values=values, wrongs=refused.wrongs)
-
-    def refused(self) -> Refused:
-        if self.wrongs:
-            return InvalidBody(*self.wrongs)
-        return Refused(self.code, **self.values)
-
-
-class Settled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a command was answered: a status and a body (JSON; empty where it was too large to keep), or a refusal.
-
-    `position` is that of the last fact it led to.
-    """
-
-    status: int
-    body: msgspec.Raw = _NO_BODY
-    aggregate_id: UUID | None = None
-    position: int | None = None
-    lagging: bool = False
-    refusal: Refusal | None = None
-
-
-class Claim(msgspec.Struct, frozen=True):
-    """Which process works on a command, and since when; `token` tells one claim from the next."""
-
-    instance: str
-    token: UUID
-    at: datetime
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The message of a command in the stream. `transient`: the answer counts for those who waited for it only."""
-
-    actor: str
-    command: str
-    fingerprint: str
-    claim: Claim
-    settled: Settled | None = None
-    transient: bool = False
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -95,24 +41,6 @@ class _Stored(msgspec.Struct, frozen=True):
 class _Work(msgspec.Struct):
     fingerprint: str
     done: asyncio.Future[Settled | Exception]
-
-
-_decode = msgspec.json.Decoder(Record).decode
-_encode = msgspec.json.Encoder().encode
-
-
-def fingerprint(command: Command) -> str:
-    """Equal for equal commands: SHA-256 (hex) of the wire name and the fields in a fixed order."""
-    return fingerprint_of_bytes(type(command).__name__, msgspec.json.encode(command, order="deterministic"))
-
-
-def fingerprint_of_bytes(name: str, body: bytes) -> str:
-    return hashlib.sha256(name.encode() + b"\n" + body).hexdigest()
-
-
-def is_transient(refused: Refused) -> bool:
-    """Whether asking again may succeed, so that the refusal must not be kept."""
-    return refused.status == 503 or refused.code in ("too_much_contention", "internal_error")
 
 
 class Outcomes:
@@ -242,7 +170,7 @@ class Outcomes:
         """Another who took the claim over may have answered first: then that is the answer."""
         kept = settled
         if len(memoryview(settled.body)) > self._nc.max_payload - _MARGIN:
-            kept = msgspec.structs.replace(settled, body=_NO_BODY)
+            kept = msgspec.structs.replace(settled, body=NO_BODY)
         record = msgspec.structs.replace(claimed, settled=kept)
         if await self._replace(command_id, record, revision) is not None:
             return settled
@@ -303,7 +231,7 @@ class Outcomes:
         except (nats.errors.Error, nats.js.errors.Error) as error:
             raise LogUnavailable(f"outcomes cannot be read: {error}") from error
         assert message.seq is not None
-        return _Stored(_decode(message.data or b""), message.seq)
+        return _Stored(decode(message.data or b""), message.seq)
 
     async def _create(self, command_id: UUID, record: Record) -> int | None:
         return await self._replace(command_id, record, 0)
@@ -312,7 +240,7 @@ class Outcomes:
         """The new revision, none where the record is not at `revision` any more."""
         headers = {"Nats-Expected-Last-Subject-Sequence": str(revision)}
         try:
-            ack = await self._js.publish(_subject(command_id), _encode(record), headers=headers)
+            ack = await self._js.publish(_subject(command_id), encode(record), headers=headers)
         except nats.js.errors.APIError as error:
             if error.err_code == _WRONG_SEQUENCE:
                 return None

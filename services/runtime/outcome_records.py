@@ -1,0 +1,84 @@
+"""What is known of a command that carries an id, as it is stored."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from contracts.command import Command
+from contracts.problems import InvalidBody, Refused, Wrong
+
+NO_BODY = msgspec.Raw()
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A refusal before its language is chosen."""
+
+    code: str
+    values: dict[str, Any] = {}
+    wrongs: tuple[Wrong, ...] = ()
+
+    @classmethod
+    def of(cls, refused: Refused) -> Refusal:
+        values = msgspec.to_builtins(refused.values, str_keys=True)
+        return cls(code=refused.code, values=values, wrongs=refused.wrongs)
+
+    def refused(self) -> Refused:
+        if self.wrongs:
+            return InvalidBody(*self.wrongs)
+        return Refused(self.code, **self.values)
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a command was answered: a status and a body (JSON; empty where it was too large to keep), or a refusal.
+
+    `position` is that of the last fact it led to.
+    """
+
+    status: int
+    body: msgspec.Raw = NO_BODY
+    aggregate_id: UUID | None = None
+    position: int | None = None
+    lagging: bool = False
+    refusal: Refusal | None = None
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Which process works on a command, and since when; `token` tells one claim from the next."""
+
+    instance: str
+    token: UUID
+    at: datetime
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The message of a command in the stream. `transient`: the answer counts for those who waited for it only."""
+
+    actor: str
+    command: str
+    fingerprint: str
+    claim: Claim
+    settled: Settled | None = None
+    transient: bool = False
+
+
+decode = msgspec.json.Decoder(Record).decode
+encode = msgspec.json.Encoder().encode
+
+
+def fingerprint(command: Command) -> str:
+    """Equal for equal commands: SHA-256 (hex) of the wire name and the fields in a fixed order."""
+    return fingerprint_of_bytes(type(command).__name__, msgspec.json.encode(command, order="deterministic"))
+
+
+def fingerprint_of_bytes(name: str, body: bytes) -> str:
+    return hashlib.sha256(name.encode() + b"\n" + body).hexdigest()
+
+
+def is_transient(refused: Refused) -> bool:
+    """Whether asking again may succeed, so that the refusal must not be kept."""
+    return refused.status == 503 or refused.code in ("too_much_contention", "internal_error")
