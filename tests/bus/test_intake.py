@@ -42,12 +42,13 @@ async def test_a_hundred_retries_make_one_fact_and_a_hundred_equal_answers(parts
 
 async def test_another_body_under_the_same_key_is_refused(parts: Stack, connect: Connect) -> None:
     caller, key = await parts.caller(), str(uuid4())
-    command = create()
-    async with stack(await connect()) as other:
+    existing = create()
+    await parts.intake.handle(existing, caller)
+    async with stack(await connect()) as other:  # whichever comes first is a command that may be
         results = await asyncio.gather(
-            parts.intake.handle(command, caller, key=key),
             parts.intake.handle(create(), caller, key=key),
-            other.intake.handle(ArchiveProject(project=command.name), caller, key=key),
+            parts.intake.handle(create(), caller, key=key),
+            other.intake.handle(ArchiveProject(project=existing.name), caller, key=key),
             return_exceptions=True,
         )
     refused = [result.code for result in results if isinstance(result, Refused)]
