@@ -109,6 +109,8 @@ def write_by_driver_alone(database: Database, path: Path) -> tuple[int, float]:
         driver.execute(definition)
     started = time.perf_counter()
     for name, values in rows.items():
+        if not values:  # the history has no facts of that table
+            continue
         places = ",".join("?" * len(values[0]))
         for first in range(0, len(values), _BATCH):
             driver.execute("BEGIN IMMEDIATE")
