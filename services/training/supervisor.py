@@ -264,6 +264,7 @@ class Supervisor:
         """A run that was declared ended while this service was away may still have processes here."""
         executor = self._node.executors.get(run.executor or "")
         if executor is not None:
+            self._node.slots.occupy(self._run_id, Running(executor.name, None))
             await self._clear(executor, place, report)
 
     async def _collect(self, place: Place, plan: Plan, report: Reports) -> None:

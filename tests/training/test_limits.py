@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
+from contracts.runs import ReportRunEnded
 from events.event import Event
 from events.runs import (
     RunAssigned,
@@ -30,7 +31,7 @@ from services.training.executors import Place
 from services.training.executors.local import LocalExecutor
 from services.training.launching import withheld
 from services.training.slots import Slots
-from tests.training.ledger import BOUND, Ledger, until
+from tests.training.ledger import BOUND, Ledger, origin, until
 
 
 @asynccontextmanager
@@ -188,10 +189,12 @@ class Immortal(LocalExecutor):
     def __init__(self, root: Path) -> None:
         super().__init__(root, withheld)
         self.survivors: list[tuple[int, ...]] = [(7,), (7,), (7, 8)]
+        self.only: UUID | None = None
 
     async def stop(self, place: Place, grace: float) -> tuple[int, ...]:
         stopped = await super().stop(place, grace)
-        return self.survivors.pop(0) if self.survivors else stopped
+        concerns = self.only in (None, place.run_id)
+        return self.survivors.pop(0) if self.survivors and concerns else stopped
 
 
 async def test_a_stop_that_cannot_be_confirmed_is_on_record(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,3 +208,16 @@ async def test_a_stop_that_cannot_be_confirmed_is_on_record(book: Ledger, monkey
     await until(lambda: not executor.survivors)
     said = [fact.pids for fact in await book.facts(run_id) if isinstance(fact, RunStopUnconfirmed)]
     assert said == [(7,), (7, 8)]
+
+
+async def test_what_does_not_stop_takes_its_own_slot_only(book: Ledger) -> None:
+    """What a node finds of a run that was declared lost meanwhile."""
+    executor = Immortal(book.root)
+    executor.survivors = [(7,)] * 10
+    async with training_service(book):
+        executor.only = lost = await book.request("sleep", "600")
+        await book.fact(lost, RunStarted)
+    await book.dispatch(ReportRunEnded(run_id=lost, attempt=1, exit_code=None, cause="lost"), origin())
+    async with training_service(book, 2, executors={"local": executor}):
+        await until(lambda: len(executor.survivors) < 10)
+        await book.fact(await book.request("true"), RunCompleted)
