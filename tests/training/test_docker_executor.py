@@ -29,7 +29,7 @@ pytestmark = [
 
 
 class Box:
-    """A container whose own working directory is `/work`; `/work/llm` is the host's `training`."""
+    """A container whose own working directory is `/home`; `/home/llm` is the host's `training`."""
 
     def __init__(
         self,
@@ -44,11 +44,11 @@ class Box:
         self.training.mkdir(exist_ok=True)
         self.runs = directory / "runs"
         self.runs.mkdir(exist_ok=True)
-        volumes = [(str(self.training), "/work/llm", "rw"), *volumes]
+        volumes = [(str(self.training), "/home/llm", "rw"), *volumes]
         if mounted:
             volumes.append((str(self.runs), "/ledger/runs", "rw"))
         self.name = f"box-{uuid4().hex[:12]}"
-        self.container: Any = engine.container(name=self.name, working_dir="/work", volumes=volumes, **options)
+        self.container: Any = engine.container(name=self.name, working_dir="/home", volumes=volumes, **options)
 
     def exec(self, *command: str) -> str:
         return self.container.get_wrapped_container().exec_run(command).output.decode()

@@ -92,8 +92,8 @@ async def losses_of(book: Ledger, run_id: UUID) -> list[tuple[int, float]]:
 
 async def test_docker_and_local_give_the_same(book: Ledger, home: Path, engine: DockerEngine) -> None:
     box = engine.container(
-        name="example", env={"TRAINLEDGER_PYTHON": sys.executable}, volumes=[(str(home), "/work/llm", "rw")],
-        working_dir="/work",
+        name="example", env={"TRAINLEDGER_PYTHON": sys.executable}, volumes=[(str(home), "/home/llm", "rw")],
+        working_dir="/home",
     )  # fmt: skip
     with box:
         in_docker = await trained(book, DockerExecutor("example", "llm", engine.url))
