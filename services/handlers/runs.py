@@ -182,15 +182,13 @@ def _require_assets(assets: AssetReport) -> None:
 def fill_command(template: str, training_yaml: str, dataset: str) -> tuple[str, ...]:
     """Splits first and fills then, so that what is filled in stays one argument whatever it holds.
 
-    Fields: `{training_yaml_name}`, `{dataset_name}`. ValueError: the template is empty or its quotes are unbalanced.
+    Fields: `{training_yaml_name}`, `{dataset_name}`; a brace is `{{` or `}}`. ValueError: the template is empty or its
+    quotes are unbalanced.
     """
     words = shlex.split(template)
     if not words:
         raise ValueError("an empty command")
-    fields = {"training_yaml_name": training_yaml, "dataset_name": dataset}
-    for name, value in fields.items():
-        words = [word.replace("{" + name + "}", value) for word in words]
-    return tuple(words)
+    return tuple(word.format(training_yaml_name=training_yaml, dataset_name=dataset) for word in words)
 
 
 def _own_command(command: str) -> tuple[str, ...]:

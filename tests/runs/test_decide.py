@@ -30,7 +30,7 @@ from events.runs import (
     RunRequested,
     RunStarted,
 )
-from services.handlers.runs import StartGathered, artifact_id
+from services.handlers.runs import StartGathered, artifact_id, fill_command
 from tests.given import given
 
 RUN = UUID("22222222-2222-4222-8222-222222222222")
@@ -102,6 +102,11 @@ def test_runs_that_cannot_be(refusal: str, facts: StartGathered) -> None:
     refused = given().when(START, facts).then_refused(refusal)
     for name in facts.assets.missing if facts.assets else ():
         assert name in refused.text("zh")
+
+
+def test_what_was_filled_in_is_not_filled_again_and_a_brace_can_be_written() -> None:
+    template = "run.sh ${{HOME}} {training_yaml_name} {dataset_name}"
+    assert fill_command(template, "{dataset_name}", "d") == ("run.sh", "${HOME}", "{dataset_name}", "d")
 
 
 def test_a_callers_own_command_needs_the_setting() -> None:
