@@ -48,7 +48,11 @@ async def test_events_that_somebody_set_up_otherwise_are_left_alone(js: JetStrea
     with pytest.raises(NotFoundError):
         await ledger_id(js)
     await js.add_stream(name=EVENTS, subjects=["events.>"], description="mine")
-    await ensure_streams(js)
-    assert (await js.stream_info(EVENTS)).config.description == "mine"
-    with pytest.raises(LookupError):
-        await ledger_id(js)
+    try:
+        await ensure_streams(js)
+        assert (await js.stream_info(EVENTS)).config.description == "mine"
+        with pytest.raises(LookupError):
+            await ledger_id(js)
+    finally:  # other tests use this server too
+        await js.delete_stream(EVENTS)
+        await ensure_streams(js)
