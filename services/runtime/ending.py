@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
+from events.log.connection import cancellation_kept
+
 _AGAIN = 0.1
 
 _T = TypeVar("_T")
@@ -28,14 +30,6 @@ async def end(*tasks: asyncio.Task[Any] | None) -> None:
 
 
 async def answered(asking: Awaitable[_T]) -> _T:
-    """The answer of the server, unless this task was cancelled meanwhile.
-
-    `asyncio.wait_for` of Python 3.11, which nats-py waits by, drops a cancellation that comes at the same time.
-    """
-    task = asyncio.current_task()
-    before = task.cancelling() if task is not None else 0
-    try:
+    """The answer of the server, unless this task was cancelled meanwhile, which nats-py may lose."""
+    with cancellation_kept():
         return await asking
-    finally:
-        if task is not None and task.cancelling() > before:
-            raise asyncio.CancelledError
