@@ -5,7 +5,8 @@ from __future__ import annotations
 from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
 
-from contracts.problems import PROBLEMS, Problem
+from contracts.problem_kinds import PROBLEMS
+from contracts.problems import Problem
 from services.edge.problems import MEDIA_TYPE
 
 EVENT_POSITION = ResponseHeader(

@@ -16,7 +16,8 @@ from services.runtime import processes
 from services.runtime.durable_files import sync_directory
 from services.runtime.embedded_nats import DEPLOY
 from services.runtime.handover import ensure_directories, make_directory
-from services.runtime.settings import DOCUMENTED_TRAINING_DIR, SettingRefused, Settings
+from services.runtime.settings import SettingRefused, Settings
+from services.runtime.settings.training import DOCUMENTED_TRAINING_DIR
 
 
 class Lock:

@@ -16,7 +16,9 @@ from events.log.jetstream import JetStreamLog
 from services.runtime.dispatch import Dispatch
 from services.runtime.heartbeats import Heartbeats
 from services.runtime.reporting import report_sources
-from services.runtime.settings import DOCUMENTED_TRAINING_DIR, SettingRefused, Settings, labels
+from services.runtime.settings import Settings
+from services.runtime.settings.kinds import SettingRefused
+from services.runtime.settings.training import DOCUMENTED_TRAINING_DIR, labels
 from services.runtime.wiring import bus
 from services.training.assets import answer_asset_questions
 from services.training.consumer import Consumer, read_checkpoint

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
-from contracts.problems import PROBLEMS
+from contracts.problem_kinds import PROBLEMS
 from services.edge.app import ROUTES
 from tests.edge.conftest import QWEN, World
 from tests.edge.test_server import listening
