@@ -13,7 +13,8 @@ import msgspec
 
 from services.training.artifacts import Found, resolve
 
-KEPT = "config.yaml"  # what the run is to use
+CONFIG_FILE = "TRAINLEDGER_CONFIG_FILE"  # the environment variable that names the run's own YAML
+_KEPT = "config.yaml"  # what the run is to use
 _ORIGINAL = "original.yaml"
 _LARGEST = 5 * 1024 * 1024
 
@@ -39,7 +40,7 @@ def keep_configuration(
     The copy's output_dir has the further part `own_directory`, and its resume_from_checkpoint is `resume`, where they
     are given. None where the YAML is not a regular file of a sensible size inside `root` any more.
     """
-    original, kept = directory / _ORIGINAL, directory / KEPT
+    original, copy = directory / _ORIGINAL, directory / _KEPT
     if not original.exists():
         source = resolve(root, name)
         if source is None or not source.is_file() or source.stat().st_size > _LARGEST:
@@ -47,20 +48,26 @@ def keep_configuration(
         _write(original, source.read_bytes())
     content = original.read_bytes()
     named = _value(content, "output_dir")
-    if not kept.exists():
+    if not copy.exists():
         changes = {}
         if named and own_directory:
             changes["output_dir"] = os.path.join(named, own_directory)  # noqa: PTH118 - as the YAML spells it
         if resume:
             changes["resume_from_checkpoint"] = resume
-        _write(kept, derived(content, changes) or content)
-    used = kept.read_bytes()
+        _write(copy, derived(content, changes) or content)
+    used = copy.read_bytes()
     filename = Path(name).name
     if used == content:
-        return Configuration(_found(filename, "config", kept, used), named)
+        return Configuration(_found(filename, "config", copy, used), named)
     return Configuration(
-        _found(filename, "config", kept, used), named, _found(filename, "config_original", original, content)
+        _found(filename, "config", copy, used), named, _found(filename, "config_original", original, content)
     )
+
+
+def kept(directory: Path) -> Path | None:
+    """The YAML that a run is to use, none where it has none."""
+    path = directory / _KEPT
+    return path if path.exists() else None
 
 
 def derived(content: bytes, changes: Mapping[str, str]) -> bytes | None:

@@ -6,7 +6,8 @@ import signal
 from pathlib import Path
 
 from events.runs import FailureCause
-from services.training.executors import Ended, Lost, Place
+from services.runtime.children import Ended, Lost
+from services.training.executors import Place
 
 
 def overtime_mark(place: Place) -> Path:

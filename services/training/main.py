@@ -13,6 +13,7 @@ from pathlib import Path
 from contracts.nodes import RegisterNode
 from events.log import LogUnavailable
 from events.log.jetstream import JetStreamLog
+from services.runtime.children.processes import boot_id
 from services.runtime.dispatch import Dispatch
 from services.runtime.heartbeats import Heartbeats
 from services.runtime.reporting import report_sources
@@ -27,7 +28,6 @@ from services.training.files import Files, answer_file_questions
 from services.training.gpus import NvmlGpus
 from services.training.lease import Lease, own_heartbeat
 from services.training.presence import answer_status_questions, earlier_names, stay_known, stay_present
-from services.training.processes import boot_id
 from services.training.slots import Slots
 from services.training.supervisor import Node
 

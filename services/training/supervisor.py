@@ -26,13 +26,14 @@ from contracts.runs import (
 )
 from events.log import EventLog
 from events.runs import Run
+from services.runtime.children import Ended, LaunchFailed, Lost, NeverStarted, Starting
 from services.runtime.commands import RUNS
 from services.runtime.dispatch import Dispatch, Loaded, load
 from services.training import artifacts
 from services.training.assignment import is_assigned_here, make_assignment_id
 from services.training.collecting import found
 from services.training.endings import explain, overtime_mark
-from services.training.executors import Ended, Executor, LaunchFailed, Lost, NeverStarted, Place, Starting
+from services.training.executors import Executor, Place
 from services.training.launching import Plan, prepare, shared_directory, variables
 from services.training.output import Output, digest
 from services.training.overlaps import Overlaps

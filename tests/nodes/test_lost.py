@@ -19,8 +19,8 @@ from events.event import Event
 from events.nodes import NodeLost, NodeRegistered
 from events.runs import RunAssigned, RunFailed, RunRequested, RunStarted
 from services.projector.node_watch import NodeWatch
-from services.training import processes
-from services.training.processes import Identity, alive
+from services.runtime.children import processes
+from services.runtime.children.processes import Identity, alive
 from tests.nats_server import NatsServer
 from tests.nodes.service import Service
 from tests.training.ledger import BOUND, Ledger, ledger, until

@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from services.training.executors import Ended, Executor, LaunchFailed, Lost, NeverStarted, Place, Running, State
+from services.runtime.children import Ended, LaunchFailed, Lost, NeverStarted, Running, State
+from services.training.executors import Executor, Place
 from tests.training.ledger import BOUND
 
 TREE = """
@@ -83,7 +84,7 @@ class ExecutorSuite:
             "bash", "-c", 'pwd > where; echo "$A 你好"; echo b >&2; echo $TRAINLEDGER_RUN; exit 7', A="a b; $(c)"
         )
         assert await bench.becomes(place, Ended, Lost) == Ended(7)
-        assert place.output.read_text() == f"a b; $(c) 你好\nb\n{place.marker}\n"
+        assert place.output.read_text() == f"a b; $(c) 你好\nb\n{place.key}\n"
         assert (bench.workdir / "where").exists()
 
     async def test_arguments_arrive_as_they_are(self, bench: Bench) -> None:
@@ -121,8 +122,8 @@ class ExecutorSuite:
     @pytest.mark.parametrize(
         ("argv", "reason"),
         [
-            (("bash", "missing.sh", "a.yaml"), "训练脚本不存在或不可读：missing.sh"),
-            (("bash", "."), "训练脚本不存在或不可读：."),
+            (("bash", "missing.sh", "a.yaml"), "脚本不存在或不可读：missing.sh"),
+            (("bash", "."), "脚本不存在或不可读：."),
             (("no-such-command",), "找不到命令：no-such-command"),
         ],
     )

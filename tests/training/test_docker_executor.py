@@ -13,8 +13,9 @@ from uuid import uuid4
 import pytest
 
 from events.runs import RunCanceled, RunCompleted, RunLaunchFailed, RunStarted
+from services.runtime.children import Ended, LaunchFailed, Lost, Running
 from services.training.consumer import Consumer
-from services.training.executors import Ended, LaunchFailed, Lost, Place, Running
+from services.training.executors import Place
 from services.training.executors.docker import DockerExecutor
 from services.training.supervisor import Node
 from tests.training.docker_engine import DockerEngine
@@ -189,7 +190,7 @@ async def test_a_run_in_a_container_from_request_to_end(book: Ledger, bench: Box
         await book.fact(stubborn, RunCanceled)
         assert not any(bench.alive(pid) for pid in pids)
         missing = await book.request("bash", "missing.sh")
-        assert (await book.fact(missing, RunLaunchFailed)).reason == "训练脚本不存在或不可读：missing.sh"
+        assert (await book.fact(missing, RunLaunchFailed)).reason == "脚本不存在或不可读：missing.sh"
     finally:
         task.cancel()
         await asyncio.wait([task])

@@ -7,8 +7,9 @@ from uuid import uuid4
 
 import pytest
 
+from services.runtime.children import Ended, Lost, wrapped
 from services.training.endings import explain
-from services.training.executors import Ended, Lost, Place, wrapped
+from services.training.executors import Place
 
 
 @pytest.mark.parametrize(

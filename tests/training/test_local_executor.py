@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from services.training import processes
-from services.training.executors import Lost
+from services.runtime.children import Lost, processes
+from services.runtime.children.processes import Identity
 from services.training.executors.local import LocalExecutor
 from services.training.launching import withheld
-from services.training.processes import Identity
 from tests.training.executor_suite import Bench, ExecutorSuite
 
 

@@ -74,7 +74,7 @@ async def test_a_run_completes_with_every_line_and_its_artifacts(book: Ledger) -
 @pytest.mark.parametrize(
     ("argv", "reason"),
     [
-        (("bash", "missing.sh", "run.yaml"), "训练脚本不存在或不可读：missing.sh"),
+        (("bash", "missing.sh", "run.yaml"), "脚本不存在或不可读：missing.sh"),
         (("no-such-command",), "找不到命令：no-such-command"),
     ],
 )

@@ -9,13 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-
-class LaunchFailed(Exception):
-    """There is nothing to run, or nothing to run it in. Its text is a Chinese sentence that names the cause."""
-
-
-class Unreachable(Exception):
-    """What would know or do it does not answer; ask again later."""
+from services.runtime.children import State, wrapped
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -26,44 +20,18 @@ class Place(msgspec.Struct, frozen=True):
     directory: Path
 
     @property
-    def marker(self) -> str:
-        """What everything that the run starts carries in its environment."""
+    def key(self) -> str:
         return f"{self.run_id}/{self.attempt}"
+
+    @property
+    def mark(self) -> str:
+        """What everything that the run starts has in its environment."""
+        return f"TRAINLEDGER_RUN={self.key}"
 
     @property
     def output(self) -> Path:
         """The raw output, stdout and stderr, as far as it is on this host."""
-        return self.directory / "out.log"
-
-
-class NeverStarted(msgspec.Struct, frozen=True):
-    """Nothing was launched here."""
-
-
-class Starting(msgspec.Struct, frozen=True):
-    """Launched, and the command is not there yet."""
-
-
-class Running(msgspec.Struct, frozen=True):
-    """The command runs, or its exit code is about to be written."""
-
-
-class Ended(msgspec.Struct, frozen=True):
-    """`exit_code` as a shell gives it; `refused` says in Chinese why there was nothing to run, where that was so.
-
-    `out_of_memory`: the command was killed while the kernel killed processes of its memory cgroup for memory.
-    """
-
-    exit_code: int
-    refused: str | None = None
-    out_of_memory: bool = False
-
-
-class Lost(msgspec.Struct, frozen=True):
-    """Gone without an exit code: killed together with its wrapper, or the host or container restarted."""
-
-
-State = NeverStarted | Starting | Running | Ended | Lost
+        return wrapped.output(self)
 
 
 class Executor(Protocol):

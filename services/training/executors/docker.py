@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from services.runtime.durable_files import write_durably
-from services.training.executors import (
+from services.runtime.children import (
     LaunchFailed,
     Lost,
     NeverStarted,
-    Place,
     Running,
     Starting,
     State,
     Unreachable,
+    host,
     wrapped,
 )
+from services.runtime.durable_files import write_durably
+from services.training.configuration import CONFIG_FILE, kept
+from services.training.executors import Place
 
 if TYPE_CHECKING:
     from aiodocker import Docker
@@ -89,34 +91,34 @@ class DockerExecutor:
             return
         container, details = await self._named()
         inside = _mounted_at(details.get("Mounts") or [], place.directory)
-        directory = str(inside or _INSIDE / place.marker)
+        directory = str(inside or _INSIDE / place.key)
         try:
             code, _ = await self._exec(container, "bash", "-c", "type -P setsid")
             if code != 0:
                 missing = "setsid（util-linux）" if code == 1 else "bash"
-                raise LaunchFailed(f"容器 {self._name} 中没有 {missing}，无法启动训练")
+                raise LaunchFailed(f"容器 {self._name} 中没有 {missing}，无法启动命令")
             wrapper = await asyncio.to_thread(wrapped.install, place)
             where = Where(details["Id"], directory, inside is not None)
             await asyncio.to_thread(write_durably, _note(place), msgspec.json.encode(where))
             if not where.mounted:
                 await self._install(container, directory, await asyncio.to_thread(wrapper.read_text))
-            if configuration := await asyncio.to_thread(wrapped.configuration, place):
-                variables = {**variables, wrapped.CONFIG_FILE: f"{directory}/{configuration.name}"}
+            if configuration := await asyncio.to_thread(kept, place.directory):
+                variables = {**variables, CONFIG_FILE: f"{directory}/{configuration.name}"}
                 if not where.mounted:
                     archive = await asyncio.to_thread(_archive, configuration)
                     await container.put_archive(directory, archive)  # type: ignore[no-untyped-call]
-            command = ["bash", "-l", f"{directory}/wrapper.sh", "run", directory, place.marker, self._workdir, *argv]
+            command = ["bash", "-l", f"{directory}/wrapper.sh", "run", directory, place.mark, self._workdir, *argv]
             execution = await container.exec(command, stdout=False, stderr=False, environment=dict(variables))
             await execution.start(detach=True)
         except NotThere as error:
             raise LaunchFailed(f"容器 {self._name} 未在运行") from error
         except Unreachable as error:
-            _log.warning("the launch of %s may not have reached the engine: %s", place.marker, error)
+            _log.warning("the launch of %s may not have reached the engine: %s", place.key, error)
         except _errors() as error:
             # What the engine refused did not start; whether anything else did, the run's directory will tell.
             if getattr(error, "status", 500) < 500 and await self.prevent(place):
                 raise LaunchFailed(f"容器引擎拒绝执行：{_said(error)}") from error
-            _log.warning("the launch of %s may not have reached the engine: %s", place.marker, _said(error))
+            _log.warning("the launch of %s may not have reached the engine: %s", place.key, _said(error))
 
     async def look(self, place: Place) -> State:
         if ended := await asyncio.to_thread(wrapped.ended, place):
@@ -139,7 +141,7 @@ class DockerExecutor:
         except NotThere:
             state = await asyncio.to_thread(wrapped.ended, place) or Lost()
         except Unreachable as error:
-            _log.warning("%s cannot be looked at: %s", place.marker, error)
+            _log.warning("%s cannot be looked at: %s", place.key, error)
             state = before or Starting()
         self._looked[place] = (time.monotonic(), state)
         return state
@@ -147,7 +149,7 @@ class DockerExecutor:
     async def prevent(self, place: Place) -> bool:
         where = await asyncio.to_thread(_read_note, place)
         if where is None or where.mounted:
-            return await asyncio.to_thread(wrapped.claim, place) or await asyncio.to_thread(wrapped.prevented, place)
+            return await asyncio.to_thread(host.prevent, place)
         try:
             script = f"{where.directory}/wrapper.sh"
             code, _ = await self._exec(await self._container(where), "bash", script, "prevent", where.directory)
@@ -164,12 +166,12 @@ class DockerExecutor:
         try:
             container = await self._container(where)
             code, printed = await self._exec(
-                container, "bash", script, "stop", where.directory, place.marker, seconds, timeout=grace + _ANSWER
+                container, "bash", script, "stop", where.directory, place.mark, seconds, timeout=grace + _ANSWER
             )
         except NotThere:
             return ()
         if code != 0:
-            raise Unreachable(f"stop of {place.marker} ended with {code}: {printed!r}")
+            raise Unreachable(f"stop of {place.key} ended with {code}: {printed!r}")
         return tuple(int(pid) for pid in printed.split())
 
     async def _check(self, place: Place, where: Where) -> State:

@@ -58,13 +58,13 @@ def alive(identity: Identity) -> bool:
     return stat is not None and stat.start == identity.start and identity.boot == boot_id() and not _dead(stat)
 
 
-def members(marker: str, leader: Identity | None) -> set[Identity]:
-    """Every living process that carries the marker in its environment or belongs to the leader's session or group.
+def members(mark: str, leader: Identity | None) -> set[Identity]:
+    """Every living process that has the mark in its environment or belongs to the leader's session or group.
 
-    Once the leader's pid is another process's, its number means nothing and only the marker counts.
+    Once the leader's pid is another process's, its number means nothing and only the mark counts.
     """
     here = boot_id()
-    sought = f"TRAINLEDGER_RUN={marker}".encode()
+    sought = mark.encode()
     number = None
     if leader is not None and leader.boot == here:
         holder = _stat(leader.pid)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Starts one command at most once and lets its output, identity and exit code outlive whoever asked for it.
 #
-#   bash wrapper.sh run RUNDIR MARKER WORKDIR COMMAND [ARGUMENT...]
+#   bash wrapper.sh run RUNDIR MARK WORKDIR COMMAND [ARGUMENT...]
 #   bash wrapper.sh prevent RUNDIR            takes the right to launch and does nothing with it
 #   bash wrapper.sh state RUNDIR              none | starting | running | ended | gone
 #   bash wrapper.sh read RUNDIR OFFSET COUNT  that state, a line end, and the output's bytes from OFFSET
-#   bash wrapper.sh stop RUNDIR MARKER GRACE  TERM, after GRACE seconds KILL, to all of it; prints the pids that remain
+#   bash wrapper.sh stop RUNDIR MARK GRACE    TERM, after GRACE seconds KILL, to all of it; prints the pids that remain
 #
 # It writes into RUNDIR, each file whole (other name, then rename):
 #   started/wrapper  its own identity; the directory's existence means: launched, and never again
@@ -14,7 +14,7 @@
 #   out.log          stdout and stderr of the command, appended
 #   exit             exit code as a shell gives it, Unix time, and `oom` where that is 137 and the kernel has killed for
 #                    memory meanwhile; the last thing written, after out.log reached the disk
-# Everything that the command starts carries TRAINLEDGER_RUN=MARKER in its environment.
+# MARK is NAME=VALUE; everything that the command starts has it in its environment.
 set -uf
 shopt -s execfail
 unset CDPATH
@@ -70,7 +70,7 @@ oom_kills() {
 
 run() {
   rundir=$1
-  local marker=$2 workdir=$3 claim child code signalled kills oom=''
+  local mark=$2 workdir=$3 claim child code signalled kills oom=''
   shift 3
   claim=$rundir/.started.$$.$RANDOM$RANDOM
   mkdir -- "$claim" && printf '%s\n' "$(identity $$)" > "$claim/wrapper" || exit 125
@@ -83,7 +83,7 @@ run() {
   kills=$(oom_kills)
   # A handler, not '': an ignored signal would stay ignored in the command.
   trap 'signalled=1' HUP INT QUIT TERM
-  TRAINLEDGER_RUN=$marker setsid "$BASH" "$script" become "$rundir" "$workdir" "$@" \
+  env -- "$mark" setsid "$BASH" "$script" become "$rundir" "$workdir" "$@" \
     < /dev/null >> "$rundir/out.log" 2>&1 &
   child=$!
   while signalled=; wait "$child"; code=$?; [[ $signalled ]]; do :; done
@@ -151,7 +151,7 @@ members() {
     variables=()
     { mapfile -d '' -t variables < "$process/environ"; } 2> /dev/null || continue
     for variable in "${variables[@]}"; do
-      if [[ $variable == "TRAINLEDGER_RUN=$marker" ]]; then
+      if [[ $variable == "$mark" ]]; then
         echo "$pid"
         break
       fi
@@ -161,7 +161,7 @@ members() {
 }
 
 stop() {
-  rundir=$1 marker=$2
+  rundir=$1 mark=$2
   local grace=$3 begun=$SECONDS told=' ' left pid
   while left=$(members) && [[ $left || $(state "$rundir") == starting ]]; do
     if ((SECONDS - begun > grace + 5)); then
