@@ -6,7 +6,7 @@ VENV := .venv
 PY := $(VENV)/bin/python -X utf8
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench chaos lock clean install install-dev
+.PHONY: help serve test check bench chaos model-server lock clean install install-dev
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -28,6 +28,9 @@ bench: install-dev ## Measure, and print the numbers of one run
 
 chaos: install-dev ## Only the tests that kill things
 	@$(PY) -m pytest -m chaos $(ARGS)
+
+model-server: install-dev ## Install the model server that tests of deployments use (1.2 GB, once)
+	@$(PY) -m tests.deployments.model_server
 
 lock: install-dev ## Pin the dependencies anew
 	@deploy/lock.sh
