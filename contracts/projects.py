@@ -16,6 +16,9 @@ ProjectStatus = Literal["active", "archived"]
 Owner = Annotated[str, Meta(min_length=1, max_length=200)]
 Description = Annotated[str, Meta(max_length=20_000)]
 Tags = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...], Meta(max_length=100)]
+RequireDeidentified = Annotated[
+    bool, Meta(description="Runs train on de-identified versions of datasets only; one on raw data is refused")
+]
 AssetName = Annotated[str, Meta(min_length=1, max_length=1_000)]
 
 # Never changes: every project id of every ledger is derived from it.
@@ -51,6 +54,7 @@ class CreateProject(Command, frozen=True, kw_only=True):
     tags: Tags = ()
     objective: Description | None = None
     task_type: Annotated[str, Meta(max_length=200)] | None = None
+    require_deidentified: RequireDeidentified = False
 
 
 class ProjectChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -61,6 +65,7 @@ class ProjectChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     tags: Tags | UnsetType = UNSET
     dataset_name: AssetName | UnsetType = UNSET
     training_yaml_name: AssetName | UnsetType = UNSET
+    require_deidentified: RequireDeidentified | UnsetType = UNSET
 
 
 class ReviseProject(Command, frozen=True, kw_only=True):
@@ -92,6 +97,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     runs_started: int
     objective: str | None = None
     task_type: str | None = None
+    require_deidentified: bool = False
 
 
 class ProjectDetail(Project, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ class ProjectFact(Event, frozen=True, kw_only=True):
 
 
 class ProjectCreated(ProjectFact, frozen=True, kw_only=True):
-    """`owner` is a person's id."""
+    """`owner` is a person's id. `require_deidentified`: its runs train on de-identified versions of datasets only."""
 
     name: str
     owner: UUID
@@ -27,6 +27,7 @@ class ProjectCreated(ProjectFact, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     objective: str | None = None
     task_type: str | None = None
+    require_deidentified: bool = False
 
 
 class ProjectRevised(ProjectFact, frozen=True, kw_only=True, omit_defaults=True):
@@ -37,6 +38,7 @@ class ProjectRevised(ProjectFact, frozen=True, kw_only=True, omit_defaults=True)
     tags: tuple[str, ...] | UnsetType = UNSET
     dataset_name: str | UnsetType = UNSET
     training_yaml_name: str | UnsetType = UNSET
+    require_deidentified: bool | UnsetType = UNSET
 
 
 class ProjectArchived(ProjectFact, frozen=True, kw_only=True):
@@ -61,6 +63,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     objective: str | None = None
     task_type: str | None = None
+    require_deidentified: bool = False
     archived: bool = False
 
     @property

@@ -22,6 +22,7 @@ def on_project_created(rows: Rows, fact: ProjectCreated) -> None:
         training_yaml_name=fact.training_yaml_name,
         objective=fact.objective,
         task_type=fact.task_type,
+        require_deidentified=int(fact.require_deidentified),
         status="active",
         created_at=rows.time,
         updated_at=rows.time,
@@ -32,6 +33,8 @@ def on_project_revised(rows: Rows, fact: ProjectRevised) -> None:
     changes = revised_fields(fact)
     if "owner" in changes:
         changes["owner"] = str(fact.owner)
+    if "require_deidentified" in changes:
+        changes["require_deidentified"] = int(fact.require_deidentified is True)
     if "tags" in changes:
         changes["tags"] = tags_to_column(fact.tags)
     _change(rows, **changes)

@@ -59,5 +59,10 @@ KINDS: dict[str, ProblemKind] = {
     "range_not_satisfiable": ProblemKind(
         416, "请求的范围超出文件大小（{size} 字节）", "The range lies outside the file, which has {size} bytes"
     ),
+    "raw_data_refused": ProblemKind(
+        409,
+        "项目 {project} 只允许使用去标识化的数据集版本（require_deidentified），不能用原始数据启动训练",
+        "The project {project} requires de-identified data (require_deidentified), so no run may train on raw data",
+    ),
     "run_ended": ProblemKind(409, "训练任务已结束（{status}）", "The run has ended already ({status})"),
 }

@@ -122,6 +122,7 @@ def _fields(found: RowMapping, counts: dict[str, int], name_of: NameOf) -> dict[
         "training_yaml_name": found["training_yaml_name"],
         "objective": found["objective"],
         "task_type": found["task_type"],
+        "require_deidentified": bool(found["require_deidentified"]),
         "status": found["status"],
         "created_at": naive_iso(from_column(found["created_at"])),
         "updated_at": naive_iso(from_column(found["updated_at"])),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, String
+from sqlalchemy import Column, Index, Integer, String
 
 from projections.tables.columns import (
     fact_table,
@@ -21,6 +21,7 @@ projects = fact_table(
     Column("training_yaml_name", text_column(), nullable=False),
     Column("objective", text_column()),
     Column("task_type", text_column()),
+    Column("require_deidentified", Integer, nullable=False),
     Column("status", String(20), nullable=False),
     Column("created_at", moment_column(), nullable=False),
     Column("updated_at", moment_column(), nullable=False),

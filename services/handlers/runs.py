@@ -52,19 +52,22 @@ _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u2028\\u2029]")
 
 
 class StartGathered(msgspec.Struct, frozen=True, kw_only=True):
-    """`assets` is none where the project cannot run anyway; the rest are settings."""
+    """`assets` is none where the project cannot run anyway. `deidentified`: its dataset is a stored version
+    that a de-identification made. The rest are settings."""
 
     project: Project
     assets: AssetReport | None
     command_template: str
     own_command_setting: str | None
     max_wall_seconds: float | None = None
+    deidentified: bool = False
 
 
 def start_run(_: Run, command: StartRun, gathered: StartGathered) -> tuple[RunRequested, ...]:
     """`own_command_setting` names the setting that would allow a caller's own command, none where it is on."""
     project, assets = gathered.project, gathered.assets
     _require_open(project, command.project)
+    _require_deidentified(project, gathered.deidentified)
     own = command.start_command is not None
     if own and gathered.own_command_setting is not None:
         raise Refused("start_command_not_allowed", setting=gathered.own_command_setting)
@@ -90,7 +93,7 @@ def start_run(_: Run, command: StartRun, gathered: StartGathered) -> tuple[RunRe
 
 class ResumeGathered(msgspec.Struct, frozen=True, kw_only=True):
     """`source` is the run to continue and `artifacts` what it left; `assets` is the report of its node, none where that
-    does not answer or the run cannot be continued anyway. The rest are settings."""
+    does not answer or the run cannot be continued anyway. `deidentified`: as of its dataset. The rest are settings."""
 
     project: Project
     source: Run
@@ -99,6 +102,7 @@ class ResumeGathered(msgspec.Struct, frozen=True, kw_only=True):
     command_template: str
     own_command_setting: str | None
     max_wall_seconds: float | None = None
+    deidentified: bool = False
 
 
 def resume_run(_: Run, command: ResumeRun, gathered: ResumeGathered) -> tuple[RunRequested, ...]:
@@ -109,6 +113,7 @@ def resume_run(_: Run, command: ResumeRun, gathered: ResumeGathered) -> tuple[Ru
     source, assets = gathered.source, gathered.assets
     _require_open(gathered.project, command.project)
     _require_in_project(source, command)
+    _require_deidentified(gathered.project, gathered.deidentified)
     assert source.status is not None
     if not source.ended:
         raise Refused("run_not_ended", status=source.status)
@@ -170,6 +175,11 @@ def _require_open(project: Project, reference: str) -> None:
         raise Refused("project_not_found", reference=reference)
     if project.archived:
         raise Refused("project_archived", name=project.name)
+
+
+def _require_deidentified(project: Project, deidentified: bool) -> None:
+    if project.require_deidentified and not deidentified:
+        raise Refused("raw_data_refused", project=project.name)
 
 
 def _require_assets(assets: AssetReport) -> None:

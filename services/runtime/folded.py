@@ -42,6 +42,7 @@ def project_detail(project_id: UUID, project: Project, recorded: Sequence[Record
         runs_started=0,
         objective=project.objective,
         task_type=project.task_type,
+        require_deidentified=project.require_deidentified,
         runs=(),
     )
 

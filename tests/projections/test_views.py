@@ -75,6 +75,7 @@ def test_a_project_as_documented(database: Database) -> None:
         "training_yaml_name": "configs/qwen_demo.yaml",
         "objective": None,
         "task_type": None,
+        "require_deidentified": False,
         "status": "active",
         "created_at": "2024-04-12T08:45:10.192384",
         "updated_at": "2024-04-12T08:45:10.192384",

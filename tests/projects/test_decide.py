@@ -107,6 +107,15 @@ def test_a_revision_that_changes_nothing_records_nothing() -> None:
     given(CREATED).when(revise(owner="alice", tags=()), Gathered(owner=ALICE)).then()
 
 
+def test_a_project_comes_to_require_deidentified_data() -> None:
+    given(CREATED).when(revise(require_deidentified=True), Gathered()).then(ProjectRevised(require_deidentified=True))
+    required = ProjectRevised(require_deidentified=True)
+    given(CREATED, required).when(revise(require_deidentified=True), Gathered()).then()
+    given(CREATED, required).when(revise(require_deidentified=False), Gathered()).then(
+        ProjectRevised(require_deidentified=False)
+    )
+
+
 def test_an_unknown_project_takes_nothing() -> None:
     for command in (
         revise(description="x"),

@@ -198,3 +198,10 @@ def test_an_artifact_is_recorded_once_a_path() -> None:
     )
     given(REQUESTED, ASSIGNED, STARTED).when(record).then(fact)
     given(REQUESTED, ASSIGNED, STARTED, fact).when(record).then()
+
+
+def test_a_project_that_requires_deidentified_data_trains_on_nothing_else() -> None:
+    strict = gathered(replace(PROJECT, require_deidentified=True))
+    refused = given().when(START, strict).then_refused("raw_data_refused")
+    assert (refused.status, "qwen-finetune" in refused.text("zh")) == (409, True)
+    given().when(START, replace(strict, deidentified=True)).then(REQUESTED)

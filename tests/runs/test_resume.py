@@ -103,3 +103,9 @@ def test_a_command_of_ones_own_needs_the_setting_also_when_it_is_the_sources() -
     given().when(RESUME, gathered(NEWEST, source=source, setting=None)).then(
         resumed(NEWEST, argv=argv, own_command=True)
     )
+
+
+def test_a_project_that_came_to_require_deidentified_data_resumes_nothing_else() -> None:
+    strict = gathered(NEWEST, project=replace(PROJECT, require_deidentified=True))
+    given().when(RESUME, strict).then_refused("raw_data_refused")
+    given().when(RESUME, replace(strict, deidentified=True)).then(resumed(NEWEST))
