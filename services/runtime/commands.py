@@ -35,7 +35,7 @@ from events import runs as run_facts
 from events import tokens as token_facts
 from events.event import Event
 from events.tokens import Role
-from services.handlers import nodes, projects, runs, tokens
+from services.handlers import nodes, projects, run_reports, runs, tokens
 from services.runtime import gather
 
 
@@ -133,15 +133,15 @@ HANDLERS: dict[type[Command], Handler] = {
     UntagArtifact: Handler(
         aggregate=RUNS, target=_run, decide=runs.untag_artifact, role="operator", check=runs.check_tag
     ),
-    ReportRunQueued: Handler(aggregate=RUNS, target=_run, decide=runs.report_run_queued),
-    AssignRun: Handler(aggregate=RUNS, target=_run, decide=runs.assign_run),
-    ReportRunStarted: Handler(aggregate=RUNS, target=_run, decide=runs.report_run_started),
-    ReportAttemptFailed: Handler(aggregate=RUNS, target=_run, decide=runs.report_attempt_failed),
-    ReportStopUnconfirmed: Handler(aggregate=RUNS, target=_run, decide=runs.report_stop_unconfirmed),
-    ReportLaunchFailed: Handler(aggregate=RUNS, target=_run, decide=runs.report_launch_failed),
-    RecordArtifact: Handler(aggregate=RUNS, target=_run, decide=runs.record_artifact),
-    ReportRunEnded: Handler(aggregate=RUNS, target=_run, decide=runs.report_run_ended),
-    ReportRunLost: Handler(aggregate=RUNS, target=_run, decide=runs.report_run_lost),
+    ReportRunQueued: Handler(aggregate=RUNS, target=_run, decide=run_reports.report_run_queued),
+    AssignRun: Handler(aggregate=RUNS, target=_run, decide=run_reports.assign_run),
+    ReportRunStarted: Handler(aggregate=RUNS, target=_run, decide=run_reports.report_run_started),
+    ReportAttemptFailed: Handler(aggregate=RUNS, target=_run, decide=run_reports.report_attempt_failed),
+    ReportStopUnconfirmed: Handler(aggregate=RUNS, target=_run, decide=run_reports.report_stop_unconfirmed),
+    ReportLaunchFailed: Handler(aggregate=RUNS, target=_run, decide=run_reports.report_launch_failed),
+    RecordArtifact: Handler(aggregate=RUNS, target=_run, decide=run_reports.record_artifact),
+    ReportRunEnded: Handler(aggregate=RUNS, target=_run, decide=run_reports.report_run_ended),
+    ReportRunLost: Handler(aggregate=RUNS, target=_run, decide=run_reports.report_run_lost),
     RegisterNode: Handler(aggregate=NODES, target=_node, decide=nodes.register_node),
     DeclareNodeLost: Handler(aggregate=NODES, target=_node, decide=nodes.declare_node_lost),
     IssueToken: Handler(

@@ -30,7 +30,8 @@ from events.runs import (
     RunRequested,
     RunStarted,
 )
-from services.handlers.runs import StartGathered, artifact_id, fill_command
+from services.handlers.run_reports import artifact_id
+from services.handlers.runs import StartGathered, fill_command
 from tests.given import given
 
 RUN = UUID("22222222-2222-4222-8222-222222222222")

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from contracts.runs import AssetReport, ResumeRun
 from events.projects import Project
 from events.runs import Run, RunArtifactRecorded, RunCompleted, RunFailed, RunRequested
-from services.handlers.runs import ResumeGathered, artifact_id
+from services.handlers.run_reports import artifact_id
+from services.handlers.runs import ResumeGathered
 from services.runtime.commands import RUNS
 from tests.given import fold, given
 from tests.runs.test_decide import ALL_THERE, ASSIGNED, PROJECT, REQUESTED, RUN, STARTED
