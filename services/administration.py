@@ -60,7 +60,8 @@ async def token_add(settings: Settings, given: argparse.Namespace) -> int:
     text = "tl_" + secrets.token_urlsafe(32)
     async with _ledger(settings) as ledger:
         digest = hashlib.sha256(text.encode()).hexdigest()
-        made = await ledger.dispatch(IssueToken(owner=given.name, role=given.role, digest=digest), _origin())
+        command = IssueToken(owner=given.name, role=given.role, digest=digest, may_reveal=given.may == "reveal")
+        made = await ledger.dispatch(command, _origin())
     print(f"Token {made.aggregate_id} of {given.name}, role {given.role}. It is shown only now:", file=sys.stderr)
     print(text)
     return 0
@@ -70,7 +71,8 @@ async def token_list(settings: Settings, _: argparse.Namespace) -> int:
     async with _ledger(settings) as ledger:
         for token_id, token in (await _tokens(ledger.log)).items():
             owner = (token.owner and await ledger.people.name(token.owner)) or "(erased)"
-            print(f"{token_id}  {token.role:<8}  {'revoked' if token.revoked else 'active':<7}  {owner}")
+            may = "reveal" if token.may_reveal else ""
+            print(f"{token_id}  {token.role:<8}  {may:<6}  {'revoked' if token.revoked else 'active':<7}  {owner}")
     return 0
 
 

@@ -81,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     token_add = token.add_parser("add", help="make a token and print it, this once")
     token_add.add_argument("name", metavar="NAME", help="the token's owner, on record for all it does")
     token_add.add_argument("--role", choices=("reader", "operator", "admin"), default="operator")
+    token_add.add_argument(
+        "--may", choices=("reveal",), help="what no role includes: to be told the originals of pseudonyms"
+    )
     token.add_parser("list", help="list the tokens, never their text")
     token.add_parser("revoke", help="end a token").add_argument("id", metavar="ID")
 

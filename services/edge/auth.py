@@ -27,11 +27,15 @@ _log = logging.getLogger(__name__)
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Somebody who asks. A token's owner is a known `person`; any other name is entered when it first commands."""
+    """Somebody who asks. A token's owner is a known `person`; any other name is entered when it first commands.
+
+    `may_reveal`: whether the originals of pseudonyms may be told.
+    """
 
     name: str
     role: Role
     person: UUID | None = None
+    may_reveal: bool = False
 
 
 class Tokens:
@@ -93,13 +97,16 @@ class Tokens:
 
 
 class Authenticator:
-    """`required`: without a token nobody is served, as it is on every address but loopback."""
+    """`required`: without a token nobody is served, as it is on every address but loopback.
+
+    There, whoever has none may be told the originals of pseudonyms only until the first token is made: from then on it
+    takes one that says so.
+    """
 
     def __init__(self, tokens: Tokens, people: People, *, required: bool) -> None:
         self._tokens = tokens
         self._people = people
         self._required = required
-        self._local = Identity(LOCAL_ACTOR, "admin")
 
     def identify(self, authorization: bytes | None, actor: bytes | None) -> Identity:
         """Raises Refused, also for a bad token where none is needed: whoever sent it is to learn of the mistake."""
@@ -107,14 +114,16 @@ class Authenticator:
             return self._owner(authorization)
         if self._required:
             raise Refused("unauthenticated")
-        return self._local if actor is None else Identity(_actor_name(actor), "admin")
+        name = LOCAL_ACTOR if actor is None else _actor_name(actor)
+        return Identity(name, "admin", may_reveal=not self._tokens.any_active)
 
     def _owner(self, authorization: bytes) -> Identity:
         scheme, _, secret = authorization.decode("latin-1").partition(" ")
         token = self._tokens.owner_of(secret.strip()) if scheme.lower() == "bearer" else None
         if token is None or token.owner is None:
             raise Refused("unauthenticated")
-        return Identity(self._people.name_of(token.owner) or str(token.owner), token.role, token.owner)
+        name = self._people.name_of(token.owner) or str(token.owner)
+        return Identity(name, token.role, token.owner, token.may_reveal)
 
 
 def _actor_name(header: bytes) -> str:

@@ -43,7 +43,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     async def caller(self, identity: Identity) -> Caller:
         """Somebody who commands is entered in the directory of people. Raises LogUnavailable."""
         person = identity.person or await self.people.ensure(identity.name)
-        return Caller(identity.name, person, identity.role)
+        return Caller(identity.name, person, identity.role, identity.may_reveal)
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -16,7 +16,8 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def issue_token(_: Token, command: IssueToken, gathered: Gathered) -> tuple[TokenIssued, ...]:
-    return (TokenIssued(owner=gathered.owner, role=command.role, digest=command.digest),)
+    issued = TokenIssued(owner=gathered.owner, role=command.role, digest=command.digest, may_reveal=command.may_reveal)
+    return (issued,)
 
 
 def revoke_token(token: Token, command: RevokeToken, _: None) -> tuple[TokenRevoked, ...]:

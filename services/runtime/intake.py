@@ -41,11 +41,15 @@ _logger = logging.getLogger(__name__)
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Somebody who was authenticated; `person` is the id of that name in the directory of people."""
+    """Somebody who was authenticated; `person` is the id of that name in the directory of people.
+
+    `may_reveal`: whether the originals of pseudonyms may be told.
+    """
 
     name: str
     person: UUID
     role: Role
+    may_reveal: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from contracts.tokens import IssueToken, RevokeToken
 from events.tokens import TokenIssued, TokenRevoked
 from services.handlers.tokens import Gathered
@@ -17,6 +19,14 @@ REVOKE = RevokeToken(token_id=ALICE)
 
 def test_a_token_is_issued_to_a_person() -> None:
     given().when(IssueToken(owner="alice", role="operator", digest=DIGEST), Gathered(owner=ALICE)).then(ISSUED)
+
+
+def test_no_role_includes_that_originals_may_be_told() -> None:
+    command = IssueToken(owner="alice", role="admin", digest=DIGEST)
+    given().when(command, Gathered(owner=ALICE)).then(TokenIssued(owner=ALICE, role="admin", digest=DIGEST))
+    revealing = replace(command, may_reveal=True)
+    issued = TokenIssued(owner=ALICE, role="admin", digest=DIGEST, may_reveal=True)
+    given().when(revealing, Gathered(owner=ALICE)).then(issued)
 
 
 def test_a_token_is_revoked_once() -> None:
