@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import get_args
 
 from events.commands import CommandRefused
+from events.deployments import AnyDeploymentFact
 from events.event import Event
+from events.leases import AnyLeaseFact
 from events.nodes import AnyNodeFact
 from events.projects import AnyProjectFact
 from events.runs import AnyRunFact
@@ -16,6 +18,8 @@ _ALL: tuple[type[Event], ...] = (
     *get_args(AnyRunFact),
     *get_args(AnyTokenFact),
     *get_args(AnyNodeFact),
+    *get_args(AnyDeploymentFact),
+    *get_args(AnyLeaseFact),
     CommandRefused,
 )
 

@@ -9,7 +9,21 @@ from uuid import UUID
 from sqlalchemy import Table
 
 from events.commands import CommandRefused
+from events.deployments import (
+    DeploymentAttemptEnded,
+    DeploymentFailed,
+    DeploymentLaunched,
+    DeploymentPlaced,
+    DeploymentRemoved,
+    DeploymentRequested,
+    DeploymentRestartRequested,
+    DeploymentStarted,
+    DeploymentStopped,
+    DeploymentStopRequested,
+    DeploymentStopUnconfirmed,
+)
 from events.event import Event
+from events.leases import LeaseReleased, LeaseTaken
 from events.nodes import NodeLost, NodeRegistered
 from events.projects import ProjectArchived, ProjectCreated, ProjectRevised, ProjectUnarchived
 from events.runs import (
@@ -29,7 +43,7 @@ from events.runs import (
     RunStopUnconfirmed,
 )
 from events.tokens import TokenIssued, TokenRevoked
-from projections import nodes, projects, runs, tables
+from projections import deployments, nodes, projects, runs, tables
 from projections.rows import Rows
 
 Handler = Callable[[Rows, Any], None]
@@ -55,17 +69,35 @@ HANDLERS: dict[type[Event], Handler] = {
     RunCanceled: runs.on_run_canceled,
     NodeRegistered: nodes.on_node_registered,
     NodeLost: nodes.on_node_lost,
+    DeploymentRequested: deployments.on_deployment_requested,
+    DeploymentPlaced: deployments.on_deployment_placed,
+    DeploymentLaunched: deployments.on_deployment_launched,
+    DeploymentStarted: deployments.on_deployment_started,
+    DeploymentAttemptEnded: deployments.on_deployment_attempt_ended,
+    DeploymentRestartRequested: deployments.on_deployment_restart_requested,
+    DeploymentStopRequested: deployments.on_deployment_stop_requested,
+    DeploymentStopUnconfirmed: deployments.on_deployment_stop_unconfirmed,
+    DeploymentStopped: deployments.on_deployment_stopped,
+    DeploymentFailed: deployments.on_deployment_failed,
+    DeploymentRemoved: deployments.on_deployment_removed,
 }
 
 # Facts that change no table, and why.
 NOT_PROJECTED: dict[type[Event], str] = {
     TokenIssued: "the edge follows token facts itself, so that digests stay out of the database",
     TokenRevoked: "the edge follows token facts itself, so that digests stay out of the database",
+    LeaseTaken: "each node is asked for what is taken of it",
+    LeaseReleased: "each node is asked for what is taken of it",
     CommandRefused: "read from the log by audits; nothing asks for it in SQL yet",
 }
 
 # The table whose row of the aggregate's id its handlers change.
-MAIN_TABLES: dict[str, Table] = {"projects": tables.projects, "runs": tables.runs, "nodes": tables.nodes}
+MAIN_TABLES: dict[str, Table] = {
+    "projects": tables.projects,
+    "runs": tables.runs,
+    "nodes": tables.nodes,
+    "deployments": tables.deployments,
+}
 
 # The other rows that a fact's handler changes: their table, and the id of its row.
 OTHER_ROWS: dict[type[Event], tuple[Table, Callable[[Any], UUID]]] = {

@@ -7,6 +7,7 @@ import hashlib
 from sqlalchemy import MetaData
 
 from projections.tables.columns import fact_tables, from_column, state_tables, telemetry_tables, to_column
+from projections.tables.deployments import deployments
 from projections.tables.nodes import nodes
 from projections.tables.projects import projects
 from projections.tables.runs import artifacts, runs
@@ -19,6 +20,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "TELEMETRY",
     "artifacts",
+    "deployments",
     "fact_tables",
     "fingerprint",
     "from_column",

@@ -9,6 +9,19 @@ from uuid import UUID, uuid5
 import msgspec
 
 from contracts.command import Command
+from contracts.deployments import (
+    CreateDeployment,
+    PlaceDeployment,
+    RemoveDeployment,
+    ReportDeploymentEnded,
+    ReportDeploymentLaunched,
+    ReportDeploymentStarted,
+    ReportDeploymentStopped,
+    ReportDeploymentStopUnconfirmed,
+    ReportDeploymentUnplaced,
+    RestartDeployment,
+)
+from contracts.leases import ReleaseLease, TakeLease
 from contracts.nodes import DeclareNodeLost, RegisterNode, node_id
 from contracts.projects import ArchiveProject, CreateProject, ReviseProject, UnarchiveProject, project_id
 from contracts.runs import (
@@ -29,13 +42,15 @@ from contracts.runs import (
 )
 from contracts.tokens import IssueToken, RevokeToken
 from events import commands as command_facts
+from events import deployments as deployment_facts
+from events import leases as lease_facts
 from events import nodes as node_facts
 from events import projects as project_facts
 from events import runs as run_facts
 from events import tokens as token_facts
 from events.event import Event
 from events.tokens import Role
-from services.handlers import nodes, projects, run_reports, runs, tokens
+from services.handlers import deployment_reports, deployments, leases, nodes, projects, run_reports, runs, tokens
 from services.runtime import gather
 
 
@@ -68,6 +83,8 @@ PROJECTS = Aggregate(project_facts.ProjectFact.context, project_facts.Project(),
 RUNS = Aggregate(run_facts.RunFact.context, run_facts.Run(), run_facts.evolve)
 TOKENS = Aggregate(token_facts.TokenFact.context, token_facts.Token(), token_facts.evolve)
 NODES = Aggregate(node_facts.NodeFact.context, node_facts.Node(), node_facts.evolve)
+DEPLOYMENTS = Aggregate(deployment_facts.DeploymentFact.context, deployment_facts.Deployment(), deployment_facts.evolve)
+LEASES = Aggregate(lease_facts.LeaseFact.context, lease_facts.Leases(), lease_facts.evolve)
 
 # Never changes: ids of new aggregates derive from their command's id, so a repeated command finds what it made.
 _NEW_AGGREGATE = UUID("0c8b3d6e-3b0a-5c4f-8f43-6f1d8f0f2a11")
@@ -88,6 +105,15 @@ def _run(command: Any, _: UUID) -> UUID:
 
 def _node(command: Any, _: UUID) -> UUID:
     return node_id(command.name)
+
+
+def _deployment(command: Any, _: UUID) -> UUID:
+    deployment_id: UUID = command.deployment_id
+    return deployment_id
+
+
+def _leases_of(command: Any, _: UUID) -> UUID:
+    return node_id(command.node)
 
 
 HANDLERS: dict[type[Command], Handler] = {
@@ -144,6 +170,39 @@ HANDLERS: dict[type[Command], Handler] = {
     ReportRunLost: Handler(aggregate=RUNS, target=_run, decide=run_reports.report_run_lost),
     RegisterNode: Handler(aggregate=NODES, target=_node, decide=nodes.register_node),
     DeclareNodeLost: Handler(aggregate=NODES, target=_node, decide=nodes.declare_node_lost),
+    CreateDeployment: Handler(
+        aggregate=DEPLOYMENTS,
+        target=lambda _, command_id: new_aggregate(command_id),
+        decide=deployments.create_deployment,
+        role="operator",
+        check=deployments.check_create,
+        gather=gather.for_create_deployment,
+    ),
+    RemoveDeployment: Handler(
+        aggregate=DEPLOYMENTS, target=_deployment, decide=deployments.remove_deployment, role="operator"
+    ),
+    RestartDeployment: Handler(
+        aggregate=DEPLOYMENTS, target=_deployment, decide=deployments.restart_deployment, role="operator"
+    ),
+    PlaceDeployment: Handler(aggregate=DEPLOYMENTS, target=_deployment, decide=deployment_reports.place_deployment),
+    ReportDeploymentUnplaced: Handler(
+        aggregate=DEPLOYMENTS, target=_deployment, decide=deployment_reports.report_unplaced
+    ),
+    ReportDeploymentLaunched: Handler(
+        aggregate=DEPLOYMENTS, target=_deployment, decide=deployment_reports.report_launched
+    ),
+    ReportDeploymentStarted: Handler(
+        aggregate=DEPLOYMENTS, target=_deployment, decide=deployment_reports.report_started
+    ),
+    ReportDeploymentEnded: Handler(aggregate=DEPLOYMENTS, target=_deployment, decide=deployment_reports.report_ended),
+    ReportDeploymentStopUnconfirmed: Handler(
+        aggregate=DEPLOYMENTS, target=_deployment, decide=deployment_reports.report_stop_unconfirmed
+    ),
+    ReportDeploymentStopped: Handler(
+        aggregate=DEPLOYMENTS, target=_deployment, decide=deployment_reports.report_stopped
+    ),
+    TakeLease: Handler(aggregate=LEASES, target=_leases_of, decide=leases.take_lease),
+    ReleaseLease: Handler(aggregate=LEASES, target=_leases_of, decide=leases.release_lease),
     IssueToken: Handler(
         aggregate=TOKENS,
         target=lambda _, command_id: new_aggregate(command_id),

@@ -8,6 +8,8 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
+from contracts.deployments import CreateDeployment, RoomReport
+from contracts.leases import Wish
 from contracts.problems import Refused
 from contracts.projects import CreateProject, ReviseProject, project_id
 from contracts.runs import AssetReport, ResumeRun, StartRun
@@ -17,7 +19,7 @@ from events import runs as run_facts
 from events.log import EventLog
 from events.projects import Project, ProjectFact
 from events.runs import Run, RunArtifactRecorded, RunFact
-from services.handlers import projects, runs, tokens
+from services.handlers import deployments, projects, runs, tokens
 
 
 class People(Protocol):
@@ -36,6 +38,16 @@ class Nodes(Protocol):
         ...
 
 
+class Serving(Protocol):
+    async def room(self, wish: Wish, node: str | None) -> RoomReport | None:
+        """The report of a node that has room, else of one that answered, none where none answers; or of that node."""
+        ...
+
+    async def run_of(self, artifact_id: UUID) -> UUID | None:
+        """The run that left this artifact."""
+        ...
+
+
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
     log: EventLog
     people: People
@@ -43,6 +55,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     start_command_template: str
     allow_start_command: bool
     max_wall_seconds: float | None = None
+    serving: Serving | None = None
 
 
 async def for_create_project(command: CreateProject, sources: Sources) -> projects.Gathered:
@@ -93,6 +106,43 @@ async def for_resume_run(command: ResumeRun, sources: Sources) -> runs.ResumeGat
     names = (source.dataset, source.training_yaml)
     paths = tuple(checkpoint.path for checkpoint in checkpoints)
     return msgspec.structs.replace(gathered, assets=await sources.nodes.assets_of(source.node, names, paths))
+
+
+async def for_create_deployment(command: CreateDeployment, sources: Sources) -> deployments.CreateGathered:
+    """A checkpoint is served by the node that it lies on."""
+    if sources.serving is None:
+        raise Refused("no_deployment_node")
+    checkpoint, node = None, command.node
+    if command.artifact_id is not None:
+        checkpoint = await _checkpoint(command.artifact_id, sources)
+        if checkpoint.type != "checkpoint" or not checkpoint.complete:
+            return deployments.CreateGathered(room=None, checkpoint=checkpoint)
+        if node is not None and node != checkpoint.node:
+            raise Refused("checkpoint_elsewhere", node=node, owner=checkpoint.node)
+        node = checkpoint.node
+    room = await sources.serving.room(deployments.wish_of(command), node)
+    if room is None and node is not None:
+        raise Refused("deployment_node_unreachable", node=node)
+    return deployments.CreateGathered(room=room, checkpoint=checkpoint)
+
+
+async def _checkpoint(artifact_id: UUID, sources: Sources) -> deployments.Checkpoint:
+    """Raises Refused (artifact_not_found)."""
+    assert sources.serving is not None
+    run_id = await sources.serving.run_of(artifact_id)
+    run, found = Run(), None
+    for recorded in await sources.log.read(RunFact.context, run_id) if run_id is not None else ():
+        assert isinstance(recorded.fact, run_facts.AnyRunFact)
+        run = run_facts.evolve(run, recorded.fact)
+        if isinstance(recorded.fact, RunArtifactRecorded) and recorded.fact.artifact_id == artifact_id:
+            found = recorded.fact
+    if run_id is None or found is None:
+        raise Refused("artifact_not_found", artifact_id=artifact_id)
+    report = await sources.nodes.assets_of(run.node, (), (found.path,))
+    complete = None if report is None else found.path not in report.incomplete
+    return deployments.Checkpoint(
+        run_id=run_id, node=run.node, name=found.name, type=found.type, path=found.path, complete=complete
+    )
 
 
 async def for_issue_token(command: IssueToken, sources: Sources) -> tokens.Gathered:
