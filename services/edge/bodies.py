@@ -10,7 +10,7 @@ from litestar.dto import AbstractDTO
 from litestar.typing import FieldDefinition
 
 from contracts.problems import InvalidBody, Refused, Wrong
-from services.edge.complaints import pointer, wrong_of
+from services.runtime.complaints import pointer, wrong_of
 
 T = TypeVar("T", bound=msgspec.Struct)
 Body = TypeVar("Body")

@@ -20,8 +20,8 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from contracts.problems import InvalidBody, Language, Refused, Wrong
 from events.log import LogUnavailable
-from services.edge.complaints import wrong_of
 from services.edge.parameters import InvalidParameter
+from services.runtime.complaints import wrong_of
 
 MEDIA_TYPE = "application/problem+json"
 

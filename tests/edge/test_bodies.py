@@ -9,7 +9,7 @@ import pytest
 from contracts.problems import InvalidBody
 from contracts.projects import CreateProject, ProjectChanges
 from services.edge.bodies import decode
-from services.edge.complaints import pointer
+from services.runtime.complaints import pointer
 from tests.edge.conftest import QWEN
 
 

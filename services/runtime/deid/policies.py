@@ -1,0 +1,187 @@
+"""Policies: which types are recognised and what becomes of them, as versioned YAML, strictly validated."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from contracts.problems import Wrong
+from services.runtime.complaints import pointer, wrong_of
+from services.runtime.deid.keys import KeySource
+from services.runtime.deid.kinds import CHECKED, TYPES, UNISSUABLE
+from services.runtime.deid.refusals import PolicyRefused
+
+BUILT_IN = Path(__file__).resolve().parents[3] / "deploy" / "policies"
+MOST_BYTES = 64 * 1024
+
+Action = Literal["pseudonymise", "mask", "redact", "hash", "date_shift", "keep", "replace"]
+Output = Literal["unissuable", "valid", "invalid"]
+Score = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of one type. `output`, `min_score`: the policy's own where left out."""
+
+    action: Action = "pseudonymise"
+    output: Output | None = None
+    min_score: Score | None = None
+    min_digits: Annotated[int, Meta(ge=1, le=36)] = 1
+    mask: Annotated[str, Meta(pattern=r"\A[!-~]\Z")] = "*"
+    keep_last: Annotated[int, Meta(ge=0, le=8)] = 0
+    days: Annotated[int, Meta(ge=1, le=3650)] = 365
+
+
+class Pattern(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A type of the policy's own: what matches a regular expression of bounded length, overlapping matches as one."""
+
+    name: Annotated[str, Meta(pattern=r"\A[A-Z][A-Z0-9_]{1,39}\Z")]
+    pattern: Annotated[str, Meta(min_length=1, max_length=512)]
+    ignore_case: bool = False
+    score: Score = 0.8
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A version of a policy, as it is kept and as it travels to the processes that work by it."""
+
+    id: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9._-]{0,63}\Z")]
+    version: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+    types: dict[str, Rule]
+    description: Annotated[str, Meta(max_length=2000)] = ""
+    key: KeySource = "secret"
+    output: Output = "unissuable"
+    min_score: Score = 0.5
+    bad_lines: Literal["fail", "quarantine"] = "fail"
+    patterns: Annotated[tuple[Pattern, ...], Meta(max_length=50)] = ()
+
+    def output_of(self, kind: str) -> Output:
+        """How pseudonyms of a type come out; types without a numbering plan or checksum know `valid` alone."""
+        rule = self.types.get(kind)
+        wanted = self.output if rule is None or rule.output is None else rule.output
+        if wanted == "invalid" and kind in CHECKED:
+            return wanted
+        return "valid" if wanted == "valid" or kind not in UNISSUABLE else "unissuable"
+
+
+def load(text: bytes) -> Policy:
+    """The policy that a YAML document holds. Raises PolicyRefused, naming each field that is wrong."""
+    given = _parsed(text)
+    try:
+        policy = msgspec.convert(given, Policy, strict=True)
+    except msgspec.ValidationError as error:
+        raise PolicyRefused(*_every_wrong(given, str(error))) from None
+    if wrongs := [*_wrong_types(policy), *_wrong_patterns(policy)]:
+        raise PolicyRefused(*wrongs)
+    return policy
+
+
+@cache
+def built_in() -> dict[str, Policy]:
+    """The policies that come with the service, by id."""
+    found = [load(path.read_bytes()) for path in sorted(BUILT_IN.glob("*.yaml"))]
+    return {policy.id: policy for policy in found}
+
+
+def _parsed(text: bytes) -> object:
+    import yaml
+
+    class Strict(yaml.SafeLoader):
+        """Without aliases, which can grow a small document beyond all bounds, and without repeated keys."""
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.events.AliasEvent):
+                raise PolicyRefused(Wrong("", "不支持 YAML 别名", "must not use YAML aliases"))
+            return super().compose_node(parent, index)
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            names = [key.value for key, _ in node.value]
+            for name in names:
+                if names.count(name) > 1:
+                    raise PolicyRefused(Wrong(pointer(str(name)), "重复出现", "is given more than once"))
+            return super().construct_mapping(node, deep)
+
+    # A version such as 2024-01-01 is text, not a date.
+    Strict.yaml_implicit_resolvers = {
+        first: [(tag, expression) for tag, expression in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    if len(text) > MOST_BYTES:
+        raise PolicyRefused(Wrong("", f"不得超过 {MOST_BYTES} 字节", f"must have at most {MOST_BYTES} bytes"))
+    try:
+        given = yaml.load(text.decode(), Strict)  # noqa: S506 - a SafeLoader, only stricter
+    except UnicodeDecodeError:
+        raise PolicyRefused(Wrong("", "不是有效的 UTF-8 文本", "is not valid UTF-8")) from None
+    except RecursionError:
+        raise PolicyRefused(Wrong("", "嵌套过深", "is nested too deeply")) from None
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        at = "" if mark is None else f" {mark.line + 1}:{mark.column + 1}"
+        raise PolicyRefused(Wrong("", f"不是有效的 YAML{at}", f"is not valid YAML{at}")) from None
+    return given
+
+
+def _every_wrong(given: object, first: str) -> list[Wrong]:
+    """msgspec stops at the first; whoever writes a policy wants to know the rest too."""
+    if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
+        return [wrong_of(first)]
+    fields = {field.encode_name: field for field in msgspec.structs.fields(Policy)}
+    wrongs = [wrong_of(f"Object contains unknown field `{name}`") for name in given if name not in fields]
+    for name, field in fields.items():
+        if name not in given:
+            if field.required:
+                wrongs.append(wrong_of(f"Object missing required field `{name}`"))
+            continue
+        if name == "types" and isinstance(given[name], dict):
+            wrongs += _wrong_rules(given[name])
+            continue
+        try:
+            msgspec.convert(given[name], field.type, strict=True)
+        except msgspec.ValidationError as error:
+            wrongs.append(wrong_of(str(error), under=name))
+    return wrongs[:20] or [wrong_of(first)]
+
+
+def _wrong_rules(rules: dict[object, object]) -> list[Wrong]:
+    wrongs = []
+    for kind, rule in rules.items():
+        try:
+            msgspec.convert(rule, Rule, strict=True)
+        except msgspec.ValidationError as error:
+            found = wrong_of(str(error))
+            wrongs.append(Wrong(pointer("types", str(kind)) + found.pointer, found.zh, found.en))
+    return wrongs
+
+
+def _wrong_types(policy: Policy) -> list[Wrong]:
+    wrongs = []
+    for kind, rule in policy.types.items():
+        if kind not in TYPES:
+            wrongs.append(Wrong(pointer("types", kind), "未知类型", "is not a known type"))
+        elif rule.action == "date_shift" and kind != "DATE":
+            at = pointer("types", kind, "action")
+            wrongs.append(Wrong(at, "date_shift 只适用于 DATE", "date_shift is for DATE alone"))
+        elif rule.output not in (None, "valid") and kind not in UNISSUABLE:
+            at = pointer("types", kind, "output")
+            wrongs.append(Wrong(at, f"该类型不支持 {rule.output}", f"this type has no output {rule.output}"))
+    return wrongs
+
+
+def _wrong_patterns(policy: Policy) -> list[Wrong]:
+    wrongs = []
+    seen: set[str] = set(TYPES)
+    for index, own in enumerate(policy.patterns):
+        at = pointer("patterns", str(index))
+        if own.name in seen:
+            wrongs.append(Wrong(f"{at}/name", "名称已被使用", "is already the name of a type"))
+        seen.add(own.name)
+        if own.action == "date_shift":
+            wrongs.append(Wrong(f"{at}/action", "date_shift 只适用于 DATE", "date_shift is for DATE alone"))
+        try:
+            re.compile(own.pattern)
+        except (re.error, OverflowError, RecursionError):
+            wrongs.append(Wrong(f"{at}/pattern", "不是有效的正则表达式", "is not a valid regular expression"))
+    return wrongs

@@ -1,0 +1,41 @@
+"""What was found: for each span its type, its place, and how much speaks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.runtime.deid.buffers import Offsets
+
+
+class Spans:
+    """N spans as columns: `kinds` are indices into `names`; `starts`, `ends` are byte offsets; `scores` 0 to 1;
+    `checked`: a checksum holds.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        kinds: NDArray[np.int16],
+        starts: Offsets,
+        ends: Offsets,
+        scores: NDArray[np.float32],
+        checked: NDArray[np.bool_],
+    ) -> None:
+        self.names = names
+        self.kinds, self.starts, self.ends, self.scores, self.checked = kinds, starts, ends, scores, checked
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def take(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Spans:
+        return Spans(
+            self.names,
+            self.kinds[chosen],
+            self.starts[chosen],
+            self.ends[chosen],
+            self.scores[chosen],
+            self.checked[chosen],
+        )
