@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import get_args
 
 from events.commands import CommandRefused
+from events.datasets import AnyDatasetFact
 from events.deployments import AnyDeploymentFact
+from events.downloads import DatasetFileDownloaded
 from events.event import Event
 from events.leases import AnyLeaseFact
 from events.nodes import AnyNodeFact
@@ -20,6 +22,8 @@ _ALL: tuple[type[Event], ...] = (
     *get_args(AnyNodeFact),
     *get_args(AnyDeploymentFact),
     *get_args(AnyLeaseFact),
+    *get_args(AnyDatasetFact),
+    DatasetFileDownloaded,
     CommandRefused,
 )
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Table
 
 from events.commands import CommandRefused
+from events.datasets import (
+    DatasetCreated,
+    DatasetDeleted,
+    DatasetFileAdded,
+    DatasetFileChecked,
+    DatasetFileRemoved,
+    DatasetFilesExpired,
+    DatasetRetentionSet,
+    DatasetVersionDerived,
+)
 from events.deployments import (
     DeploymentAttemptEnded,
     DeploymentFailed,
@@ -22,6 +32,7 @@ from events.deployments import (
     DeploymentStopRequested,
     DeploymentStopUnconfirmed,
 )
+from events.downloads import DatasetFileDownloaded
 from events.event import Event
 from events.leases import LeaseReleased, LeaseTaken
 from events.nodes import NodeLost, NodeRegistered
@@ -43,7 +54,7 @@ from events.runs import (
     RunStopUnconfirmed,
 )
 from events.tokens import TokenIssued, TokenRevoked
-from projections import deployments, nodes, projects, runs, tables
+from projections import datasets, deployments, nodes, projects, runs, tables
 from projections.rows import Rows
 
 Handler = Callable[[Rows, Any], None]
@@ -67,6 +78,15 @@ HANDLERS: dict[type[Event], Handler] = {
     RunCompleted: runs.on_run_completed,
     RunFailed: runs.on_run_failed,
     RunCanceled: runs.on_run_canceled,
+    DatasetCreated: datasets.on_dataset_created,
+    DatasetFileAdded: datasets.on_dataset_file_added,
+    DatasetFileRemoved: datasets.on_dataset_file_removed,
+    DatasetFilesExpired: datasets.on_dataset_files_expired,
+    DatasetFileChecked: datasets.on_dataset_file_checked,
+    DatasetVersionDerived: datasets.on_dataset_version_derived,
+    DatasetRetentionSet: datasets.on_dataset_retention_set,
+    DatasetDeleted: datasets.on_dataset_deleted,
+    DatasetFileDownloaded: datasets.on_dataset_file_downloaded,
     NodeRegistered: nodes.on_node_registered,
     NodeLost: nodes.on_node_lost,
     DeploymentRequested: deployments.on_deployment_requested,
@@ -95,12 +115,16 @@ NOT_PROJECTED: dict[type[Event], str] = {
 MAIN_TABLES: dict[str, Table] = {
     "projects": tables.projects,
     "runs": tables.runs,
+    "datasets": tables.datasets,
     "nodes": tables.nodes,
     "deployments": tables.deployments,
 }
 
-# The other rows that a fact's handler changes: their table, and the id of its row.
-OTHER_ROWS: dict[type[Event], tuple[Table, Callable[[Any], UUID]]] = {
-    RunArtifactTagged: (tables.artifacts, lambda fact: fact.artifact_id),
-    RunArtifactUntagged: (tables.artifacts, lambda fact: fact.artifact_id),
+# The other rows that a fact's handler changes: their table, and the ids of its rows.
+OTHER_ROWS: dict[type[Event], tuple[Table, Callable[[Any], Iterable[UUID]]]] = {
+    RunArtifactTagged: (tables.artifacts, lambda fact: (fact.artifact_id,)),
+    RunArtifactUntagged: (tables.artifacts, lambda fact: (fact.artifact_id,)),
+    DatasetFileRemoved: (tables.dataset_files, lambda fact: (fact.upload_id,)),
+    DatasetFilesExpired: (tables.dataset_files, lambda fact: fact.upload_ids),
+    DatasetFileChecked: (tables.dataset_files, lambda fact: (fact.upload_id,)),
 }

@@ -46,5 +46,6 @@ def _fetch(connection: Connection, rows: Rows, facts: Sequence[Recorded]) -> Non
             known.setdefault(recorded.meta.aggregate_id, recorded.meta.version > 1)
     for context, known in wanted.items():
         rows.fetch(connection, MAIN_TABLES[context], (identifier for identifier, older in known.items() if older))
-    for kind, (table, id_of) in OTHER_ROWS.items():
-        rows.fetch(connection, table, {id_of(recorded.fact) for recorded in facts if type(recorded.fact) is kind})
+    for kind, (table, ids_of) in OTHER_ROWS.items():
+        of_kind = (recorded.fact for recorded in facts if type(recorded.fact) is kind)
+        rows.fetch(connection, table, {identifier for fact in of_kind for identifier in ids_of(fact)})

@@ -38,6 +38,7 @@ class Rows:
         self._position = after
         self._clean = True
         self.aggregate_id = ""
+        self.actor = ""
         self.time = 0
 
     def fetch(self, connection: Connection, table: Table, ids: Iterable[UUID]) -> None:
@@ -50,10 +51,11 @@ class Rows:
     def begin(self, recorded: Recorded) -> None:
         """What is added and changed from here on follows from this fact.
 
-        `aggregate_id` and `time`, when it was decided, are then as columns hold them.
+        `aggregate_id`, `actor` and `time`, when it was decided, are then as columns hold them.
         """
         meta = recorded.meta
         self.aggregate_id = str(meta.aggregate_id)
+        self.actor = meta.origin.actor
         self._position = meta.position
         self._clean = b"\\u0000" not in _encode(recorded.fact)  # much faster than to look into every column
         self.time = to_column(meta.time)

@@ -7,6 +7,7 @@ import hashlib
 from sqlalchemy import MetaData
 
 from projections.tables.columns import fact_tables, from_column, state_tables, telemetry_tables, to_column
+from projections.tables.datasets import dataset_files, dataset_versions, datasets, downloads
 from projections.tables.deployments import deployments
 from projections.tables.nodes import nodes
 from projections.tables.projects import projects
@@ -20,7 +21,11 @@ __all__ = [
     "SCHEMA_VERSION",
     "TELEMETRY",
     "artifacts",
+    "dataset_files",
+    "dataset_versions",
+    "datasets",
     "deployments",
+    "downloads",
     "fact_tables",
     "fingerprint",
     "from_column",

@@ -9,6 +9,17 @@ from uuid import UUID, uuid5
 import msgspec
 
 from contracts.command import Command
+from contracts.datasets import (
+    AbortUpload,
+    AddDatasetFile,
+    CreateDataset,
+    DeleteDataset,
+    DeriveDatasetVersion,
+    ExpireDatasetFiles,
+    RecordDownload,
+    ReportFileChecked,
+    SetDatasetRetention,
+)
 from contracts.deployments import (
     CreateDeployment,
     PlaceDeployment,
@@ -42,7 +53,9 @@ from contracts.runs import (
 )
 from contracts.tokens import IssueToken, RevokeToken
 from events import commands as command_facts
+from events import datasets as dataset_facts
 from events import deployments as deployment_facts
+from events import downloads as download_facts
 from events import leases as lease_facts
 from events import nodes as node_facts
 from events import projects as project_facts
@@ -50,7 +63,17 @@ from events import runs as run_facts
 from events import tokens as token_facts
 from events.event import Event
 from events.tokens import Role
-from services.handlers import deployment_reports, deployments, leases, nodes, projects, run_reports, runs, tokens
+from services.handlers import (
+    datasets,
+    deployment_reports,
+    deployments,
+    leases,
+    nodes,
+    projects,
+    run_reports,
+    runs,
+    tokens,
+)
 from services.runtime import gather
 
 
@@ -85,6 +108,8 @@ TOKENS = Aggregate(token_facts.TokenFact.context, token_facts.Token(), token_fac
 NODES = Aggregate(node_facts.NodeFact.context, node_facts.Node(), node_facts.evolve)
 DEPLOYMENTS = Aggregate(deployment_facts.DeploymentFact.context, deployment_facts.Deployment(), deployment_facts.evolve)
 LEASES = Aggregate(lease_facts.LeaseFact.context, lease_facts.Leases(), lease_facts.evolve)
+DATASETS = Aggregate(dataset_facts.DatasetFact.context, dataset_facts.Dataset(), dataset_facts.evolve)
+DOWNLOADS = Aggregate(download_facts.DatasetFileDownloaded.context, None, lambda state, _: state)
 
 # Never changes: ids of new aggregates derive from their command's id, so a repeated command finds what it made.
 _NEW_AGGREGATE = UUID("0c8b3d6e-3b0a-5c4f-8f43-6f1d8f0f2a11")
@@ -114,6 +139,11 @@ def _deployment(command: Any, _: UUID) -> UUID:
 
 def _leases_of(command: Any, _: UUID) -> UUID:
     return node_id(command.node)
+
+
+def _dataset(command: Any, _: UUID) -> UUID:
+    dataset_id: UUID = command.dataset_id
+    return dataset_id
 
 
 HANDLERS: dict[type[Command], Handler] = {
@@ -168,6 +198,31 @@ HANDLERS: dict[type[Command], Handler] = {
     RecordArtifact: Handler(aggregate=RUNS, target=_run, decide=run_reports.record_artifact),
     ReportRunEnded: Handler(aggregate=RUNS, target=_run, decide=run_reports.report_run_ended),
     ReportRunLost: Handler(aggregate=RUNS, target=_run, decide=run_reports.report_run_lost),
+    CreateDataset: Handler(
+        aggregate=DATASETS,
+        target=lambda _, command_id: new_aggregate(command_id),
+        decide=datasets.create_dataset,
+        role="operator",
+        check=datasets.check_create,
+        presume_new=True,
+    ),
+    AbortUpload: Handler(aggregate=DATASETS, target=_dataset, decide=datasets.abort_upload, role="operator"),
+    SetDatasetRetention: Handler(
+        aggregate=DATASETS, target=_dataset, decide=datasets.set_dataset_retention, role="operator"
+    ),
+    DeleteDataset: Handler(aggregate=DATASETS, target=_dataset, decide=datasets.delete_dataset, role="operator"),
+    AddDatasetFile: Handler(
+        aggregate=DATASETS, target=_dataset, decide=datasets.add_dataset_file, gather=gather.for_add_dataset_file
+    ),
+    ReportFileChecked: Handler(aggregate=DATASETS, target=_dataset, decide=datasets.report_file_checked),
+    DeriveDatasetVersion: Handler(aggregate=DATASETS, target=_dataset, decide=datasets.derive_dataset_version),
+    ExpireDatasetFiles: Handler(aggregate=DATASETS, target=_dataset, decide=datasets.expire_dataset_files),
+    RecordDownload: Handler(
+        aggregate=DOWNLOADS,
+        target=lambda _, command_id: new_aggregate(command_id),
+        decide=datasets.record_download,
+        presume_new=True,
+    ),
     RegisterNode: Handler(aggregate=NODES, target=_node, decide=nodes.register_node),
     DeclareNodeLost: Handler(aggregate=NODES, target=_node, decide=nodes.declare_node_lost),
     CreateDeployment: Handler(

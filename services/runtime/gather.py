@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET
 
+from contracts.datasets import AddDatasetFile
 from contracts.deployments import CreateDeployment, RoomReport
 from contracts.leases import Wish
 from contracts.problems import Refused
@@ -19,7 +21,7 @@ from events import runs as run_facts
 from events.log import EventLog
 from events.projects import Project, ProjectFact
 from events.runs import Run, RunArtifactRecorded, RunFact
-from services.handlers import deployments, projects, runs, tokens
+from services.handlers import datasets, deployments, projects, runs, tokens
 
 
 class People(Protocol):
@@ -143,6 +145,10 @@ async def _checkpoint(artifact_id: UUID, sources: Sources) -> deployments.Checkp
     return deployments.Checkpoint(
         run_id=run_id, node=run.node, name=found.name, type=found.type, path=found.path, complete=complete
     )
+
+
+async def for_add_dataset_file(_: AddDatasetFile, __: Sources) -> datasets.AddGathered:
+    return datasets.AddGathered(now=datetime.now(UTC))
 
 
 async def for_issue_token(command: IssueToken, sources: Sources) -> tokens.Gathered:

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from services.runtime.settings.datasets import DatasetSettings
 from services.runtime.settings.kinds import Text
-from services.runtime.settings.training import TrainingSettings
 
 
-class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
+class DeploymentSettings(DatasetSettings, frozen=True, kw_only=True):
     """What a deployment service is told."""
 
     deploy_log_dir: Annotated[

@@ -1,0 +1,181 @@
+"""Files arrive whole or not at all, and what an ended process left goes, nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.problems import Refused
+from events.datasets import DatasetCreated, DatasetFact, DatasetFile, DatasetFileAdded
+from events.event import Origin
+from events.log import Change
+from events.log.memory import MemoryLog
+from services.runtime.storage import Storage, Unsafe, check_file_name, stored_name
+from services.runtime.storage.sweeping import sweep
+
+DATASET = UUID("00000000-0000-4000-8000-000000000003")
+_NOW = datetime(2024, 4, 12, 8, 55, tzinfo=UTC)
+ORIGIN = Origin(actor="service:test", command_id=uuid4())
+
+
+@pytest.fixture
+async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
+    made = Storage(tmp_path / "storage")
+    made.prepare()
+    yield made
+    made.close()
+
+
+async def chunks(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+def everything(storage: Storage) -> list[str]:
+    return sorted(path.name for folder in (storage.files, storage.incoming) for path in folder.iterdir())
+
+
+def aged(storage: Storage, seconds: float) -> None:
+    """As if that long had gone by since anything was touched."""
+    for entry in storage.incoming.iterdir():
+        os.utime(entry, (entry.stat().st_atime, entry.stat().st_mtime - seconds))
+
+
+async def test_a_file_is_hashed_and_lies_under_its_name(storage: Storage) -> None:
+    pieces = [bytes([number]) * 700_000 for number in range(5)]
+    arrived = await storage.receive(chunks(*pieces), 10_000_000)
+    whole = b"".join(pieces)
+    assert (arrived.size, arrived.sha256) == (len(whole), hashlib.sha256(whole).hexdigest())
+    await arrived.place(DATASET, "name.bin")
+    await arrived.settle()
+    assert storage.path("name.bin").read_bytes() == whole
+    assert everything(storage) == ["name.bin"]
+
+
+@pytest.mark.parametrize(("pieces", "code"), [((b"12345", b"6"), "file_too_large"), ((), "file_empty")])
+async def test_what_is_refused_leaves_nothing(storage: Storage, pieces: tuple[bytes, ...], code: str) -> None:
+    with pytest.raises(Refused) as refused:
+        await storage.receive(chunks(*pieces), 5)
+    assert refused.value.code == code
+    assert everything(storage) == []
+
+
+async def test_a_sender_that_breaks_off_leaves_nothing(storage: Storage) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x" * 3_000_000
+        raise ConnectionResetError
+
+    with pytest.raises(Refused):
+        await storage.receive(broken(), 10_000_000)
+    receiving = asyncio.create_task(storage.receive(_endless(), 1 << 40))
+    await asyncio.sleep(0)
+    receiving.cancel()
+    await asyncio.gather(receiving, return_exceptions=True)
+    assert everything(storage) == []
+
+
+async def _endless() -> AsyncIterator[bytes]:
+    while True:
+        yield b"x" * 65_536
+        await asyncio.sleep(0)
+
+
+async def test_a_file_made_here_is_adopted(storage: Storage, tmp_path: Path) -> None:
+    made = tmp_path / "made.jsonl"
+    made.write_bytes(b"{}\n")
+    arrived = await asyncio.to_thread(storage.adopt, made)
+    await arrived.place(DATASET, "made.jsonl")
+    await arrived.settle()
+    assert (arrived.size, arrived.sha256) == (3, hashlib.sha256(b"{}\n").hexdigest())
+    assert not made.exists()
+    storage.remove("made.jsonl")
+    storage.remove("made.jsonl")
+    assert everything(storage) == []
+
+
+async def test_a_sweep_leaves_alone_what_somebody_looks_after(storage: Storage) -> None:
+    arrived = await storage.receive(chunks(b"data"), 10)
+    await arrived.place(DATASET, "name")
+    aged(storage, 1_000)
+    assert await sweep(Storage(storage.root), MemoryLog())
+    assert everything(storage) == [f"{DATASET}.name", "name"]
+    await arrived.discard()
+    assert everything(storage) == []
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("placed", [True, False])
+async def test_a_sweep_keeps_what_a_fact_names(storage: Storage, placed: bool, recorded: bool) -> None:
+    """As after a kill before and after the file was placed, and before and after its fact was stored."""
+    upload_id = uuid4()
+    name = stored_name(upload_id, "train.jsonl")
+    arrived = await storage.receive(chunks(b"data"), 10)
+    if placed:
+        await arrived.place(DATASET, name)
+    log = MemoryLog()
+    file = DatasetFile(
+        upload_id=upload_id, name="train.jsonl", stored_name=name, bytes=4, sha256=arrived.sha256, uploaded_at=_NOW
+    )
+    facts = (DatasetCreated(name="d"), DatasetFileAdded(file=file, version=1, version_sha256="0" * 64))
+    kept = facts if recorded and placed else facts[:1]
+    await log.append(Change(context=DatasetFact.context, aggregate_id=DATASET, facts=kept), origin=ORIGIN)
+    os.close(arrived._descriptor)  # as the kernel does when a process is killed
+    assert not await sweep(storage, log)  # too young to say
+    assert len(everything(storage)) == 1 + placed
+    aged(storage, 3)
+    assert await sweep(storage, log)
+    assert everything(storage) == ([name] if recorded and placed else [])
+
+
+async def test_what_the_log_was_silent_about_is_looked_at_later(storage: Storage) -> None:
+    arrived = await storage.receive(chunks(b"data"), 10)
+    await arrived.place(DATASET, "name")
+    await arrived.doubt()
+    aged(storage, 60)
+    assert not await sweep(storage, MemoryLog())
+    assert "name" in everything(storage)
+    aged(storage, 60)
+    assert await sweep(storage, MemoryLog())
+    assert everything(storage) == []
+
+
+@given(st.text(max_size=300), st.uuids())
+def test_no_name_leaves_the_store(name: str, upload_id: UUID) -> None:
+    stored = stored_name(upload_id, name.encode(errors="replace").decode())
+    root = Path("/storage")
+    path = Storage(root).path(stored)
+    assert path.parent == root / "files"
+    assert os.path.normpath(path) == str(path)
+    assert stored.startswith(f"{upload_id}_")
+    assert len(stored.encode()) <= 37 + 120
+    assert stored.isprintable()
+
+
+def test_what_it_ends_with_is_kept() -> None:
+    upload_id = uuid4()
+    assert stored_name(upload_id, "训练 数据.jsonl") == f"{upload_id}_训练_数据.jsonl"
+    assert stored_name(upload_id, "数" * 200 + ".jsonl").endswith("数.jsonl")
+    assert stored_name(upload_id, "../../etc/passwd") == f"{upload_id}_.._.._etc_passwd"
+
+
+@pytest.mark.parametrize("name", ["", " ", "a/b", "a\\b", "..", ".", "a\nb", "a\0b", "\ud800", "a" * 256, "a" * 10_000])
+def test_bad_names_are_refused(name: str) -> None:
+    with pytest.raises(Refused) as refused:
+        check_file_name(name)
+    assert refused.value.code == "file_name_invalid"
+    assert refused.value.text("zh") != refused.value.text("en")
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "a\0b"])
+def test_only_stored_names_are_paths(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Unsafe):
+        Storage(tmp_path).path(name)
