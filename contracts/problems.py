@@ -12,11 +12,16 @@ from contracts.problem_kinds import PROBLEMS
 Language = Literal["zh", "en"]
 
 
-class FieldError(msgspec.Struct, frozen=True):
-    """One thing that is wrong with a body: an RFC 6901 pointer into it, and what is wrong there."""
+class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that is wrong with a body: an RFC 6901 pointer into it, and what is wrong there.
+
+    `line` and `column` count from 1, in a file that somebody wrote.
+    """
 
     pointer: str
     detail: str
+    line: int | None = None
+    column: int | None = None
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -37,6 +42,11 @@ class Wrong(msgspec.Struct, frozen=True):
     pointer: str
     zh: str
     en: str
+    line: int | None = None
+    column: int | None = None
+
+    def error(self, language: Language) -> FieldError:
+        return FieldError(self.pointer, self.text(language), self.line, self.column)
 
     def text(self, language: Language) -> str:
         return self.zh if language == "zh" else self.en
@@ -70,7 +80,7 @@ class Refused(Exception):
             detail=self.text(language),
             code=self.code,
             request_id=request_id,
-            errors=tuple(FieldError(wrong.pointer, wrong.text(language)) for wrong in self.wrongs),
+            errors=tuple(wrong.error(language) for wrong in self.wrongs),
         )
 
 
@@ -85,3 +95,11 @@ class InvalidBody(Refused):
         separator = "；" if language == "zh" else "; "
         reason = separator.join(f"{wrong.pointer} {wrong.text(language)}".strip() for wrong in self.wrongs)
         return (self.kind.zh if language == "zh" else self.kind.en).format(reason=reason)
+
+
+class InvalidTrainConfig(InvalidBody):
+    """A training configuration that cannot be used, with every place that is wrong."""
+
+    def __init__(self, *wrongs: Wrong) -> None:
+        Refused.__init__(self, "train_config_invalid")
+        self.wrongs = wrongs

@@ -1,0 +1,1 @@
+"""Training configurations: read without trusting them, checked, compared."""
