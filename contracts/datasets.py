@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from contracts.command import Command
 from events.datasets import BadLine, DatasetFile, DatasetStatus, Verdict
+from events.train_config import TrainConfigFile
 
 DatasetName = Annotated[str, Meta(min_length=1, max_length=200)]
 Kind = Annotated[str, Meta(max_length=200)]
@@ -44,6 +45,12 @@ class SetDatasetRetention(Command, frozen=True, kw_only=True):
     retention_days: RetentionDays | None
 
 
+class DeleteDatasetTrainConfig(Command, frozen=True, kw_only=True):
+    """Takes the training configuration away that belongs to the dataset."""
+
+    dataset_id: UUID
+
+
 class DeleteDataset(Command, frozen=True, kw_only=True):
     dataset_id: UUID
 
@@ -66,6 +73,13 @@ class AddDatasetFile(Command, frozen=True, kw_only=True):
     stored_name: str
     bytes: int
     sha256: str
+
+
+class SetDatasetTrainConfig(Command, frozen=True, kw_only=True):
+    """The file, checked and stored, is the training configuration that belongs to the dataset."""
+
+    dataset_id: UUID
+    file: TrainConfigFile
 
 
 class ReportFileChecked(Command, frozen=True, kw_only=True):

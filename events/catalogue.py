@@ -14,6 +14,7 @@ from events.nodes import AnyNodeFact
 from events.projects import AnyProjectFact
 from events.runs import AnyRunFact
 from events.tokens import AnyTokenFact
+from events.train_config import AnyTrainConfigFact
 
 _ALL: tuple[type[Event], ...] = (
     *get_args(AnyProjectFact),
@@ -24,6 +25,7 @@ _ALL: tuple[type[Event], ...] = (
     *get_args(AnyLeaseFact),
     *get_args(AnyDatasetFact),
     DatasetFileDownloaded,
+    *get_args(AnyTrainConfigFact),
     CommandRefused,
 )
 

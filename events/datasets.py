@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from events.event import Event
+from events.train_config import TrainConfigFile
 
 DatasetStatus = Literal["created", "ready", "invalid"]
 Verdict = Literal["valid", "invalid"]
@@ -116,6 +117,12 @@ class DatasetRetentionSet(DatasetFact, frozen=True, kw_only=True):
     retention_days: int | None
 
 
+class DatasetTrainConfigSet(DatasetFact, frozen=True, kw_only=True):
+    """The training configuration that belongs to the dataset from here on, none where it was taken away."""
+
+    file: TrainConfigFile | None
+
+
 class DatasetDeleted(DatasetFact, frozen=True, kw_only=True):
     """All its bytes go, of every version; `stored_names` are those of the files that were still there."""
 
@@ -130,6 +137,7 @@ AnyDatasetFact = (
     | DatasetFileChecked
     | DatasetVersionDerived
     | DatasetRetentionSet
+    | DatasetTrainConfigSet
     | DatasetDeleted
 )
 
@@ -149,7 +157,8 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     """A dataset as its facts tell it; `name` is empty before it was created.
 
     `files` are the uploads that are there, which a derived version does not change. `checked` holds the verdict on a
-    file, `removed` the uploads whose bytes are gone.
+    file, `removed` the uploads whose bytes are gone. `train_configs` are those that it ever had, `train_config` is the
+    one in force.
     """
 
     name: str = ""
@@ -159,6 +168,8 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     checked: dict[UUID, Verdict] = msgspec.field(default_factory=dict)
     removed: frozenset[UUID] = frozenset()
     deleted: bool = False
+    train_config: TrainConfigFile | None = None
+    train_configs: tuple[TrainConfigFile, ...] = ()
 
     @property
     def exists(self) -> bool:
@@ -189,7 +200,8 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
         """Every file whose bytes are there."""
         derived = (version.files for version in self.versions if version.deidentified)
         files = (file for files in (self.files, *derived) for file in files)
-        return tuple(file.stored_name for file in files if file.upload_id not in self.removed)
+        kept = tuple(file.stored_name for file in files if file.upload_id not in self.removed)
+        return (*kept, *(config.stored_name for config in self.train_configs))
 
 
 def evolve(dataset: Dataset, fact: AnyDatasetFact) -> Dataset:
@@ -220,6 +232,9 @@ def evolve(dataset: Dataset, fact: AnyDatasetFact) -> Dataset:
             return replace(dataset, versions=(*dataset.versions, version))
         case DatasetRetentionSet():
             return replace(dataset, retention_days=fact.retention_days)
+        case DatasetTrainConfigSet():
+            configs = dataset.train_configs if fact.file is None else (*dataset.train_configs, fact.file)
+            return replace(dataset, train_config=fact.file, train_configs=configs)
         case DatasetDeleted():
             return replace(dataset, deleted=True)
         case _:

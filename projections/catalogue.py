@@ -17,6 +17,7 @@ from events.datasets import (
     DatasetFileRemoved,
     DatasetFilesExpired,
     DatasetRetentionSet,
+    DatasetTrainConfigSet,
     DatasetVersionDerived,
 )
 from events.deployments import (
@@ -54,7 +55,8 @@ from events.runs import (
     RunStopUnconfirmed,
 )
 from events.tokens import TokenIssued, TokenRevoked
-from projections import datasets, deployments, nodes, projects, runs, tables
+from events.train_config import TrainConfigDeleted, TrainConfigUploaded, version_id
+from projections import datasets, deployments, nodes, projects, runs, tables, train_config
 from projections.rows import Rows
 
 Handler = Callable[[Rows, Any], None]
@@ -85,8 +87,11 @@ HANDLERS: dict[type[Event], Handler] = {
     DatasetFileChecked: datasets.on_dataset_file_checked,
     DatasetVersionDerived: datasets.on_dataset_version_derived,
     DatasetRetentionSet: datasets.on_dataset_retention_set,
+    DatasetTrainConfigSet: datasets.on_dataset_train_config_set,
     DatasetDeleted: datasets.on_dataset_deleted,
     DatasetFileDownloaded: datasets.on_dataset_file_downloaded,
+    TrainConfigUploaded: train_config.on_train_config_uploaded,
+    TrainConfigDeleted: train_config.on_train_config_deleted,
     NodeRegistered: nodes.on_node_registered,
     NodeLost: nodes.on_node_lost,
     DeploymentRequested: deployments.on_deployment_requested,
@@ -127,4 +132,5 @@ OTHER_ROWS: dict[type[Event], tuple[Table, Callable[[Any], Iterable[UUID]]]] = {
     DatasetFileRemoved: (tables.dataset_files, lambda fact: (fact.upload_id,)),
     DatasetFilesExpired: (tables.dataset_files, lambda fact: fact.upload_ids),
     DatasetFileChecked: (tables.dataset_files, lambda fact: (fact.upload_id,)),
+    TrainConfigDeleted: (tables.train_configs, lambda fact: (version_id(fact.version),)),
 }

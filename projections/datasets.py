@@ -19,9 +19,11 @@ from events.datasets import (
     DatasetFileRemoved,
     DatasetFilesExpired,
     DatasetRetentionSet,
+    DatasetTrainConfigSet,
     DatasetVersionDerived,
 )
 from events.downloads import DatasetFileDownloaded
+from events.train_config import TrainConfigFile
 from projections.rows import Rows
 from projections.tables import dataset_files, dataset_versions, datasets, downloads, from_column, to_column
 
@@ -41,6 +43,7 @@ def on_dataset_created(rows: Rows, fact: DatasetCreated) -> None:
         files=0,
         invalid_files=0,
         version=0,
+        train_config=None,
         created_at=rows.time,
         updated_at=rows.time,
     )
@@ -91,6 +94,14 @@ def on_dataset_retention_set(rows: Rows, fact: DatasetRetentionSet) -> None:
     _change(rows, retention_days=fact.retention_days)
 
 
+def on_dataset_train_config_set(rows: Rows, fact: DatasetTrainConfigSet) -> None:
+    if fact.file is None:
+        _change(rows, train_config=None)
+        return
+    config = DatasetTrainConfig(**msgspec.structs.asdict(fact.file), uploaded_at=zulu_iso(from_column(rows.time)))
+    _change(rows, train_config=msgspec.json.encode(config).decode())
+
+
 def on_dataset_deleted(rows: Rows, _: DatasetDeleted) -> None:
     _change(rows, status=DELETED)
 
@@ -106,6 +117,16 @@ def on_dataset_file_downloaded(rows: Rows, fact: DatasetFileDownloaded) -> None:
         end_byte=fact.end,
         downloaded_at=rows.time,
     )
+
+
+class DatasetTrainConfig(TrainConfigFile, frozen=True, kw_only=True):
+    """A dataset's training configuration as its column holds it."""
+
+    uploaded_at: str
+
+
+def train_config_from_column(text: str | None) -> DatasetTrainConfig | None:
+    return None if text is None else msgspec.json.decode(text, type=DatasetTrainConfig)
 
 
 def check_from_column(text: str | None) -> FileCheck | None:

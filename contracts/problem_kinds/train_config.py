@@ -17,6 +17,9 @@ KINDS: dict[str, ProblemKind] = {
     "train_config_invalid": ProblemKind(
         400, "训练配置无效：{reason}", "The training configuration is not valid: {reason}"
     ),
+    "dataset_train_config_missing": ProblemKind(
+        404, "数据集 {dataset_id} 没有训练配置", "The dataset {dataset_id} has no training configuration"
+    ),
     "run_config_missing": ProblemKind(
         404,
         "训练任务没有登记过配置文件：{run_id}",

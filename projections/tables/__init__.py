@@ -14,6 +14,7 @@ from projections.tables.projects import projects
 from projections.tables.runs import artifacts, runs
 from projections.tables.state import FACTS, TELEMETRY, projection_state
 from projections.tables.telemetry import logs, metrics, run_telemetry
+from projections.tables.train_config import train_configs
 
 __all__ = [
     "FACTS",
@@ -39,6 +40,7 @@ __all__ = [
     "state_tables",
     "telemetry_tables",
     "to_column",
+    "train_configs",
 ]
 
 # Raised by hand when handlers fold differently into the same columns; a changed column needs no new number.

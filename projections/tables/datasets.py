@@ -23,6 +23,7 @@ datasets = fact_table(
     Column("files", Integer, nullable=False),
     Column("invalid_files", Integer, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("train_config", text_column()),
     Column("created_at", moment_column(), nullable=False),
     Column("updated_at", moment_column(), nullable=False),
     Index("datasets_created", "created"),

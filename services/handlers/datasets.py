@@ -13,11 +13,13 @@ from contracts.datasets import (
     AddDatasetFile,
     CreateDataset,
     DeleteDataset,
+    DeleteDatasetTrainConfig,
     DeriveDatasetVersion,
     ExpireDatasetFiles,
     RecordDownload,
     ReportFileChecked,
     SetDatasetRetention,
+    SetDatasetTrainConfig,
 )
 from contracts.problems import InvalidBody, Refused, Wrong
 from events.datasets import (
@@ -30,6 +32,7 @@ from events.datasets import (
     DatasetFileRemoved,
     DatasetFilesExpired,
     DatasetRetentionSet,
+    DatasetTrainConfigSet,
     DatasetVersionDerived,
     version_sha256,
     without,
@@ -116,6 +119,22 @@ def set_dataset_retention(dataset: Dataset, command: SetDatasetRetention, _: Non
     if dataset.retention_days == command.retention_days:
         return ()
     return (DatasetRetentionSet(retention_days=command.retention_days),)
+
+
+def set_dataset_train_config(
+    dataset: Dataset, command: SetDatasetTrainConfig, _: None
+) -> tuple[DatasetTrainConfigSet, ...]:
+    _require(dataset, command.dataset_id)
+    return (DatasetTrainConfigSet(file=command.file),)
+
+
+def delete_dataset_train_config(
+    dataset: Dataset, command: DeleteDatasetTrainConfig, _: None
+) -> tuple[DatasetTrainConfigSet, ...]:
+    _require(dataset, command.dataset_id)
+    if dataset.train_config is None:
+        raise Refused("dataset_train_config_missing", dataset_id=command.dataset_id)
+    return (DatasetTrainConfigSet(file=None),)
 
 
 def delete_dataset(dataset: Dataset, command: DeleteDataset, _: None) -> tuple[DatasetDeleted, ...]:

@@ -14,11 +14,13 @@ from contracts.datasets import (
     AddDatasetFile,
     CreateDataset,
     DeleteDataset,
+    DeleteDatasetTrainConfig,
     DeriveDatasetVersion,
     ExpireDatasetFiles,
     RecordDownload,
     ReportFileChecked,
     SetDatasetRetention,
+    SetDatasetTrainConfig,
 )
 from contracts.deployments import (
     CreateDeployment,
@@ -52,6 +54,7 @@ from contracts.runs import (
     UntagArtifact,
 )
 from contracts.tokens import IssueToken, RevokeToken
+from contracts.train_config import DeleteTrainConfig, UploadTrainConfig
 from events import commands as command_facts
 from events import datasets as dataset_facts
 from events import deployments as deployment_facts
@@ -61,6 +64,7 @@ from events import nodes as node_facts
 from events import projects as project_facts
 from events import runs as run_facts
 from events import tokens as token_facts
+from events import train_config as train_config_facts
 from events.event import Event
 from events.tokens import Role
 from services.handlers import (
@@ -73,6 +77,7 @@ from services.handlers import (
     run_reports,
     runs,
     tokens,
+    train_config,
 )
 from services.runtime import gather
 
@@ -109,6 +114,9 @@ NODES = Aggregate(node_facts.NodeFact.context, node_facts.Node(), node_facts.evo
 DEPLOYMENTS = Aggregate(deployment_facts.DeploymentFact.context, deployment_facts.Deployment(), deployment_facts.evolve)
 LEASES = Aggregate(lease_facts.LeaseFact.context, lease_facts.Leases(), lease_facts.evolve)
 DATASETS = Aggregate(dataset_facts.DatasetFact.context, dataset_facts.Dataset(), dataset_facts.evolve)
+TRAIN_CONFIGS = Aggregate(
+    train_config_facts.TrainConfigFact.context, train_config_facts.TrainConfig(), train_config_facts.evolve
+)
 DOWNLOADS = Aggregate(download_facts.DatasetFileDownloaded.context, None, lambda state, _: state)
 
 # Never changes: ids of new aggregates derive from their command's id, so a repeated command finds what it made.
@@ -144,6 +152,10 @@ def _leases_of(command: Any, _: UUID) -> UUID:
 def _dataset(command: Any, _: UUID) -> UUID:
     dataset_id: UUID = command.dataset_id
     return dataset_id
+
+
+def _train_config(_: Any, __: UUID) -> UUID:
+    return train_config_facts.TRAIN_CONFIG
 
 
 HANDLERS: dict[type[Command], Handler] = {
@@ -213,6 +225,14 @@ HANDLERS: dict[type[Command], Handler] = {
     DeleteDataset: Handler(aggregate=DATASETS, target=_dataset, decide=datasets.delete_dataset, role="operator"),
     AddDatasetFile: Handler(
         aggregate=DATASETS, target=_dataset, decide=datasets.add_dataset_file, gather=gather.for_add_dataset_file
+    ),
+    SetDatasetTrainConfig: Handler(aggregate=DATASETS, target=_dataset, decide=datasets.set_dataset_train_config),
+    DeleteDatasetTrainConfig: Handler(
+        aggregate=DATASETS, target=_dataset, decide=datasets.delete_dataset_train_config, role="operator"
+    ),
+    UploadTrainConfig: Handler(aggregate=TRAIN_CONFIGS, target=_train_config, decide=train_config.upload_train_config),
+    DeleteTrainConfig: Handler(
+        aggregate=TRAIN_CONFIGS, target=_train_config, decide=train_config.delete_train_config, role="operator"
     ),
     ReportFileChecked: Handler(aggregate=DATASETS, target=_dataset, decide=datasets.report_file_checked),
     DeriveDatasetVersion: Handler(aggregate=DATASETS, target=_dataset, decide=datasets.derive_dataset_version),

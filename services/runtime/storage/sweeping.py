@@ -13,6 +13,7 @@ from uuid import UUID
 from events import datasets as facts
 from events.datasets import Dataset, DatasetFact
 from events.log import EventLog
+from events.train_config import TRAIN_CONFIG, TrainConfigFact, TrainConfigUploaded
 from services.runtime.storage.arriving import DOUBTFUL, lock
 from services.runtime.storage.store import Storage
 
@@ -41,7 +42,11 @@ async def sweep(storage: Storage, log: EventLog) -> bool:
 
 
 async def names(log: EventLog, dataset_id: UUID, stored_name: str) -> bool:
-    """Whether a file of that name is, as of now, a dataset's. LogUnavailable."""
+    """Whether a file of that name is, as of now, a dataset's, or a version of the training configuration, whose id is
+    `TRAIN_CONFIG`. LogUnavailable."""
+    if dataset_id == TRAIN_CONFIG:
+        versions = [entry.fact for entry in await log.read(TrainConfigFact.context, TRAIN_CONFIG)]
+        return any(isinstance(fact, TrainConfigUploaded) and fact.file.stored_name == stored_name for fact in versions)
     dataset = Dataset()
     for recorded in await log.read(DatasetFact.context, dataset_id):
         assert isinstance(recorded.fact, facts.AnyDatasetFact)

@@ -45,22 +45,24 @@ def _all(known: Known, names: str) -> dict[str, Known]:
 _MODEL = {
     **_all(
         _TEXT,
-        "model_name_or_path adapter_folder cache_dir model_revision offload_folder new_special_tokens_config export_dir "
-        "export_quantization_dataset export_hub_model_id kt_optimize_rule sglang_lora_backend",
+        "model_name_or_path adapter_folder cache_dir model_revision offload_folder new_special_tokens_config "
+        "export_dir export_quantization_dataset export_hub_model_id kt_optimize_rule sglang_lora_backend",
     ),
     **_all(_NAMES, "adapter_name_or_path add_tokens add_special_tokens"),
     **_all(
         _YES_NO,
-        "use_fast_tokenizer resize_vocab split_special_tokens low_cpu_mem_usage shift_attn use_unsloth use_unsloth_gc "
-        "enable_liger_kernel disable_gradient_checkpointing use_reentrant_gc upcast_layernorm upcast_lmhead_output "
-        "train_from_scratch use_cache use_kv_cache use_v1_kernels print_param_status trust_remote_code double_quantization "
-        "image_do_pan_and_scan crop_to_patches use_audio_in_video export_legacy_format vllm_enforce_eager use_kt",
+        "use_fast_tokenizer resize_vocab split_special_tokens low_cpu_mem_usage shift_attn use_unsloth "
+        "use_unsloth_gc enable_liger_kernel disable_gradient_checkpointing use_reentrant_gc upcast_layernorm "
+        "upcast_lmhead_output train_from_scratch use_cache use_kv_cache use_v1_kernels print_param_status "
+        "trust_remote_code double_quantization image_do_pan_and_scan crop_to_patches use_audio_in_video "
+        "export_legacy_format vllm_enforce_eager use_kt",
     ),
     **_all(
         _WHOLE,
         "quantization_bit image_max_pixels image_min_pixels video_max_pixels video_min_pixels video_maxlen "
-        "audio_sampling_rate export_size export_quantization_bit export_quantization_nsamples export_quantization_maxlen "
-        "vllm_maxlen vllm_max_lora_rank sglang_maxlen sglang_tp_size cpu_infer chunk_size kt_maxlen",
+        "audio_sampling_rate export_size export_quantization_bit export_quantization_nsamples "
+        "export_quantization_maxlen vllm_maxlen vllm_max_lora_rank sglang_maxlen sglang_tp_size cpu_infer "
+        "chunk_size kt_maxlen",
     ),
     **_all(_NUMBER, "moe_aux_loss_coef video_fps vllm_gpu_util sglang_mem_fraction"),
     **_all(_TABLE, "vllm_config sglang_config"),
@@ -82,8 +84,8 @@ _DATA = {
     **_all(_TEXT, "template media_dir tool_format default_system tokenized_path"),
     **_all(
         _YES_NO,
-        "train_on_prompt mask_history streaming overwrite_cache ignore_pad_token_for_loss eval_on_each_dataset packing "
-        "neat_packing enable_thinking data_shared_file_system",
+        "train_on_prompt mask_history streaming overwrite_cache ignore_pad_token_for_loss "
+        "eval_on_each_dataset packing neat_packing enable_thinking data_shared_file_system",
     ),
     **_all(
         _WHOLE, "cutoff_len buffer_size preprocessing_batch_size preprocessing_num_workers max_samples eval_num_beams"
@@ -117,22 +119,24 @@ _FINETUNING = {
     **_all(_SECRET, "swanlab_api_key swanlab_lark_webhook_url swanlab_lark_secret"),
     **_all(
         _YES_NO,
-        "use_rslora use_dora pissa_init pissa_convert create_new_adapter ppo_score_norm ppo_whiten_rewards use_galore "
-        "galore_layerwise use_apollo apollo_layerwise apollo_scale_front use_badam use_swanlab pure_bf16 use_llama_pro "
-        "use_adam_mini use_muon use_dft_loss use_eaft_loss freeze_vision_tower freeze_multi_modal_projector "
-        "freeze_language_model compute_accuracy disable_shuffling plot_loss include_effective_tokens_per_second",
+        "use_rslora use_dora pissa_init pissa_convert create_new_adapter ppo_score_norm ppo_whiten_rewards "
+        "use_galore galore_layerwise use_apollo apollo_layerwise apollo_scale_front use_badam use_swanlab "
+        "pure_bf16 use_llama_pro use_adam_mini use_muon use_dft_loss use_eaft_loss freeze_vision_tower "
+        "freeze_multi_modal_projector freeze_language_model compute_accuracy disable_shuffling plot_loss "
+        "include_effective_tokens_per_second",
     ),
     **_all(
         _WHOLE,
-        "freeze_trainable_layers lora_alpha lora_rank pissa_iter oft_rank oft_block_size ppo_buffer_size ppo_epochs "
-        "ref_model_quantization_bit reward_model_quantization_bit galore_rank galore_update_interval apollo_rank "
-        "apollo_update_interval badam_start_block badam_switch_interval badam_verbose early_stopping_steps",
+        "freeze_trainable_layers lora_alpha lora_rank pissa_iter oft_rank oft_block_size ppo_buffer_size "
+        "ppo_epochs ref_model_quantization_bit reward_model_quantization_bit galore_rank "
+        "galore_update_interval apollo_rank apollo_update_interval badam_start_block badam_switch_interval "
+        "badam_verbose early_stopping_steps",
     ),
     **_all(
         _NUMBER,
-        "module_dropout lora_dropout loraplus_lr_ratio loraplus_lr_embedding pref_beta pref_ftx pref_bco_weight "
-        "dpo_label_smoothing kto_chosen_weight kto_rejected_weight simpo_gamma ppo_target ld_alpha galore_scale "
-        "apollo_scale badam_update_ratio eaft_alpha",
+        "module_dropout lora_dropout loraplus_lr_ratio loraplus_lr_embedding pref_beta pref_ftx "
+        "pref_bco_weight dpo_label_smoothing kto_chosen_weight kto_rejected_weight simpo_gamma ppo_target "
+        "ld_alpha galore_scale apollo_scale badam_update_ratio eaft_alpha",
     ),
 }  # fmt: skip
 
@@ -156,40 +160,44 @@ _TRAINING = {
         _TEXT,
         "output_dir run_name logging_dir hub_model_id hub_strategy hub_revision optim optim_target_modules "
         "metric_for_best_model tpu_metrics_debug fsdp_transformer_layer_cls_to_wrap ddp_backend "
-        "torch_compile_backend torch_compile_mode torchdynamo trackio_space_id project mp_parameters push_to_hub_model_id "
-        "push_to_hub_organization",
+        "torch_compile_backend torch_compile_mode torchdynamo trackio_space_id project mp_parameters "
+        "push_to_hub_model_id push_to_hub_organization",
     ),
     **_all(_SECRET, "hub_token push_to_hub_token"),
     **_all(
         _YES_NO,
-        "do_train do_eval do_predict overwrite_output_dir prediction_loss_only logging_first_step logging_nan_inf_filter "
-        "save_safetensors save_on_each_node save_only_model restore_callback_states_from_checkpoint no_cuda use_cpu "
-        "use_mps_device jit_mode_eval use_ipex bf16 fp16 fp16_full_eval bf16_full_eval tf32 dataloader_drop_last "
-        "dataloader_pin_memory dataloader_persistent_workers remove_unused_columns load_best_model_at_end greater_is_better "
-        "ignore_data_skip group_by_length ddp_find_unused_parameters ddp_broadcast_buffers skip_memory_metrics push_to_hub "
-        "hub_private_repo hub_always_push gradient_checkpointing include_inputs_for_metrics eval_do_concat_batches "
-        "auto_find_batch_size full_determinism ray_scope torch_compile include_tokens_per_second "
-        "include_num_input_tokens_seen eval_on_start use_liger_kernel eval_use_gather_object "
-        "average_tokens_across_devices predict_with_generate sortish_sampler enable_jit_checkpoint "
-        "fp8 fp8_enable_fsdp_float8_all_gather dispatch_batches split_batches",
+        "do_train do_eval do_predict overwrite_output_dir prediction_loss_only logging_first_step "
+        "logging_nan_inf_filter save_safetensors save_on_each_node save_only_model "
+        "restore_callback_states_from_checkpoint no_cuda use_cpu use_mps_device jit_mode_eval use_ipex bf16 "
+        "fp16 fp16_full_eval bf16_full_eval tf32 dataloader_drop_last dataloader_pin_memory "
+        "dataloader_persistent_workers remove_unused_columns load_best_model_at_end greater_is_better "
+        "ignore_data_skip group_by_length ddp_find_unused_parameters ddp_broadcast_buffers "
+        "skip_memory_metrics push_to_hub hub_private_repo hub_always_push gradient_checkpointing "
+        "include_inputs_for_metrics eval_do_concat_batches auto_find_batch_size full_determinism ray_scope "
+        "torch_compile include_tokens_per_second include_num_input_tokens_seen eval_on_start use_liger_kernel "
+        "eval_use_gather_object average_tokens_across_devices predict_with_generate sortish_sampler "
+        "enable_jit_checkpoint fp8 fp8_enable_fsdp_float8_all_gather dispatch_batches split_batches",
     ),
     **_all(
         _WHOLE,
-        "per_device_train_batch_size per_device_eval_batch_size per_gpu_train_batch_size per_gpu_eval_batch_size "
-        "gradient_accumulation_steps eval_accumulation_steps max_steps save_total_limit seed data_seed local_rank "
-        "tpu_num_cores dataloader_num_workers dataloader_prefetch_factor past_index ddp_bucket_cap_mb ddp_timeout "
-        "torch_empty_cache_steps fsdp_min_num_params generation_max_length generation_num_beams ray_num_workers",
+        "per_device_train_batch_size per_device_eval_batch_size per_gpu_train_batch_size "
+        "per_gpu_eval_batch_size gradient_accumulation_steps eval_accumulation_steps max_steps "
+        "save_total_limit seed data_seed local_rank tpu_num_cores dataloader_num_workers "
+        "dataloader_prefetch_factor past_index ddp_bucket_cap_mb ddp_timeout torch_empty_cache_steps "
+        "fsdp_min_num_params generation_max_length generation_num_beams ray_num_workers",
     ),
     **_all(
         _NUMBER,
-        "learning_rate weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm num_train_epochs warmup_ratio "
-        "warmup_steps logging_steps save_steps eval_steps eval_delay label_smoothing_factor neftune_noise_alpha",
+        "learning_rate weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm num_train_epochs "
+        "warmup_ratio warmup_steps logging_steps save_steps eval_steps eval_delay label_smoothing_factor "
+        "neftune_noise_alpha",
     ),
     **_all(_NAMES, "report_to label_names debug include_for_metrics length_column_name"),
     **_all(
         _TABLE,
-        "lr_scheduler_kwargs accelerator_config parallelism_config fsdp_config deepspeed gradient_checkpointing_kwargs "
-        "optim_args generation_config liger_kernel_config ray_init_kwargs resources_per_worker",
+        "lr_scheduler_kwargs accelerator_config parallelism_config fsdp_config deepspeed "
+        "gradient_checkpointing_kwargs optim_args generation_config liger_kernel_config ray_init_kwargs "
+        "resources_per_worker",
     ),
     **_all(_TEXT, "ray_run_name ray_storage_path ray_storage_filesystem fp8_backend"),
     "eval_strategy": _OLD_STRATEGY,

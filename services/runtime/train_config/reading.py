@@ -207,9 +207,7 @@ class _Tree:
     def _node(self, event: Any, kind: Kind, text: str = "", plain: bool = False) -> Node:
         self._count(1, len(text), event)
         mark = event.start_mark
-        return Node(
-            kind=kind, line=mark.line + 1, column=mark.column + 1, text=text, plain=plain, characters=len(text)
-        )
+        return Node(kind=kind, line=mark.line + 1, column=mark.column + 1, text=text, plain=plain, characters=len(text))
 
     def _count(self, nodes: int, characters: int, event: Any) -> None:
         self._nodes += nodes
