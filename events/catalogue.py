@@ -6,11 +6,13 @@ from typing import get_args
 
 from events.commands import CommandRefused
 from events.datasets import AnyDatasetFact
+from events.deid_texts import AnyDeidTextFact
 from events.deployments import AnyDeploymentFact
 from events.downloads import DatasetFileDownloaded
 from events.event import Event
 from events.leases import AnyLeaseFact
 from events.nodes import AnyNodeFact
+from events.policies import AnyPolicyFact
 from events.projects import AnyProjectFact
 from events.runs import AnyRunFact
 from events.tokens import AnyTokenFact
@@ -26,6 +28,8 @@ _ALL: tuple[type[Event], ...] = (
     *get_args(AnyDatasetFact),
     DatasetFileDownloaded,
     *get_args(AnyTrainConfigFact),
+    *get_args(AnyPolicyFact),
+    *get_args(AnyDeidTextFact),
     CommandRefused,
 )
 

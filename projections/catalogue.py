@@ -20,6 +20,7 @@ from events.datasets import (
     DatasetTrainConfigSet,
     DatasetVersionDerived,
 )
+from events.deid_texts import TextsDeidentified, TextsReversed
 from events.deployments import (
     DeploymentAttemptEnded,
     DeploymentFailed,
@@ -37,6 +38,7 @@ from events.downloads import DatasetFileDownloaded
 from events.event import Event
 from events.leases import LeaseReleased, LeaseTaken
 from events.nodes import NodeLost, NodeRegistered
+from events.policies import PolicyDeleted, PolicyUploaded
 from events.projects import ProjectArchived, ProjectCreated, ProjectRevised, ProjectUnarchived
 from events.runs import (
     RunArtifactRecorded,
@@ -56,7 +58,7 @@ from events.runs import (
 )
 from events.tokens import TokenIssued, TokenRevoked
 from events.train_config import TrainConfigDeleted, TrainConfigUploaded, version_id
-from projections import datasets, deployments, nodes, projects, runs, tables, train_config
+from projections import datasets, deployments, nodes, policies, projects, runs, tables, train_config
 from projections.rows import Rows
 
 Handler = Callable[[Rows, Any], None]
@@ -105,6 +107,8 @@ HANDLERS: dict[type[Event], Handler] = {
     DeploymentStopped: deployments.on_deployment_stopped,
     DeploymentFailed: deployments.on_deployment_failed,
     DeploymentRemoved: deployments.on_deployment_removed,
+    PolicyUploaded: policies.on_policy_uploaded,
+    PolicyDeleted: policies.on_policy_deleted,
 }
 
 # Facts that change no table, and why.
@@ -113,6 +117,8 @@ NOT_PROJECTED: dict[type[Event], str] = {
     TokenRevoked: "the edge follows token facts itself, so that digests stay out of the database",
     LeaseTaken: "each node is asked for what is taken of it",
     LeaseReleased: "each node is asked for what is taken of it",
+    TextsDeidentified: "read from the log by audits; nothing asks for it in SQL",
+    TextsReversed: "read from the log by audits; nothing asks for it in SQL",
     CommandRefused: "read from the log by audits; nothing asks for it in SQL yet",
 }
 
@@ -123,6 +129,7 @@ MAIN_TABLES: dict[str, Table] = {
     "datasets": tables.datasets,
     "nodes": tables.nodes,
     "deployments": tables.deployments,
+    "policies": tables.policies,
 }
 
 # The other rows that a fact's handler changes: their table, and the ids of its rows.
@@ -133,4 +140,5 @@ OTHER_ROWS: dict[type[Event], tuple[Table, Callable[[Any], Iterable[UUID]]]] = {
     DatasetFilesExpired: (tables.dataset_files, lambda fact: fact.upload_ids),
     DatasetFileChecked: (tables.dataset_files, lambda fact: (fact.upload_id,)),
     TrainConfigDeleted: (tables.train_configs, lambda fact: (version_id(fact.version),)),
+    PolicyUploaded: (tables.policy_versions, lambda fact: (policies.version_row(fact),)),
 }

@@ -72,6 +72,10 @@ class Rows:
         self._current[table, row["id"]] = row
         self._new.setdefault(table, []).append(row)
 
+    def knows(self, table: Table, identifier: str) -> bool:
+        """Whether there is such a row, of those that were fetched or are new."""
+        return (table, identifier) in self._current
+
     def current(self, table: Table, identifier: str) -> Row:
         """A row as it is now, to be read only. LookupError: there is no such row."""
         return self._current[table, identifier]

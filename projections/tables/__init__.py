@@ -10,6 +10,7 @@ from projections.tables.columns import fact_tables, from_column, state_tables, t
 from projections.tables.datasets import dataset_files, dataset_versions, datasets, downloads
 from projections.tables.deployments import deployments
 from projections.tables.nodes import nodes
+from projections.tables.policies import policies, policy_versions
 from projections.tables.projects import projects
 from projections.tables.runs import artifacts, runs
 from projections.tables.state import FACTS, TELEMETRY, projection_state
@@ -33,6 +34,8 @@ __all__ = [
     "logs",
     "metrics",
     "nodes",
+    "policies",
+    "policy_versions",
     "projection_state",
     "projects",
     "run_telemetry",

@@ -14,7 +14,19 @@ from services.edge.front import Front
 from services.edge.hosts import HostGuard
 from services.edge.parameters import refuse_unknown_query
 from services.edge.problems import MEDIA_TYPE, answer
-from services.edge.routes import artifacts, commands, documents, health, nodes, projects, run_logs, run_views, runs
+from services.edge.routes import (
+    artifacts,
+    commands,
+    deid_texts,
+    documents,
+    health,
+    nodes,
+    policies,
+    projects,
+    run_logs,
+    run_views,
+    runs,
+)
 
 ROUTES = [
     *projects.ROUTES,
@@ -23,6 +35,8 @@ ROUTES = [
     *run_views.ROUTES,
     *artifacts.ROUTES,
     *nodes.ROUTES,
+    *deid_texts.ROUTES,
+    *policies.ROUTES,
     *commands.ROUTES,
     *health.ROUTES,
     *documents.ROUTES,

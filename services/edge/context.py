@@ -11,6 +11,7 @@ from litestar import Request
 from contracts.problems import Language
 from events.log import EventLog
 from services.edge.auth import Identity
+from services.edge.deid import DeidTexts
 from services.edge.parameters import Past
 from services.runtime.gather import People
 from services.runtime.intake import Caller, Intake
@@ -39,6 +40,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     live: LiveRuns
     files: NodeFiles
     nodes: NodeStates
+    deid_texts: DeidTexts
 
     async def caller(self, identity: Identity) -> Caller:
         """Somebody who commands is entered in the directory of people. Raises LogUnavailable."""

@@ -10,8 +10,10 @@ from litestar import Litestar
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
+from contracts.deid_texts import DeidRequest, DeidResponse, ReverseRequest, ReverseResponse
 from contracts.nodes import NodeDetail
 from contracts.outcomes import Outcome
+from contracts.policies import LARGEST_POLICY, PolicyDetail, PolicyRemoved, PolicySummary
 from contracts.problems import Problem
 from contracts.projects import CreateProject, Project, ProjectChanges, ProjectDetail
 from contracts.run_views import LogPage, LogSlice, RunArtifacts, RunExplanation, RunMetrics
@@ -61,6 +63,12 @@ _OF_COMMANDS: list[dict[str, Any]] = [
 ]
 _LOGS = "/projects/{project_reference}/runs/{run_id}/logs"
 _OTHER_LOGS = {media: {"schema": {"type": "string"}} for media in ("text/plain", "text/event-stream")}
+_POLICY = "/v1/deid/policies/{policy_id}"
+_A_POLICY = {
+    "required": True,
+    "description": "The policy, which names its own `id` and `version`",
+    "content": {"application/yaml": {"schema": {"type": "string", "minLength": 1, "maxLength": LARGEST_POLICY}}},
+}
 _SUCCESSES = {"200": "As asked", "201": "Made", "202": "Accepted, not waited for"}
 
 
@@ -96,6 +104,13 @@ _BODIES = (
     Artifact,
     ArtifactTag,
     RunExplanation,
+    DeidRequest,
+    DeidResponse,
+    ReverseRequest,
+    ReverseResponse,
+    PolicySummary,
+    PolicyDetail,
+    PolicyRemoved,
     NodeDetail,
     Outcome,
     Alive,
@@ -121,12 +136,13 @@ def document(app: Litestar) -> bytes:
         for method, operation in path.items():
             asked = [_without_null(parameter) for parameter in operation.get("parameters", [])]
             operation["parameters"] = (
-                asked + _EVERYWHERE + (_OF_COMMANDS if method in ("post", "patch", "delete") else [])
+                asked + _EVERYWHERE + (_OF_COMMANDS if method in ("post", "put", "patch", "delete") else [])
             )
             if "requestBody" in operation:
                 _describe_body(operation["requestBody"])
             for status, response in operation["responses"].items():
                 _describe_response(response, status)
+    described["paths"][_POLICY]["put"]["requestBody"] = _A_POLICY
     described["paths"][_LOGS]["get"]["responses"]["200"]["content"] |= _OTHER_LOGS
     return msgspec.json.encode(described)
 

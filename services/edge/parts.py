@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -13,7 +14,10 @@ from events.log.jetstream import JetStreamLog
 from projections.database import Database
 from services.edge.auth import Tokens
 from services.edge.context import Edge
+from services.edge.deid import DeidTexts, TextLimits
 from services.edge.parameters import Past
+from services.runtime.deid_secret import DeidSecret
+from services.runtime.deidentifying import Deidentifying
 from services.runtime.dispatch import Dispatch
 from services.runtime.gather import Sources
 from services.runtime.intake import Intake, Waits
@@ -41,7 +45,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 async def started(
     settings: Settings, nc: Client, database: Database, *, log_patience: float = 10.0
 ) -> AsyncIterator[Parts]:
-    """Everything but the HTTP server; `nc` and `database` stay the caller's. Raises LogUnavailable.
+    """Everything but the HTTP server; `nc` and `database` stay the caller's. Raises LogUnavailable and
+    SettingRefused.
 
     `log_patience`: seconds until a log that does not answer counts as away.
     """
@@ -62,12 +67,17 @@ async def started(
     )
     live = LiveRuns(nc)
     waits = Waits(run=settings.run_wait_seconds, projection=settings.projection_wait_seconds)
-    intake = Intake(Dispatch(sources), log, people, reads, outcomes, runs, waits)
+    dispatch = Dispatch(sources)
+    intake = Intake(dispatch, log, people, reads, outcomes, runs, waits)
     past = Past(log, reads, settings.projection_wait_seconds)
+    secret, engine = DeidSecret(settings), Deidentifying()
+    await asyncio.to_thread(secret.read)
+    limits = TextLimits(settings.deid_texts, settings.deid_text_bytes)
     async with AsyncExitStack() as stack:
         for part in (people, nodes, outcomes, runs, tokens, reads, live):
             stack.push_async_callback(part.stop)
             await part.start()
+        stack.push_async_callback(engine.stop)
         stack.push_async_callback(intake.stop, settings.stop_seconds)
         edge = Edge(
             log=log,
@@ -78,5 +88,6 @@ async def started(
             live=live,
             files=NodeFiles(nc),
             nodes=NodeStates(nc),
+            deid_texts=DeidTexts(log, dispatch, engine, secret, limits),
         )
         yield Parts(edge=edge, log=log, people=people, tokens=tokens, intake=intake, sources=sources)

@@ -22,6 +22,7 @@ from contracts.datasets import (
     SetDatasetRetention,
     SetDatasetTrainConfig,
 )
+from contracts.deid_texts import RecordTextsDeidentified, RecordTextsReversed
 from contracts.deployments import (
     CreateDeployment,
     PlaceDeployment,
@@ -36,6 +37,7 @@ from contracts.deployments import (
 )
 from contracts.leases import ReleaseLease, TakeLease
 from contracts.nodes import DeclareNodeLost, RegisterNode, node_id
+from contracts.policies import DeletePolicy, UploadPolicy, policy_aggregate
 from contracts.projects import ArchiveProject, CreateProject, ReviseProject, UnarchiveProject, project_id
 from contracts.runs import (
     AssignRun,
@@ -57,10 +59,12 @@ from contracts.tokens import IssueToken, RevokeToken
 from contracts.train_config import DeleteTrainConfig, UploadTrainConfig
 from events import commands as command_facts
 from events import datasets as dataset_facts
+from events import deid_texts as deid_text_facts
 from events import deployments as deployment_facts
 from events import downloads as download_facts
 from events import leases as lease_facts
 from events import nodes as node_facts
+from events import policies as policy_facts
 from events import projects as project_facts
 from events import runs as run_facts
 from events import tokens as token_facts
@@ -69,17 +73,19 @@ from events.event import Event
 from events.tokens import Role
 from services.handlers import (
     datasets,
+    deid_texts,
     deployment_reports,
     deployments,
     leases,
     nodes,
+    policies,
     projects,
     run_reports,
     runs,
     tokens,
     train_config,
 )
-from services.runtime import gather
+from services.runtime import gather, gather_policies
 
 
 class Aggregate(msgspec.Struct, frozen=True):
@@ -118,6 +124,8 @@ TRAIN_CONFIGS = Aggregate(
     train_config_facts.TrainConfigFact.context, train_config_facts.TrainConfig(), train_config_facts.evolve
 )
 DOWNLOADS = Aggregate(download_facts.DatasetFileDownloaded.context, None, lambda state, _: state)
+POLICIES = Aggregate(policy_facts.PolicyFact.context, policy_facts.Policy(), policy_facts.evolve)
+DEID_TEXTS = Aggregate(deid_text_facts.DeidTextFact.context, deid_text_facts.DeidTexts(), deid_text_facts.evolve)
 
 # Never changes: ids of new aggregates derive from their command's id, so a repeated command finds what it made.
 _NEW_AGGREGATE = UUID("0c8b3d6e-3b0a-5c4f-8f43-6f1d8f0f2a11")
@@ -156,6 +164,10 @@ def _dataset(command: Any, _: UUID) -> UUID:
 
 def _train_config(_: Any, __: UUID) -> UUID:
     return train_config_facts.TRAIN_CONFIG
+
+
+def _policy(command: Any, _: UUID) -> UUID:
+    return policy_aggregate(command.policy_id)
 
 
 HANDLERS: dict[type[Command], Handler] = {
@@ -278,6 +290,32 @@ HANDLERS: dict[type[Command], Handler] = {
     ),
     TakeLease: Handler(aggregate=LEASES, target=_leases_of, decide=leases.take_lease),
     ReleaseLease: Handler(aggregate=LEASES, target=_leases_of, decide=leases.release_lease),
+    UploadPolicy: Handler(
+        aggregate=POLICIES,
+        target=_policy,
+        decide=policies.upload_policy,
+        role="operator",
+        gather=gather_policies.for_upload_policy,
+    ),
+    DeletePolicy: Handler(
+        aggregate=POLICIES,
+        target=_policy,
+        decide=policies.delete_policy,
+        role="operator",
+        gather=gather_policies.for_delete_policy,
+    ),
+    RecordTextsDeidentified: Handler(
+        aggregate=DEID_TEXTS,
+        target=lambda _, command_id: new_aggregate(command_id),
+        decide=deid_texts.record_texts_deidentified,
+        presume_new=True,
+    ),
+    RecordTextsReversed: Handler(
+        aggregate=DEID_TEXTS,
+        target=lambda _, command_id: new_aggregate(command_id),
+        decide=deid_texts.record_texts_reversed,
+        presume_new=True,
+    ),
     IssueToken: Handler(
         aggregate=TOKENS,
         target=lambda _, command_id: new_aggregate(command_id),

@@ -24,6 +24,7 @@ from events.projects import Project
 from events.runs import Run, RunLaunchFailed
 from events.tokens import Role
 from services.runtime import folded
+from services.runtime.answered import ANSWERS
 from services.runtime.commands import HANDLERS
 from services.runtime.dispatch import Accepted, Dispatch, load
 from services.runtime.ending import end
@@ -96,6 +97,10 @@ class _Identified(msgspec.Struct, frozen=True):
 def command_id(person: UUID, key: str) -> UUID:
     """The id of the command that this person sent with this key."""
     return uuid5(_COMMANDS, f"{person} {key}")
+
+
+def has_role(role: Role, least: Role) -> bool:
+    return _RANKS[role] >= _RANKS[least]
 
 
 def check_key(key: str) -> None:
@@ -217,7 +222,7 @@ class Intake:
         required = HANDLERS[type(command)].role
         if required is None:
             raise Refused("not_found")  # a report of the service's own, which nobody outside may send
-        if _RANKS[caller.role] < _RANKS[required]:
+        if not has_role(caller.role, required):
             refused = Refused("forbidden", role=required)
             await self._dispatch.record_refusal(command, refused, origin)
             raise refused
@@ -280,6 +285,8 @@ class Intake:
             return msgspec.json.encode(
                 folded.project_detail(aggregate_id, accepted.state, accepted.recorded, self._people.name_of)
             )
+        if type(command) in ANSWERS:
+            return await self._told(type(command), aggregate_id)
         detail = await self._read(type(command), aggregate_id)
         if passed and detail is not None:
             return msgspec.json.encode(detail)
@@ -292,6 +299,10 @@ class Intake:
         if isinstance(loaded.state, Run):
             return msgspec.json.encode(folded.run_detail(aggregate_id, loaded.state, loaded.recorded))
         return msgspec.json.encode(_Identified(aggregate_id))
+
+    async def _told(self, command: type[Command], aggregate_id: UUID) -> bytes:
+        loaded = await load(self._log, HANDLERS[command].aggregate, aggregate_id)
+        return msgspec.json.encode(ANSWERS[command](aggregate_id, loaded.state, loaded.recorded))
 
     async def _read(self, command: type[Command], aggregate_id: UUID) -> ProjectDetail | RunDetail | None:
         """None also where the read models do not answer: what was accepted stays accepted."""
@@ -322,6 +333,8 @@ class Intake:
         if body := bytes(settled.body):
             return body
         assert settled.aggregate_id is not None
+        if command in ANSWERS:
+            return await self._told(command, settled.aggregate_id)
         detail = await self._read(command, settled.aggregate_id)  # the body was too large to be kept
         if detail is None:
             raise Refused("unavailable", reason="read models")

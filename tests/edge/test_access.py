@@ -26,9 +26,10 @@ def _origin() -> Origin:
     return Origin(actor="service:test", command_id=uuid4())
 
 
-async def issue(world: World, owner: str, role: Role, secret: str) -> UUID:
+async def issue(world: World, owner: str, role: Role, secret: str, *, may_reveal: bool = False) -> UUID:
     digest = hashlib.sha256(secret.encode()).hexdigest()
-    accepted = await Dispatch(world.parts.sources)(IssueToken(owner=owner, role=role, digest=digest), _origin())
+    command = IssueToken(owner=owner, role=role, digest=digest, may_reveal=may_reveal)
+    accepted = await Dispatch(world.parts.sources)(command, _origin())
     return accepted.aggregate_id
 
 

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from services.runtime.settings.datasets import DatasetSettings
+from services.runtime.settings.deid import DeidSettings
 from services.runtime.settings.kinds import Text
 
 
-class DeploymentSettings(DatasetSettings, frozen=True, kw_only=True):
+class DeploymentSettings(DeidSettings, frozen=True, kw_only=True):
     """What a deployment service is told."""
 
     deploy_log_dir: Annotated[
