@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from contracts.command import Command
-from events.datasets import BadLine, DatasetFile, DatasetStatus, Verdict
+from events.datasets import BadLine, DatasetFile, DatasetStatus, FoundField, Verdict
 from events.train_config import TrainConfigFile
 
 DatasetName = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -94,6 +94,9 @@ class ReportFileChecked(Command, frozen=True, kw_only=True):
     training_format: str | None = None
     problems: tuple[BadLine, ...] = ()
     reason: str | None = None
+    bad_records: int = 0
+    schema: tuple[FoundField, ...] = ()
+    schema_complete: bool = True
 
 
 class DeriveDatasetVersion(Command, frozen=True, kw_only=True):
@@ -145,6 +148,9 @@ class FileCheck(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[BadLine, ...]
     reason: str | None
     checked_at: str
+    bad_records: int = 0
+    schema: tuple[FoundField, ...] = ()
+    schema_complete: bool = True
 
 
 class DatasetFileView(msgspec.Struct, frozen=True, kw_only=True):

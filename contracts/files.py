@@ -1,4 +1,4 @@
-"""Raw files of a run, asked of the node that owns them: `contracts.subjects.node_files`."""
+"""Files asked for piece by piece: of a run from the node that owns them, of the store from who holds it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,19 @@ class FileQuestion(msgspec.Struct, frozen=True, kw_only=True):
     length: int
 
 
+class StoredFileQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks for at most `length` bytes from byte `offset` of a finished file in the store of uploads."""
+
+    stored_name: str
+    offset: int
+    length: int
+
+
 class FileAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """`size` in bytes and `modified` (nanoseconds since 1970) are those of the file at the moment of this answer.
 
-    `unknown`: no such artifact is on record; `outside`: its path leads out of the node's directories.
+    `unknown`: no such artifact is on record, or that is no name of a stored file; `outside`: its path leads out of the
+    node's directories.
     """
 
     status: Literal["ok", "unknown", "missing", "directory", "outside", "unreadable"]

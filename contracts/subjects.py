@@ -7,6 +7,7 @@ from uuid import UUID
 COMMANDS = "commands.>"  # commands.<user>.<context>.<Command>, stream COMMANDS
 ASKS = "ask.>"  # ask.<user>.<context>.<Command>, request/reply
 NODE_ASSETS = "nodes.assets"  # AssetQuestion -> AssetReport, answered by every training service
+STORED_FILES = "storage.files"  # StoredFileQuestion -> FileAnswer in a header and the bytes, by the dataset service
 PROJECTED = "projection.position"  # the projector says how far the read models are: decimal text
 RUNS_PROJECTED = "projection.runs"  # ... and of which runs there is more to read: JSON array of ids, empty for any
 

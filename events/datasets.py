@@ -39,6 +39,17 @@ class BadLine(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class FoundField(msgspec.Struct, frozen=True, kw_only=True):
+    """A field of the records of a file, with the types its values have there; `present` counts records with it.
+
+    `types` are JSON's (`string`, `integer`, `number`, `boolean`, `null`, `array`, `object`), of Parquet the column's.
+    """
+
+    name: str
+    types: tuple[str, ...]
+    present: int
+
+
 class DatasetFact(Event, frozen=True, kw_only=True):
     context: ClassVar[str] = "datasets"
 
@@ -87,8 +98,10 @@ class DatasetFilesExpired(DatasetFact, frozen=True, kw_only=True):
 class DatasetFileChecked(DatasetFact, frozen=True, kw_only=True):
     """What the content of a file was found to be. `problems` are its first bad lines, `reason` why it is invalid.
 
-    `format` is `jsonl`, `json`, `csv`, `parquet` or `text`; `training_format` `alpaca`, `sharegpt`, `preference`,
-    `text` or others as they come, none where it was not recognised.
+    Both reasons are codes of contracts.dataset_checks. `format` is `jsonl`, `json`, `csv`, `tsv`, `parquet`, `text` or,
+    of what is not looked into, `other`; `training_format` `alpaca`, `sharegpt`, `preference`, `text` or others as they
+    come, none where it was not recognised. `bad_records` counts all, beside the good `records`. `schema` tells more of
+    `fields`; `schema_complete`: no field was left out for their number.
     """
 
     upload_id: UUID
@@ -99,6 +112,9 @@ class DatasetFileChecked(DatasetFact, frozen=True, kw_only=True):
     training_format: str | None = None
     problems: tuple[BadLine, ...] = ()
     reason: str | None = None
+    bad_records: int = 0
+    schema: tuple[FoundField, ...] = ()
+    schema_complete: bool = True
 
 
 class DatasetVersionDerived(DatasetFact, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ _MAINS = {
     "edge": ("services.edge.main", "run"),
     "training": ("services.training.main", "run"),
     "projector": ("services.projector.main", "run"),
+    "datasets": ("services.datasets.main", "run"),
     "workers": ("services.workers", "run"),
     "prepare": ("services.preparing", "prepare"),
 }
@@ -62,7 +63,8 @@ def _parser() -> argparse.ArgumentParser:
         edge,
         add("training", _process, "run trainings of this machine only"),
         add("projector", _process, "keep the read models only"),
-        add("workers", _process, "run trainings and keep the read models"),
+        add("datasets", _process, "check uploaded files, give them to training nodes, and remove what is due only"),
+        add("workers", _process, "all of these but the edge in one process"),
         add("prepare", _process, "create the streams that NATS lacks, as its administrator, and exit"),
     ):
         command.set_defaults(process=command.prog.split()[-1])

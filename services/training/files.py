@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import stat
 from pathlib import Path
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from contracts import subjects
 from contracts.files import ANSWER, LONGEST_PIECE, FileAnswer, FileQuestion
 from events.log import EventLog, LogUnavailable
 from events.runs import RunArtifactRecorded, RunFact
+from services.runtime.pieces import read_piece
 
 _log = logging.getLogger(__name__)
 _decode = msgspec.json.Decoder(FileQuestion).decode
@@ -56,24 +56,9 @@ class Files:
             inside = (self._root, self._runs / str(question.run_id))
             if not any(real.is_relative_to(os.path.realpath(directory)) for directory in inside):
                 return FileAnswer(status="outside"), b""
-            # Whatever took the file's place since: no link is followed, and no pipe waited for.
-            descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return FileAnswer(status="missing"), b""
         except (OSError, ValueError):
             return FileAnswer(status="unreadable"), b""
-        try:
-            status = os.fstat(descriptor)
-            if stat.S_ISDIR(status.st_mode):
-                return FileAnswer(status="directory"), b""
-            if not stat.S_ISREG(status.st_mode):
-                return FileAnswer(status="unreadable"), b""
-            data = os.pread(descriptor, max(length, 0), max(question.offset, 0))
-            return FileAnswer(status="ok", size=status.st_size, modified=status.st_mtime_ns), data
-        except OSError:
-            return FileAnswer(status="unreadable"), b""
-        finally:
-            os.close(descriptor)
+        return read_piece(real, question.offset, length)
 
 
 async def answer_file_questions(nc: Client, node: str, files: Files) -> Subscription:

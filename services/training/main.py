@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from contracts.nodes import RegisterNode
@@ -16,6 +13,7 @@ from events.log.jetstream import JetStreamLog
 from services.runtime.children.processes import boot_id
 from services.runtime.dispatch import Dispatch
 from services.runtime.heartbeats import Heartbeats
+from services.runtime.only_one import only_one
 from services.runtime.reporting import report_sources
 from services.runtime.settings import Settings
 from services.runtime.settings.kinds import SettingRefused
@@ -32,13 +30,14 @@ from services.training.slots import Slots
 from services.training.supervisor import Node
 
 _log = logging.getLogger("trainledger.training")
-_PREDECESSOR = 10.0  # seconds that an earlier service of the same directory gets to end
 
 
 async def run(settings: Settings) -> None:
     """Serves until cancelled; trainings go on without it. Raises SettingRefused or NotReachable."""
     root = training_directory(settings)
-    async with _only_one(settings.data_dir), bus(settings, f"training {settings.node}") as nc:
+    lock = settings.data_dir / "training.lock"
+    taken = f"Another training service works on TRAINLEDGER_DATA_DIR {settings.data_dir} already."
+    async with only_one(lock, taken), bus(settings, f"training {settings.node}") as nc:
         log = JetStreamLog(nc)
         own = await asyncio.to_thread(own_heartbeat, settings.data_dir, boot_id())
         lease = Lease(Heartbeats(nc), settings.node, own)
@@ -98,27 +97,3 @@ def training_directory(settings: Settings) -> Path:
         if candidate is not None and candidate.is_dir():
             return candidate.absolute()
     raise SettingRefused(f"HOST_TRAINING_DIR is not set, and neither {candidates[1]} nor {candidates[2]} exists.")
-
-
-@asynccontextmanager
-async def _only_one(data_dir: Path) -> AsyncIterator[None]:
-    """Two services on one directory would supervise the same runs."""
-    await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
-    descriptor = os.open(data_dir / "training.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        deadline = asyncio.get_running_loop().time() + _PREDECESSOR
-        while not _locked(descriptor):
-            if asyncio.get_running_loop().time() > deadline:
-                raise SettingRefused(f"Another training service works on TRAINLEDGER_DATA_DIR {data_dir} already.")
-            await asyncio.sleep(0.05)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -1,0 +1,176 @@
+"""Follows the facts of datasets: has files that were added checked, and removes the bytes of those that are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from events.datasets import (
+    DatasetCreated,
+    DatasetDeleted,
+    DatasetFact,
+    DatasetFileAdded,
+    DatasetFileChecked,
+    DatasetFileRemoved,
+    DatasetFilesExpired,
+    DatasetRetentionSet,
+    DatasetVersionDerived,
+)
+from events.event import Recorded
+from events.log import EventLog
+from services.datasets.examination import Examination
+from services.datasets.retention import Retention
+from services.runtime.durable_files import write_durably
+from services.runtime.storage import Storage, Unsafe
+
+_AT_ONCE = 2  # checks, as each may use a processor for long
+_LONGEST_PAUSE = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """Facts up to `position` were seen.
+
+    Of those, the files in `unchecked` (dataset, upload) have no verdict yet, and the datasets in `retained` have a time
+    after which their uploads go.
+    """
+
+    position: int = 0
+    unchecked: tuple[tuple[UUID, UUID], ...] = ()
+    retained: tuple[UUID, ...] = ()
+
+
+def read_checkpoint(file: Path) -> Checkpoint:
+    """A missing or unreadable one costs time only: every fact is then seen again, and nothing is recorded twice."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Checkpoint)
+    except FileNotFoundError:
+        return Checkpoint()
+    except msgspec.DecodeError:
+        _log.warning("the checkpoint %s cannot be read: starting from the first fact", file)
+        return Checkpoint()
+
+
+class Consumer:
+    """May be killed anywhere: what was not on record by then is done again."""
+
+    def __init__(
+        self, log: EventLog, storage: Storage, examination: Examination, retention: Retention, checkpoint: Path
+    ) -> None:
+        self._log = log
+        self._storage = storage
+        self._examination = examination
+        self._retention = retention
+        self._file = checkpoint
+        self._position = 0
+        self._checks: dict[tuple[UUID, UUID], asyncio.Task[None]] = {}
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        checkpoint = await asyncio.to_thread(read_checkpoint, self._file)
+        if checkpoint.position > await self._log.last_position():
+            _log.warning("the log is shorter than the checkpoint %s: starting from the first fact", self._file)
+            checkpoint = Checkpoint()
+        self._position = checkpoint.position
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_checkpoint(), name="checkpoint")
+            group.create_task(self._retention.run(), name="retention")
+            for dataset_id in checkpoint.retained:
+                self._retention.add(dataset_id)
+            for file in checkpoint.unchecked:
+                self._check(file, group)
+            async for batch in self._log.follow(self._position, (DatasetFact.context,)):
+                await self._on_batch(batch, group)
+                self._position = batch[-1].meta.position
+                self._changed.set()
+
+    async def _on_batch(self, batch: list[Recorded], group: asyncio.TaskGroup) -> None:
+        over = {entry.fact.upload_id for entry in batch if isinstance(entry.fact, DatasetFileChecked)}
+        for entry in batch:
+            dataset_id = entry.meta.aggregate_id
+            match entry.fact:
+                case DatasetCreated(retention_days=days) | DatasetRetentionSet(retention_days=days):
+                    self._retain(dataset_id, days)
+                case DatasetFileAdded(file=file) if file.upload_id not in over:
+                    self._check((dataset_id, file.upload_id), group)
+                case DatasetVersionDerived(files=files):
+                    for file in files:
+                        if file.upload_id not in over:
+                            self._check((dataset_id, file.upload_id), group)
+                case DatasetFileChecked(upload_id=upload_id):
+                    self._leave(dataset_id, (upload_id,))
+                case DatasetFileRemoved(upload_id=upload_id, stored_name=stored_name):
+                    self._leave(dataset_id, (upload_id,))
+                    await self._remove((stored_name,))
+                case DatasetFilesExpired(upload_ids=upload_ids, stored_names=stored_names):
+                    self._leave(dataset_id, upload_ids)
+                    await self._remove(stored_names)
+                case DatasetDeleted(stored_names=stored_names):
+                    self._retain(dataset_id, None)
+                    self._leave(dataset_id, [upload for dataset, upload in self._checks if dataset == dataset_id])
+                    await self._remove(stored_names)
+
+    def _retain(self, dataset_id: UUID, days: int | None) -> None:
+        if days is None:
+            self._retention.discard(dataset_id)
+        else:
+            self._retention.add(dataset_id)
+
+    def _check(self, file: tuple[UUID, UUID], group: asyncio.TaskGroup) -> None:
+        if file not in self._checks:
+            self._checks[file] = group.create_task(self._persist(*file), name=f"check of {file[1]}")
+
+    def _leave(self, dataset_id: UUID, upload_ids: Iterable[UUID]) -> None:
+        for upload_id in upload_ids:
+            if check := self._checks.pop((dataset_id, upload_id), None):
+                check.cancel()
+
+    async def _persist(self, dataset_id: UUID, upload_id: UUID) -> None:
+        pause = 1.0
+        while True:
+            try:
+                async with self._turns:
+                    await self._examination(dataset_id, upload_id)
+                break
+            except Exception as error:  # noqa: BLE001 - a file must not stay without a verdict, whatever befell this one
+                _log.warning("the check of upload %s begins again in %.0f s: %s", upload_id, pause, error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        self._checks.pop((dataset_id, upload_id), None)
+        self._changed.set()
+
+    async def _remove(self, stored_names: Iterable[str]) -> None:
+        """Returns once they are gone; the facts after wait, and are seen again if this is killed."""
+        for stored_name in stored_names:
+            pause = 1.0
+            while True:
+                try:
+                    await asyncio.to_thread(self._storage.remove, stored_name)
+                    break
+                except Unsafe:
+                    _log.error("a fact names a file that cannot be one of the store")
+                    break
+                except OSError as error:
+                    _log.warning("the stored file %s cannot be removed yet: %s", stored_name, error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _keep_checkpoint(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            content = Checkpoint(self._position, tuple(self._checks), self._retention.datasets)
+            try:
+                await asyncio.to_thread(write_durably, self._file, msgspec.json.encode(content))
+            except OSError as error:  # an old one costs time only, and the disk may have room again later
+                _log.warning("the checkpoint %s cannot be written: %s", self._file, error)
+                await asyncio.sleep(1.0)
+                self._changed.set()
