@@ -15,6 +15,7 @@ from events.deployments import AttemptEnd, DeploymentFailure, DeploymentStatus, 
 from events.leases import HolderKind, Preference
 
 _MOST_BYTES = 2**50
+LOG_ANSWER = "Trainledger-Log"  # the header of a reply that holds a LogAnswer; its body is the bytes
 
 
 class CreateDeployment(Command, frozen=True, kw_only=True):
@@ -48,7 +49,7 @@ class CreateDeployment(Command, frozen=True, kw_only=True):
     ) = None
     exclusive: Annotated[bool, Meta(description="Nobody else of TrainLedger gets its GPU")] = False
     restart_policy: RestartPolicy = "never"
-    node: Annotated[str, Meta(min_length=1, max_length=64, description="The node to serve it")] | None = None
+    node: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The node to serve it")] | None = None
 
 
 class RemoveDeployment(Command, frozen=True, kw_only=True):

@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 _MAINS = {
     "edge": ("services.edge.main", "run"),
     "training": ("services.training.main", "run"),
+    "deployment": ("services.deployment.main", "run"),
     "projector": ("services.projector.main", "run"),
     "datasets": ("services.datasets.main", "run"),
     "workers": ("services.workers", "run"),
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (
         edge,
         add("training", _process, "run trainings of this machine only"),
+        add("deployment", _process, "serve models on this machine only"),
         add("projector", _process, "keep the read models only"),
         add("datasets", _process, "check uploaded files, give them to training nodes, and remove what is due only"),
         add("workers", _process, "all of these but the edge in one process"),

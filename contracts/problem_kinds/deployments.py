@@ -38,5 +38,8 @@ KINDS: dict[str, ProblemKind] = {
     "deployment_log_missing": ProblemKind(
         404, "部署 {deployment_id} 还没有日志", "The deployment {deployment_id} has no log yet"
     ),
+    "node_not_serving": ProblemKind(
+        409, "节点 {node} 上没有部署服务应答", "No deployment service of a node {node} answers"
+    ),
     "deployment_node_unreachable": ProblemKind(503, "节点 {node} 没有应答", "The node {node} does not answer"),
 }

@@ -13,6 +13,7 @@ from events.log import EventLog
 from services.edge.auth import Identity
 from services.edge.deid import DeidTexts
 from services.edge.parameters import Past
+from services.runtime.deployments import Deployments
 from services.runtime.gather import People
 from services.runtime.intake import Caller, Intake
 from services.runtime.live_runs import LiveRuns
@@ -40,6 +41,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     live: LiveRuns
     files: NodeFiles
     nodes: NodeStates
+    deployments: Deployments
     deid_texts: DeidTexts
 
     async def caller(self, identity: Identity) -> Caller:

@@ -11,6 +11,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
 from contracts.deid_texts import DeidRequest, DeidResponse, ReverseRequest, ReverseResponse
+from contracts.deployments import CreateDeployment, DeploymentInfo, DeploymentRemoval, NodeGpus
 from contracts.nodes import NodeDetail
 from contracts.outcomes import Outcome
 from contracts.policies import LARGEST_POLICY, PolicyDetail, PolicyRemoved, PolicySummary
@@ -112,6 +113,10 @@ _BODIES = (
     PolicyDetail,
     PolicyRemoved,
     NodeDetail,
+    CreateDeployment,
+    DeploymentInfo,
+    DeploymentRemoval,
+    NodeGpus,
     Outcome,
     Alive,
     Ready,

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 from nats.aio.client import Client
 
+from events.deployments import DeploymentFact
 from events.log import EventLog
 from events.log.jetstream import JetStreamLog
 from projections.database import Database
@@ -18,6 +19,8 @@ from services.edge.deid import DeidTexts, TextLimits
 from services.edge.parameters import Past
 from services.runtime.deid_secret import DeidSecret
 from services.runtime.deidentifying import Deidentifying
+from services.runtime.deployment_answers import AWAITED, DeploymentAnswers
+from services.runtime.deployments import Deployments
 from services.runtime.dispatch import Dispatch
 from services.runtime.gather import Sources
 from services.runtime.intake import Intake, Waits
@@ -29,7 +32,7 @@ from services.runtime.outcomes import Outcomes
 from services.runtime.people import People
 from services.runtime.reads import Reads
 from services.runtime.settings import Settings
-from services.runtime.settling import Runs
+from services.runtime.settling import Facts, Runs
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +60,11 @@ async def started(
     runs = Runs(log)
     tokens = Tokens(log)
     reads = Reads(database, nc, people.name_of, log_lines=settings.run_log_lines)
+    deployments = Deployments(nc, reads)
+    launches = Facts(log, DeploymentFact.context, AWAITED)
+    answers = DeploymentAnswers(
+        log, launches, deployments, launch=settings.deploy_wait_seconds, stop=settings.deploy_stop_seconds
+    )
     sources = Sources(
         log=log,
         people=people,
@@ -64,17 +72,18 @@ async def started(
         start_command_template=settings.start_command_template,
         allow_start_command=settings.allow_start_command,
         max_wall_seconds=settings.max_wall_seconds,
+        serving=deployments,
     )
     live = LiveRuns(nc)
     waits = Waits(run=settings.run_wait_seconds, projection=settings.projection_wait_seconds)
     dispatch = Dispatch(sources)
-    intake = Intake(dispatch, log, people, reads, outcomes, runs, waits)
+    intake = Intake(dispatch, log, people, reads, outcomes, runs, waits, answers)
     past = Past(log, reads, settings.projection_wait_seconds)
     secret, engine = DeidSecret(settings), Deidentifying()
     await asyncio.to_thread(secret.read)
     limits = TextLimits(settings.deid_texts, settings.deid_text_bytes)
     async with AsyncExitStack() as stack:
-        for part in (people, nodes, outcomes, runs, tokens, reads, live):
+        for part in (people, nodes, outcomes, runs, launches, tokens, reads, live):
             stack.push_async_callback(part.stop)
             await part.start()
         stack.push_async_callback(engine.stop)
@@ -88,6 +97,7 @@ async def started(
             live=live,
             files=NodeFiles(nc),
             nodes=NodeStates(nc),
+            deployments=deployments,
             deid_texts=DeidTexts(log, dispatch, engine, secret, limits),
         )
         yield Parts(edge=edge, log=log, people=people, tokens=tokens, intake=intake, sources=sources)

@@ -124,7 +124,7 @@ async def for_create_deployment(command: CreateDeployment, sources: Sources) -> 
         node = checkpoint.node
     room = await sources.serving.room(deployments.wish_of(command), node)
     if room is None and node is not None:
-        raise Refused("deployment_node_unreachable", node=node)
+        raise Refused("node_not_serving", node=node)
     return deployments.CreateGathered(room=room, checkpoint=checkpoint)
 
 

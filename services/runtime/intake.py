@@ -13,6 +13,7 @@ from uuid import UUID, uuid4, uuid5
 import msgspec
 
 from contracts.command import Command
+from contracts.deployments import CreateDeployment
 from contracts.outcomes import Outcome
 from contracts.problems import Language, Refused
 from contracts.projects import ArchiveProject, CreateProject, ProjectDetail, ReviseProject, UnarchiveProject
@@ -26,6 +27,7 @@ from events.tokens import Role
 from services.runtime import folded
 from services.runtime.answered import ANSWERS
 from services.runtime.commands import HANDLERS
+from services.runtime.deployment_answers import OF_DEPLOYMENTS, DeploymentAnswers
 from services.runtime.dispatch import Accepted, Dispatch, load
 from services.runtime.ending import end
 from services.runtime.outcome_records import Refusal, Settled, fingerprint_of_bytes, is_transient
@@ -124,6 +126,7 @@ class Intake:
         outcomes: Outcomes,
         runs: Runs,
         waits: Waits = Waits(),  # noqa: B008  # frozen
+        deployments: DeploymentAnswers | None = None,
     ) -> None:
         self._dispatch = dispatch
         self._log = log
@@ -132,6 +135,7 @@ class Intake:
         self._outcomes = outcomes
         self._runs = runs
         self._waits = waits
+        self._deployments = deployments
         self._working: set[asyncio.Task[Any]] = set()
 
     async def stop(self, timeout: float = 10.0) -> None:
@@ -254,11 +258,20 @@ class Intake:
                 position = max(position, settled.meta.position)
                 if isinstance(command, _LAUNCHING) and isinstance(settled.fact, RunLaunchFailed):
                     refusal = Refusal.of(Refused("launch_failed", reason=settled.fact.reason))
+        if self._deployments is not None and isinstance(command, OF_DEPLOYMENTS) and not respond_async:
+            position, refused_after_all = await self._deployments.settled(command, accepted)
+            refusal = None if refused_after_all is None else Refusal.of(refused_after_all)
+            if refused_after_all is not None and is_transient(refused_after_all):
+                raise refused_after_all
         passed = await self._passed(position)
         status = 202 if respond_async and isinstance(command, _LAUNCHING) else _STATUSES.get(type(command), 200)
         if refusal is not None:
             return Settled(
-                status=500, refusal=refusal, aggregate_id=accepted.aggregate_id, position=position, lagging=not passed
+                status=refusal.refused().status,
+                refusal=refusal,
+                aggregate_id=accepted.aggregate_id,
+                position=position,
+                lagging=not passed,
             )
         return Settled(
             status=status,
@@ -280,6 +293,8 @@ class Intake:
 
     async def _view(self, command: Command, accepted: Accepted, passed: bool) -> bytes:
         aggregate_id = accepted.aggregate_id
+        if self._deployments is not None and isinstance(command, OF_DEPLOYMENTS):
+            return await self._deployments.view(type(command), aggregate_id)
         if isinstance(command, CreateProject) and not accepted.repeated:
             # Its facts are all there is to tell, so the read models need not be asked.
             return msgspec.json.encode(
@@ -333,6 +348,8 @@ class Intake:
         if body := bytes(settled.body):
             return body
         assert settled.aggregate_id is not None
+        if self._deployments is not None and command in OF_DEPLOYMENTS:
+            return await self._deployments.view(command, settled.aggregate_id)
         if command in ANSWERS:
             return await self._told(command, settled.aggregate_id)
         detail = await self._read(command, settled.aggregate_id)  # the body was too large to be kept
@@ -341,9 +358,9 @@ class Intake:
         return msgspec.json.encode(detail)
 
 
-_LAUNCHING = (StartRun, ResumeRun)
+_LAUNCHING = (StartRun, ResumeRun, CreateDeployment)
 _AWAITED = {StartRun: LAUNCHED, ResumeRun: LAUNCHED, CancelRun: ENDED}
-_STATUSES = {CreateProject: 201, StartRun: 201, ResumeRun: 201, IssueToken: 201}
+_STATUSES = {CreateProject: 201, StartRun: 201, ResumeRun: 201, IssueToken: 201, CreateDeployment: 201}
 _OF_PROJECTS = (CreateProject, ReviseProject, ArchiveProject, UnarchiveProject)
 _OF_RUNS = (StartRun, ResumeRun, CancelRun, TagArtifact, UntagArtifact)
 

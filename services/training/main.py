@@ -12,6 +12,7 @@ from events.log import LogUnavailable
 from events.log.jetstream import JetStreamLog
 from services.runtime.children.processes import boot_id
 from services.runtime.dispatch import Dispatch
+from services.runtime.gpus import NvmlGpus
 from services.runtime.heartbeats import Heartbeats
 from services.runtime.only_one import only_one
 from services.runtime.reporting import report_sources
@@ -23,7 +24,6 @@ from services.training.assets import answer_asset_questions
 from services.training.consumer import Consumer, read_checkpoint
 from services.training.executors.choice import choose
 from services.training.files import Files, answer_file_questions
-from services.training.gpus import NvmlGpus
 from services.training.lease import Lease, own_heartbeat
 from services.training.presence import answer_status_questions, earlier_names, stay_known, stay_present
 from services.training.slots import Slots

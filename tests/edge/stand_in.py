@@ -1,4 +1,4 @@
-"""A training service that launches nothing: it answers for assets, and reports what a test wants to have happened."""
+"""Services that launch nothing: they answer for assets and room, and report what a test wants to have happened."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ from nats.aio.msg import Msg
 
 from contracts import subjects
 from contracts.command import Command
+from contracts.deployments import (
+    PlaceDeployment,
+    ReportDeploymentEnded,
+    ReportDeploymentLaunched,
+    ReportDeploymentStarted,
+    RoomReport,
+)
 from contracts.runs import (
     AssetQuestion,
     AssetReport,
@@ -19,6 +26,7 @@ from contracts.runs import (
     ReportRunEnded,
     ReportRunStarted,
 )
+from events.deployments import DeploymentRequested, DeploymentRestartRequested, DeploymentStopRequested
 from events.event import Origin
 from events.log import EventLog
 from events.runs import RunCancelRequested, RunRequested
@@ -26,6 +34,7 @@ from services.runtime.dispatch import Dispatch
 from services.runtime.gather import Sources
 
 NODE = "stand-in"
+_SERVICE = UUID("7d1cf1c1-4c39-4f04-8a65-9f3a2a2d3c55")
 
 
 class StandIn:
@@ -40,17 +49,29 @@ class StandIn:
         self.launch_error: str | None = None
         self.idle = False
         self.launched = 0
+        self.served: dict[UUID, int] = {}
 
     async def run(self, ready: asyncio.Event) -> None:
         after = await self._log.last_position()
         await self._nc.subscribe(subjects.NODE_ASSETS, cb=self._on_assets)
+        await self._nc.subscribe(subjects.NODE_ROOM, cb=self._on_room)
         ready.set()
-        async for batch in self._log.follow(after, ("runs",)):
+        async for batch in self._log.follow(after, ("runs", "deployments")):
             for recorded in batch:
                 if isinstance(recorded.fact, RunRequested) and not self.idle:
                     await self.launch(recorded.meta.aggregate_id)
                 elif isinstance(recorded.fact, RunCancelRequested):
                     await self.report(ReportRunEnded(run_id=recorded.meta.aggregate_id, attempt=1, exit_code=143))
+
+                elif isinstance(recorded.fact, DeploymentRequested):
+                    await self.serve(recorded.meta.aggregate_id, 1)
+                elif isinstance(recorded.fact, DeploymentStopRequested | DeploymentRestartRequested):
+                    deployment_id = recorded.meta.aggregate_id
+                    attempts = self.served[deployment_id]
+                    end = ReportDeploymentEnded(deployment_id=deployment_id, attempt=attempts, cause="signal")
+                    await self.report(end)
+                    if isinstance(recorded.fact, DeploymentRestartRequested):
+                        await self.serve(deployment_id, attempts + 1)
 
     async def report(self, command: Command) -> None:
         await self.dispatch(command, Origin(actor="service:training", command_id=uuid4()))
@@ -62,6 +83,27 @@ class StandIn:
             await self.report(ReportLaunchFailed(run_id=run_id, attempt=1, reason=self.launch_error))
         else:
             await self.report(ReportRunStarted(run_id=run_id, attempt=1))
+
+    async def serve(self, deployment_id: UUID, attempt: int) -> None:
+        self.served[deployment_id] = attempt
+        port = 8000 + len(self.served)
+        placed = PlaceDeployment(
+            deployment_id=deployment_id,
+            attempt=attempt,
+            service=_SERVICE,
+            port=port,
+            argv=("vllm", "serve", "models/qwen2.5", "--port", str(port)),
+            log_file=f"./deploy_logs/{deployment_id}.log",
+        )
+        await self.report(placed)
+        launched = ReportDeploymentLaunched(
+            deployment_id=deployment_id, attempt=attempt, pid=4311, start=812345, boot="boot"
+        )
+        await self.report(launched)
+        await self.report(ReportDeploymentStarted(deployment_id=deployment_id, attempt=attempt))
+
+    async def _on_room(self, message: Msg) -> None:
+        await message.respond(msgspec.json.encode(RoomReport(node=NODE)))
 
     async def _on_assets(self, message: Msg) -> None:
         question = msgspec.json.decode(message.data, type=AssetQuestion)

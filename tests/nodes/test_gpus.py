@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from contracts.nodes import Gpu
-from services.training.gpus import NvmlGpus
+from services.runtime.gpus import NvmlGpus
 
 
 class Nvml(ModuleType):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from services.runtime.settings.deployment import DeploymentSettings
+from services.runtime.settings.deployment import DeploymentSettings, port_range
 from services.runtime.settings.kinds import SettingRefused
 from services.runtime.settings.training import labels
 
@@ -81,7 +82,7 @@ DESCRIPTIONS: dict[str, str] = {field: str(_meta(field).description) for field i
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
 _FIELDS_OF_TEMPLATES = {
     "start_command_template": {"training_yaml_name", "dataset_name"},
-    "vllm_cmd_template": {"model_path", "port", "gpu_id", "extra_args"},
+    "vllm_cmd_template": {"model_path", "host", "port", "gpu_id", "extra_args"},
 }
 
 
@@ -144,8 +145,24 @@ def _check(settings: Settings) -> None:
     if settings.host_training_dir is not None and not settings.host_training_dir.is_dir():
         raise SettingRefused(f"HOST_TRAINING_DIR names {settings.host_training_dir}, which is not a directory.")
     labels(settings.node_labels)
+    port_range(settings.deploy_ports)
+    if settings.models_dir is not None and not settings.models_dir.is_dir():
+        raise SettingRefused(f"TRAINLEDGER_MODELS_DIR names {settings.models_dir}, which is not a directory.")
+    _check_no_shell(settings.vllm_cmd_template)
     for field, known in _FIELDS_OF_TEMPLATES.items():
         _check_template(ENVIRONMENT_NAMES[field], getattr(settings, field), known)
+
+
+def _check_no_shell(template: str) -> None:
+    """A field inside a quoted command would be read by whatever shell runs that, with all that a caller put into it."""
+    import shlex
+
+    with suppress(ValueError):  # the check of the template says so
+        for word in shlex.split(template):
+            if re.search(r"\s", word) and re.search(r"(?<!\{)\{\w", word):
+                raise SettingRefused(
+                    f"VLLM_CMD_TEMPLATE has a field inside the quoted text {word!r}; no shell runs it."
+                )
 
 
 def _is_nats_url(url: str) -> bool:

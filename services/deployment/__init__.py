@@ -1,0 +1,1 @@
+"""The deployment service: places, launches and follows servers of models on this node."""

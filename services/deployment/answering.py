@@ -1,0 +1,195 @@
+"""Answers, for this node, how its deployments are just now, what they print, and what room there is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import msgspec
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from contracts import subjects
+from contracts.deployments import (
+    LOG_ANSWER,
+    DeploymentState,
+    GpuDetail,
+    LeaseView,
+    LogAnswer,
+    LogQuestion,
+    NodeGpus,
+    RoomQuestion,
+    RoomReport,
+    StateQuestion,
+    StateReport,
+)
+from contracts.files import LONGEST_PIECE
+from contracts.problems import Refused
+from events.deployments import Deployment, DeploymentAttemptEnded, DeploymentFailed, DeploymentStatus
+from events.leases import Leases
+from events.log import LogUnavailable
+from services.deployment import attempts
+from services.deployment.endings import explain
+from services.deployment.node import Node, holder_of
+from services.deployment.supervisor import Supervisor
+from services.handlers.leases import take_lease
+from services.runtime.children import Ended, Lost, Running, host
+from services.runtime.commands import DEPLOYMENTS
+from services.runtime.dispatch import Loaded, load
+from services.runtime.gpus import Device
+
+_PROBE = 1.5  # seconds, so that the whole answer comes within 2
+_TAIL = 20  # lines
+_NOBODY = UUID(int=0)
+
+_log = logging.getLogger(__name__)
+
+
+class Answers:
+    """Everything raises LogUnavailable."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def room(self, question: RoomQuestion) -> RoomReport:
+        """By the decision that would take it, on what is taken now."""
+        asked = await self._node.room(_NOBODY, question.wish)
+        try:
+            take_lease(await self._node.leases(), asked, None)
+        except Refused as refused:
+            code = "no_free_port" if refused.code == "no_free_port" else "no_gpu"
+            return RoomReport(node=self._node.name, refused=code)  # type: ignore[arg-type]  # one of the two
+        return RoomReport(node=self._node.name)
+
+    async def gpus(self) -> NodeGpus:
+        leases, devices = await asyncio.gather(self._node.leases(), asyncio.to_thread(self._node.gpus.devices))
+        ports = tuple(sorted(leases.ports))
+        details = await asyncio.to_thread(lambda: tuple(_gpu(device, leases) for device in devices))
+        return NodeGpus(node=self._node.name, reachable=True, gpus=details, ports=ports)
+
+    async def states(self, question: StateQuestion) -> StateReport:
+        """All at once."""
+        states = await asyncio.gather(*(self._state(deployment_id) for deployment_id in question.ids))
+        return StateReport(node=self._node.name, states=tuple(states))
+
+    async def _state(self, deployment_id: UUID) -> DeploymentState:
+        loaded = await load(self._node.log, DEPLOYMENTS, deployment_id)
+        deployment: Deployment = loaded.state
+        if deployment.service != self._node.service:
+            return DeploymentState(deployment_id=deployment_id)
+        attempt = self._node.attempt(deployment_id, deployment.attempt)
+        if deployment.launched is None or deployment.ended:
+            tail = await asyncio.to_thread(_tail, attempt, loaded)
+            return DeploymentState(deployment_id=deployment_id, log_tail=tail)
+        state = await asyncio.to_thread(host.look, attempt)
+        if isinstance(state, Running):
+            healthy = await Supervisor(self._node, deployment_id).healthy(deployment, attempt, _PROBE)
+            status: DeploymentStatus = "running" if healthy or deployment.status == "running" else "starting"
+            if deployment.stop_requested:
+                status = "stopping"
+            pid = deployment.launched.pid
+            return DeploymentState(deployment_id=deployment_id, status=status, pid=pid, health_ok=healthy)
+        return DeploymentState(deployment_id=deployment_id, status=_status_of_gone(deployment, state))
+
+    async def log(self, question: LogQuestion, most: int) -> tuple[LogAnswer, bytes]:
+        """At most `most` bytes."""
+        return await asyncio.to_thread(self._read_log, question, min(max(question.length, 0), most, LONGEST_PIECE))
+
+    def _read_log(self, question: LogQuestion, length: int) -> tuple[LogAnswer, bytes]:
+        log = self._node.attempt(question.deployment_id, 0).log
+        try:
+            offset = question.offset if question.lines is None else attempts.line_start(log, question.lines)
+            start, data = attempts.read(log, offset, length)
+        except OSError:
+            return LogAnswer(status="missing"), b""
+        return LogAnswer(status="ok", size=attempts.log_size(log), offset=start), data
+
+
+async def answer_questions(nc: Client, node: Node) -> list[Subscription]:
+    """Subscribes; unsubscribing ends it. No question waits for another one's answer."""
+    answers = Answers(node)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def answering(respond: Callable[[Msg], Awaitable[None]]) -> Callable[[Msg], Awaitable[None]]:
+        async def guarded(message: Msg) -> None:
+            try:
+                await respond(message)
+            except msgspec.DecodeError:
+                _log.warning("a question on %s cannot be read", message.subject)
+            except LogUnavailable as error:
+                _log.warning("a question on %s stays without an answer: %s", message.subject, error)
+
+        async def on_question(message: Msg) -> None:
+            task = asyncio.create_task(guarded(message))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        return on_question
+
+    async def on_room(message: Msg) -> None:
+        report = await answers.room(msgspec.json.decode(message.data, type=RoomQuestion))
+        await message.respond(msgspec.json.encode(report))
+
+    async def on_gpus(message: Msg) -> None:
+        await message.respond(msgspec.json.encode(await answers.gpus()))
+
+    async def on_states(message: Msg) -> None:
+        report = await answers.states(msgspec.json.decode(message.data, type=StateQuestion))
+        await message.respond(msgspec.json.encode(report))
+
+    async def on_log(message: Msg) -> None:
+        question = msgspec.json.decode(message.data, type=LogQuestion)
+        answer, data = await answers.log(question, nc.max_payload // 2)
+        await nc.publish(message.reply, data, headers={LOG_ANSWER: msgspec.json.encode(answer).decode()})
+
+    return [
+        await nc.subscribe(subjects.NODE_ROOM, cb=answering(on_room)),
+        await nc.subscribe(subjects.node_room(node.name), cb=answering(on_room)),
+        await nc.subscribe(subjects.NODE_GPUS, cb=answering(on_gpus)),
+        await nc.subscribe(subjects.node_deployments(node.name), cb=answering(on_states)),
+        await nc.subscribe(subjects.node_deployment_logs(node.name), cb=answering(on_log)),
+    ]
+
+
+def _status_of_gone(deployment: Deployment, state: object) -> DeploymentStatus:
+    """What will be on record in a moment."""
+    if deployment.stop_requested:
+        return "stopping"
+    assert deployment.requested is not None
+    if deployment.restart_requested or deployment.requested.restart_policy == "on-failure":
+        return "starting"
+    if not isinstance(state, Ended | Lost):
+        return deployment.status or "starting"
+    return "stopped" if explain(state).cause is None and deployment.status == "running" else "failed"
+
+
+def _tail(attempt: attempts.Attempt, loaded: Loaded) -> tuple[str, ...] | None:
+    """Of the log as it was when the last attempt ended in failure."""
+    ended = [
+        entry.fact for entry in loaded.recorded if isinstance(entry.fact, DeploymentFailed | DeploymentAttemptEnded)
+    ]
+    if not ended or loaded.state.status not in ("failed", "starting"):
+        return None
+    try:
+        return attempts.last_lines(attempt.log, _TAIL, ended[-1].log_bytes)
+    except OSError:
+        return None
+
+
+def _gpu(device: Device, leases: Leases) -> GpuDetail:
+    held = leases.of_gpu(device.gpu.uuid or str(device.index))
+    return GpuDetail(
+        index=device.index,
+        uuid=device.gpu.uuid,
+        name=device.gpu.name,
+        memory_total=device.gpu.memory_total,
+        memory_free=device.gpu.memory_free,
+        foreign_processes=sum(holder_of(process.pid) is None for process in device.processes),
+        leases=tuple(
+            LeaseView(holder=lease.holder, kind=lease.kind, exclusive=lease.exclusive, memory=lease.memory)
+            for lease in held
+        ),
+    )

@@ -1,0 +1,124 @@
+"""What every deployment of this node needs, and the room that the node has."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import msgspec
+
+from contracts.leases import GpuOffer, ReleaseLease, TakeLease, Wish
+from contracts.nodes import node_id
+from events.event import Origin
+from events.leases import Leases, LeaseTaken
+from events.log import EventLog
+from services.deployment.attempts import Attempt
+from services.deployment.health import Health
+from services.deployment.ports import free_ports, is_free
+from services.runtime.commands import LEASES
+from services.runtime.dispatch import Dispatch, load
+from services.runtime.gpus import Device, Gpus
+
+ACTOR = "service:deployment"
+_MARKS = (b"TRAINLEDGER_DEPLOYMENT=", b"TRAINLEDGER_RUN=")
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """`service` identifies the data directory, whose attempts lie in `attempts`; `logs` is the directory of logs.
+
+    Servers start in `workdir` by the command `template`, listen on `host` and get one of `ports`. A server may take
+    `start_seconds` until it is healthy, be unhealthy for `liveness_seconds` after that, and gets `stop_seconds` to end.
+    """
+
+    name: str
+    service: UUID
+    log: EventLog
+    dispatch: Dispatch
+    gpus: Gpus
+    health: Health
+    attempts: Path
+    logs: Path
+    workdir: Path
+    template: str
+    host: str
+    ports: tuple[int, ...]
+    start_seconds: float = 1800.0
+    liveness_seconds: float = 120.0
+    stop_seconds: float = 10.0
+    restarts: int = 5
+
+    def attempt(self, deployment_id: UUID, number: int) -> Attempt:
+        directory = self.attempts / str(deployment_id) / str(number)
+        return Attempt(
+            deployment_id=deployment_id, number=number, directory=directory, log=self.logs / f"{deployment_id}.log"
+        )
+
+    def log_file(self, deployment_id: UUID) -> str:
+        """As it is shown: a relative one from where the service was started."""
+        path = self.logs / f"{deployment_id}.log"
+        return str(path) if path.is_absolute() else f"./{path}"
+
+    async def leases(self) -> Leases:
+        """Raises LogUnavailable."""
+        leases: Leases = (await load(self.log, LEASES, node_id(self.name))).state
+        return leases
+
+    async def room(self, holder: UUID, wish: Wish) -> TakeLease:
+        """What there is just now, as the command that takes some of it. Raises LogUnavailable."""
+        held = (await self.leases()).held
+        ports, gpus = await asyncio.to_thread(self._look, frozenset(map(str, held)))
+        return TakeLease(node=self.name, holder=holder, kind="deployment", wish=wish, ports=ports, gpus=gpus)
+
+    async def lease(self, holder: UUID, wish: Wish) -> LeaseTaken:
+        """The holder's lease, a new one where it has none or its port is a stranger's now.
+
+        Raises Refused (no_free_port, no_gpu) and LogUnavailable.
+        """
+        held = (await self.leases()).held.get(holder)
+        if held is not None and held.port is not None and await asyncio.to_thread(is_free, self.host, held.port):
+            return held
+        if held is not None:
+            await self.release(holder)
+        taken = await self.dispatch(await self.room(holder, wish), _origin())
+        lease: LeaseTaken = taken.state.held[holder]
+        return lease
+
+    async def release(self, holder: UUID) -> None:
+        """Raises LogUnavailable."""
+        await self.dispatch(ReleaseLease(node=self.name, holder=holder), _origin())
+
+    def _look(self, holders: frozenset[str]) -> tuple[tuple[int, ...], tuple[GpuOffer, ...]]:
+        offers = tuple(_offer(device, holders) for device in self.gpus.devices())
+        return free_ports(self.host, self.ports), offers
+
+
+def _offer(device: Device, holders: frozenset[str]) -> GpuOffer:
+    """What processes of holders use is theirs; all else that is used, and what nobody can tell, is foreign."""
+    own = [process for process in device.processes if holder_of(process.pid) in holders]
+    used = device.gpu.memory_total - device.gpu.memory_free
+    return GpuOffer(
+        index=device.index,
+        uuid=device.gpu.uuid,
+        memory_total=device.gpu.memory_total,
+        memory_free=device.gpu.memory_free,
+        foreign_memory=max(used - sum(process.memory for process in own), 0),
+        foreign_processes=len(device.processes) - len(own),
+    )
+
+
+def holder_of(pid: int) -> str | None:
+    """Whose process it is: the id of a deployment or a run, by the mark in its environment."""
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return None
+    for variable in environment.split(b"\0"):
+        for mark in _MARKS:
+            if variable.startswith(mark):
+                return variable.removeprefix(mark).partition(b"/")[0].decode(errors="replace")
+    return None
+
+
+def _origin() -> Origin:
+    return Origin(actor=ACTOR, command_id=uuid4())

@@ -1,0 +1,69 @@
+"""Ports of this machine: whether one is free, and whose server listens on one."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+_PROC = Path("/proc")
+_LISTENS = "0A"  # TCP_LISTEN, as /proc/net/tcp spells it
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: one that has ended is gone
+            probe.bind(address)
+    except OSError:
+        return False
+    return True
+
+
+def free_ports(host: str, ports: Iterable[int]) -> tuple[int, ...]:
+    return tuple(port for port in ports if is_free(host, port))
+
+
+def reachable_host(host: str) -> str:
+    """Where a server that listens on `host` is reached from this machine, as a URL spells it."""
+    host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # nothing is bound
+    return f"[{host}]" if ":" in host else host
+
+
+def strangers_listen(port: int, members: Iterable[int]) -> bool:
+    """Whether processes that are known and none of `members` listen on the port, and none of those does.
+
+    Another user's processes, which do not show what they have open, are not known.
+    """
+    sockets = _listening(port)
+    if not sockets or any(_holds(pid, sockets) for pid in members):
+        return False
+    return any(_holds(int(entry), sockets) for entry in os.listdir(_PROC) if entry.isdigit())  # noqa: PTH208
+
+
+def _listening(port: int) -> set[str]:
+    """The listening sockets of a port, as links in /proc/PID/fd spell them."""
+    found = set()
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = (_PROC / "net" / table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == _LISTENS and int(fields[1].rpartition(":")[2], 16) == port:
+                found.add(f"socket:[{fields[9]}]")
+    return found
+
+
+def _holds(pid: int, sockets: set[str]) -> bool:
+    try:
+        with os.scandir(_PROC / str(pid) / "fd") as entries:
+            return any(os.readlink(entry.path) in sockets for entry in entries)  # noqa: PTH115
+    except OSError:
+        return False
