@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from events.projects import ProjectArchived, ProjectCreated, ProjectRevised, ProjectUnarchived, revised_fields
 from projections.rows import Rows
-from projections.tables import projects
+from projections.tables import projects, to_id
 
 
 def on_project_created(rows: Rows, fact: ProjectCreated) -> None:
@@ -16,7 +17,7 @@ def on_project_created(rows: Rows, fact: ProjectCreated) -> None:
         projects,
         name=fact.name,
         description=fact.description,
-        owner=str(fact.owner),
+        owner=to_id(fact.owner),
         tags=tags_to_column(fact.tags),
         dataset_name=fact.dataset_name,
         training_yaml_name=fact.training_yaml_name,
@@ -31,8 +32,8 @@ def on_project_created(rows: Rows, fact: ProjectCreated) -> None:
 
 def on_project_revised(rows: Rows, fact: ProjectRevised) -> None:
     changes = revised_fields(fact)
-    if "owner" in changes:
-        changes["owner"] = str(fact.owner)
+    if isinstance(fact.owner, UUID):
+        changes["owner"] = to_id(fact.owner)
     if "require_deidentified" in changes:
         changes["require_deidentified"] = int(fact.require_deidentified is True)
     if "tags" in changes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
@@ -14,11 +15,12 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.dml import UpdateBase
 
 from events.event import Recorded
-from projections.tables import to_column
+from projections.tables import to_column, to_id
 
 Row = dict[str, Any]
 
 _CHUNK = 500  # ids in one IN list
+_SQLITE_PARAMETERS = 16_000  # in one statement; SQLite takes twice as many
 
 _encode = msgspec.json.Encoder().encode
 
@@ -43,7 +45,7 @@ class Rows:
 
     def fetch(self, connection: Connection, table: Table, ids: Iterable[UUID]) -> None:
         """Reads the current rows of these ids; only fetched and new rows can be changed."""
-        wanted = [str(identifier) for identifier in ids]
+        wanted = [to_id(identifier) for identifier in ids]
         for first in range(0, len(wanted), _CHUNK):
             for found in connection.execute(_current(table), {"ids": wanted[first : first + _CHUNK]}).mappings():
                 self._current[table, found["id"]] = dict(found)
@@ -54,7 +56,7 @@ class Rows:
         `aggregate_id`, `actor` and `time`, when it was decided, are then as columns hold them.
         """
         meta = recorded.meta
-        self.aggregate_id = str(meta.aggregate_id)
+        self.aggregate_id = to_id(meta.aggregate_id)
         self.actor = meta.origin.actor
         self._position = meta.position
         self._clean = b"\\u0000" not in _encode(recorded.fact)  # much faster than to look into every column
@@ -111,7 +113,27 @@ def storable(text: str) -> str:
 
 def insert_all(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
     """Inserts complete rows: a value for every column."""
-    _execute_many(connection, _inserting(table), rows)
+    if connection.dialect.name != "sqlite":
+        _execute_many(connection, _inserting(table), rows)
+        return
+    # The driver gives Python's lock away at every statement, and gets it back from a thread that is busy, such as the
+    # one that reads the log, only after 5 ms: one statement for each row would make a rebuild several times slower.
+    text, parameters = _compiled(_inserting(table), connection.dialect)
+    values = [parameters(row) for row in rows]
+    at_once = _SQLITE_PARAMETERS // len(table.columns)
+    for first in range(0, len(values), at_once):
+        block = values[first : first + at_once]
+        if len(block) == at_once:
+            connection.exec_driver_sql(_of_many_rows(text, at_once), tuple(chain.from_iterable(block)))
+        else:
+            connection.exec_driver_sql(text, block)
+
+
+@cache
+def _of_many_rows(text: str, rows: int) -> str:
+    """An INSERT of one row of placeholders as one of many."""
+    head, _, row = text.partition(" VALUES ")
+    return f"{head} VALUES {', '.join([row] * rows)}"
 
 
 @cache

@@ -26,7 +26,7 @@ from events.runs import (
 )
 from projections.projects import tags_from_column, tags_to_column
 from projections.rows import Rows
-from projections.tables import artifacts, runs
+from projections.tables import artifacts, runs, to_id
 
 _PROGRESS_STARTED = 0.05
 
@@ -35,7 +35,7 @@ def on_run_requested(rows: Rows, fact: RunRequested) -> None:
     resumed = fact.resume_source_artifact_id
     rows.add(
         runs,
-        project_id=str(fact.project_id),
+        project_id=to_id(fact.project_id),
         status="pending",
         attempt=0,
         node=fact.node,
@@ -44,7 +44,7 @@ def on_run_requested(rows: Rows, fact: RunRequested) -> None:
         training_yaml=fact.training_yaml,
         start_command=shlex.join(fact.argv),
         progress=0.0,
-        resume_source_artifact_id=None if resumed is None else str(resumed),
+        resume_source_artifact_id=None if resumed is None else to_id(resumed),
         exit_code=None,
         failure_cause=None,
         failure_reason=None,
@@ -92,7 +92,7 @@ def on_run_artifact_recorded(rows: Rows, fact: RunArtifactRecorded) -> None:
     """Makes no new version of the run: its queries see the artifacts anyway."""
     rows.add(
         artifacts,
-        str(fact.artifact_id),
+        to_id(fact.artifact_id),
         run_id=rows.aggregate_id,
         name=fact.name,
         type=fact.type,
@@ -106,13 +106,13 @@ def on_run_artifact_recorded(rows: Rows, fact: RunArtifactRecorded) -> None:
 
 
 def on_run_artifact_tagged(rows: Rows, fact: RunArtifactTagged) -> None:
-    identifier = str(fact.artifact_id)
+    identifier = to_id(fact.artifact_id)
     tags = tags_from_column(rows.current(artifacts, identifier)["tags"])
     rows.change(artifacts, identifier, tags=tags_to_column((*tags, fact.tag)))
 
 
 def on_run_artifact_untagged(rows: Rows, fact: RunArtifactUntagged) -> None:
-    identifier = str(fact.artifact_id)
+    identifier = to_id(fact.artifact_id)
     tags = tags_from_column(rows.current(artifacts, identifier)["tags"])
     rows.change(artifacts, identifier, tags=tags_to_column([tag for tag in tags if tag != fact.tag]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -12,6 +13,7 @@ import msgspec
 from events.catalogue import FACTS
 from events.event import Event, Meta, Origin, Recorded
 from events.log import UnreadableFact, subjects
+from events.log.headers import HeaderBlock
 from events.log.messages import Outgoing, Stored
 from events.upcasting import UPCASTS, Body, Upcast, upcast
 
@@ -27,7 +29,7 @@ _UNSAFE = re.compile(r"[^!#$&-~]+")
 _ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
 
-class _Headers(msgspec.Struct, frozen=True, kw_only=True):
+class _Headers(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: UUID = msgspec.field(name="ce-id")
     type: str = msgspec.field(name="ce-type")
     time: Annotated[datetime, msgspec.Meta(tz=True)] = msgspec.field(name="ce-time")
@@ -38,6 +40,9 @@ class _Headers(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: str | None = msgspec.field(name="ce-correlationid", default=None)
     causation_id: str | None = msgspec.field(name="ce-causationid", default=None)
     traceparent: str | None = msgspec.field(name="ce-traceparent", default=None)
+
+
+_decode_headers = msgspec.json.Decoder(_Headers, strict=False).decode
 
 
 def percent_encode(value: str) -> str:
@@ -93,7 +98,7 @@ def decode(
     """Today's fact, whatever release wrote it. UnreadableFact: this release cannot read it."""
     try:
         context, aggregate_id = subjects.parse(stored.subject)
-        headers = msgspec.convert(stored.headers, _Headers, strict=False)
+        headers = _read(stored.headers)
         kind = facts.get(headers.type)
         if kind is None:
             raise UnreadableFact(headers.type, stored.position, "no fact of this name is known")
@@ -118,6 +123,15 @@ def decode(
         stored_at=stored.stored_at,
     )
     return Recorded(fact, meta)
+
+
+def _read(headers: Mapping[str, str]) -> _Headers:
+    if type(headers) is HeaderBlock and (json := headers.as_json()) is not None:
+        try:
+            return _decode_headers(json)
+        except msgspec.DecodeError:
+            pass  # headers that are no JSON after all, or wrong ones, of which the next line says more
+    return msgspec.convert(dict(headers), _Headers, strict=False)
 
 
 def _decode_fact(kind: type[Event], revision: int, body: bytes, upcasts: dict[tuple[str, int], Upcast]) -> Event:

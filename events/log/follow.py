@@ -138,7 +138,7 @@ class _Consumer:
         )
 
     def _on_message(self, delivery: Delivery) -> None:
-        status = delivery.headers.get("Status")
+        status = delivery.status
         if status is None:
             self._arrived.append(delivery)
             self._left -= 1

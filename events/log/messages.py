@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -21,7 +22,7 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
 
     position: int
     subject: str
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: bytes
     stored_at: datetime
 

@@ -13,6 +13,7 @@ from nats.aio.subscription import Subscription
 
 from events.log import LogReplaced
 from events.log.connection import Connection, Delivery, Receiver, receive
+from events.log.headers import HEADER_LINE, HeaderBlock
 from events.log.messages import Stored
 
 NO_MESSAGE_FOUND = 10037
@@ -156,7 +157,7 @@ class Wire:
                 delivery = await answer
         except TimeoutError as error:
             raise NoAnswer(f"no answer in {self.timeout} s") from error
-        if delivery.headers.get("Status") == "503":
+        if delivery.status == "503":
             raise NoAnswer("nobody answers for this stream")
         return delivery
 
@@ -192,7 +193,8 @@ class Wire:
                 return None
             raise
         found = _decode_stored(body).message
-        return Stored(found.seq, found.subject, _parse_headers(found.hdrs), found.data, _moment(found.time))
+        headers = HeaderBlock(found.hdrs[len(HEADER_LINE) :])
+        return Stored(found.seq, found.subject, headers, found.data, _moment(found.time))
 
     async def direct_get(self, stream: str, question: dict[str, object]) -> tuple[list[Stored], int]:
         """A batch of stored messages and how many more there are. NoAnswer, also when the batch broke off.
@@ -204,8 +206,8 @@ class Wire:
         ended: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
 
         def on_message(delivery: Delivery) -> None:
-            headers = delivery.headers
-            if "Status" not in headers:
+            if delivery.status is None:
+                headers = delivery.headers
                 found.append(
                     Stored(
                         int(headers["Nats-Sequence"]),
@@ -225,7 +227,7 @@ class Wire:
         finally:
             self.forget(reply)
         headers = end.headers
-        match headers.get("Status"):
+        match end.status:
             case "204":
                 if found and int(headers["Nats-Last-Sequence"]) != found[-1].position:
                     raise NoAnswer("a part of the batch was lost")
@@ -242,12 +244,3 @@ def decode_ack(body: bytes) -> Ack:
 
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
-
-
-def _parse_headers(raw: bytes) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for line in raw.decode().split("\r\n")[1:]:
-        name, separator, value = line.partition(":")
-        if separator:
-            headers[name] = value.strip()
-    return headers

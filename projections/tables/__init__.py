@@ -6,7 +6,7 @@ import hashlib
 
 from sqlalchemy import MetaData
 
-from projections.tables.columns import fact_tables, from_column, state_tables, telemetry_tables, to_column
+from projections.tables.columns import fact_tables, from_column, state_tables, telemetry_tables, to_column, to_id
 from projections.tables.datasets import dataset_files, dataset_versions, datasets, downloads
 from projections.tables.deployments import deployments
 from projections.tables.nodes import nodes
@@ -43,6 +43,7 @@ __all__ = [
     "state_tables",
     "telemetry_tables",
     "to_column",
+    "to_id",
     "train_configs",
 ]
 

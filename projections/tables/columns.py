@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
+import msgspec
 from sqlalchemy import BigInteger, Column, Index, MetaData, String, Table, Text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeEngine
@@ -24,6 +26,11 @@ def id_column() -> TypeEngine[str]:
     """A UUID as text, which every database and everybody who opens one can read."""
     narrow = mysql.VARCHAR(36, charset="ascii", collation="ascii_bin")
     return String(36).with_variant(narrow, "mysql", "mariadb")
+
+
+def to_id(identifier: UUID) -> str:
+    text: str = msgspec.to_builtins(identifier)  # many times as fast as UUID's own method
+    return text
 
 
 def text_column() -> TypeEngine[str]:

@@ -8,8 +8,6 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_BATCHES_AHEAD = 10
-
 
 async def gathered(batches: AsyncIterator[list[T]], most: int) -> AsyncGenerator[list[T], None]:
     """What came while the last was worked on, as one batch, which stops growing at `most` items.
@@ -17,33 +15,38 @@ async def gathered(batches: AsyncIterator[list[T]], most: int) -> AsyncGenerator
     So one fact that comes alone is given at once, and a rebuild gets batches large enough to be fast. Ends, or raises,
     as `batches` does, after everything that came before.
     """
-    arrived: asyncio.Queue[list[T] | None] = asyncio.Queue()
-    room = asyncio.Semaphore(_BATCHES_AHEAD)
+    ahead: list[T] = []
+    came, room = asyncio.Event(), asyncio.Event()
+    room.set()
+    ended = False
 
     async def read() -> None:
+        nonlocal ended
         try:
             async for batch in batches:
-                await room.acquire()
-                arrived.put_nowait(batch)
+                await room.wait()
+                ahead.extend(batch)
+                came.set()
+                if len(ahead) >= most:
+                    room.clear()
         finally:
-            arrived.put_nowait(None)
+            ended = True
+            came.set()
             if isinstance(batches, AsyncGenerator):
                 await batches.aclose()  # now, and not when it is collected, lets it go of what it holds
 
     reader = asyncio.create_task(read())
     try:
-        ended = False
-        while not ended:
-            together: list[T] = []
-            while not ended and (not together or (len(together) < most and not arrived.empty())):
-                batch = await arrived.get()
-                if batch is None:
-                    ended = True
-                else:
-                    room.release()
-                    together += batch
-            if together:
-                yield together
+        while True:
+            await came.wait()
+            if not ahead:
+                break
+            together = ahead.copy()
+            ahead.clear()
+            room.set()
+            if not ended:
+                came.clear()
+            yield together
         await reader
     finally:
         reader.cancel()

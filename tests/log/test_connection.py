@@ -9,7 +9,7 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from events.log.connection import cancellation_kept, connect
+from events.log.connection import Connection, Delivery, cancellation_kept, connect
 
 
 @pytest.mark.parametrize("status", [{}, {"Status": "503"}], ids=["answer", "no responders"])
@@ -32,6 +32,52 @@ async def test_a_request_that_is_cancelled_as_its_answer_comes_is_cancelled(
     await asyncio.wait([asking], timeout=30)
     assert asking.cancelled()
     await client.close()
+
+
+FRAMES = (
+    b"MSG mine 1 5\r\nhello\r\n"
+    b"PING\r\n"
+    b"MSG mine 1 reply.to 0\r\n\r\n"
+    b"MSG others 2 4\r\n\r\nMS\r\n"
+    b"+OK\r\n"
+    b"HMSG mine 1 reply.to 18 20\r\nNATS/1.0\r\na: 1\r\n\r\n\r\n\r\n"
+    b"HMSG mine 1 28 28\r\nNATS/1.0 404 No Messages\r\n\r\n\r\n"
+    b"HMSG others 2 18 18\r\nNATS/1.0\r\na: 1\r\n\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("size", range(1, len(FRAMES) + 1, 3))
+async def test_frames_are_read_however_the_bytes_are_cut(size: int) -> None:
+    connection = Connection()
+    mine: list[Delivery] = []
+    others: list[tuple[int, bytes, bytes | None]] = []
+    pings = 0
+
+    async def process_msg(sid: int, _subject: bytes, _reply: bytes, data: bytes, headers: bytes | None) -> None:
+        others.append((sid, data, headers))
+
+    async def process_ping() -> None:
+        nonlocal pings
+        pings += 1
+
+    connection._process_msg, connection._process_ping = process_msg, process_ping  # type: ignore[method-assign]
+    connection.receivers[1] = mine.append
+    for first in range(0, len(FRAMES), size):
+        await connection._ps.parse(FRAMES[first : first + size])
+    assert [(one.subject, one.reply, dict(one.headers), one.body, one.status) for one in mine] == [
+        ("mine", "", {}, b"hello", None),
+        ("mine", "reply.to", {}, b"", None),
+        ("mine", "reply.to", {"a": "1"}, b"\r\n", None),
+        ("mine", "", {"Status": "404", "Description": "No Messages"}, b"", "404"),
+    ]
+    assert others == [(2, b"\r\nMS", None), (2, b"", b"NATS/1.0\r\na: 1\r\n\r\n")]
+    assert pings == 1
+
+
+async def test_a_frame_that_is_none_is_an_error_of_the_protocol() -> None:
+    for wrong in (b"MSG subject 1 many\r\n", b"MSG subject\r\n", b"HMSG subject 1 x 3\r\n", b"WHAT is this\r\n"):
+        with pytest.raises(nats.errors.ProtocolError):
+            await Connection()._ps.parse(wrong)
 
 
 async def test_other_errors_stay_what_they_are(nc: Client) -> None:

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nats.aio.client import Client
+from nats.protocol.parser import Parser
 
 from events.event import Event, Origin
 from events.log import subjects
 from events.log.connection import Connection
 from events.log.envelope import decode, encode, percent_decode, percent_encode
+from events.log.headers import HeaderBlock
 from events.log.messages import Stored
 from events.projects import AnyProjectFact, ProjectArchived, ProjectRevised
 from events.runs import AnyRunFact
@@ -179,12 +181,40 @@ def test_only_subjects_of_facts_are_parsed(subject: str) -> None:
         b"with blank: 1\r\n w: 2\r\nt\tab: 3\r\na: x\r\na: y\r\n\r\n",
         "中: 1\r\nb: 中 %20\r\n\r\n".encode(),
         b"a: \xff\r\n\r\n",
+        b'a: "1"\r\nb"c: d\r\n\r\n',
+        b"a: \\u0041\r\n\r\n",
+        b"a: 1\x00\r\nb: \x7f\x0b1\r\n\r\n",
+        b"a:b\r\nc: d: e\r\n\r\n",
+        b"a: 1\r\nb: 2",
+        b"a: 1\r\nb: 2\r\n",
+        b"a: 1\r\nb: 2\n\r\n",
+        b"a: 1\r\r\nb: 2\r\n\r\n",
+        b": 1\r\na: 1\r\n\r\n",
     ],
 )
 def test_headers_are_read_as_nats_py_reads_them(raw: bytes) -> None:
     assert Connection._parse_header_lines(raw) == Client._parse_header_lines(raw)
 
 
+def test_a_fact_is_the_same_whoever_parsed_its_headers() -> None:
+    message = encode(
+        ProjectArchived(),
+        event_id=uuid4(),
+        context="projects",
+        aggregate_id=uuid4(),
+        version=7,
+        time=datetime.now(UTC),
+        origin=Origin(actor='服务 "1" \\', command_id=uuid4(), correlation_id="null", traceparent="00-1-2-01"),
+    )
+    block = HeaderBlock("".join(f"{name}: {value}\r\n" for name, value in message.headers.items()).encode() + b"\r\n")
+    now = datetime.now(UTC)
+    assert dict(block) == message.headers
+    assert decode(Stored(1, message.subject, block, message.body, now)) == decode(
+        Stored(1, message.subject, message.headers, message.body, now)
+    )
+
+
 def test_the_fast_header_reader_is_the_one_in_use() -> None:
     assert Connection._process_headers is Client._process_headers
     assert "_parse_header_lines" in vars(Client), "nats-py renamed the method that Connection makes fast"
+    assert isinstance(Client()._ps, Parser), "nats-py renamed the parser that Connection replaces"
