@@ -33,6 +33,7 @@ from services.runtime.people import People
 from services.runtime.reads import Reads
 from services.runtime.settings import Settings
 from services.runtime.settling import Facts, Runs
+from services.runtime.uploads_on_record import UploadsOnRecord
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +74,7 @@ async def started(
         allow_start_command=settings.allow_start_command,
         max_wall_seconds=settings.max_wall_seconds,
         serving=deployments,
+        uploads=UploadsOnRecord(reads),
     )
     live = LiveRuns(nc)
     waits = Waits(run=settings.run_wait_seconds, projection=settings.projection_wait_seconds)
