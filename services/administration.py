@@ -26,6 +26,7 @@ from projections.database import Database
 from projections.positions import claimed_position
 from projections.queries.run_output import BEGINNING, LogContinued, Wanted, log_of_run, texts
 from projections.tables import TELEMETRY
+from services.deployment.stop_all import stop_all_deployments
 from services.preparing import prepare
 from services.runtime import nats_accounts, wiring
 from services.runtime.commands import TOKENS
@@ -43,7 +44,7 @@ from services.training.refilling import CannotRefill, refill
 from services.training.stop_all import stop_all_runs
 
 _ACTOR = "service:command-line"
-_TRAININGS_END_WITHIN = 120.0
+_ALL_END_WITHIN = 120.0
 _PROJECTED_WITHIN = 60.0
 _LINES_AT_ONCE = 1_000
 _T = TypeVar("_T")
@@ -122,15 +123,18 @@ async def rebuild(settings: Settings, _: argparse.Namespace) -> int:
     return 0
 
 
-async def cancel_trainings(settings: Settings, _: argparse.Namespace) -> int:
-    """Ends the trainings of this data directory by the training service, which has to run."""
+async def end_all(settings: Settings, _: argparse.Namespace) -> int:
+    """Ends the trainings and deployments of this data directory by their services, which have to run."""
     if settings.nats_url is None and Lock(settings.data_dir).holder() is None:
         return 0
     async with _ledger(settings) as ledger:
-        left = await stop_all_runs(ledger.log, ledger.dispatch, settings.data_dir, _ACTOR, _TRAININGS_END_WITHIN)
-    for run_id in left:
+        what = (ledger.log, ledger.dispatch, settings.data_dir, _ACTOR, _ALL_END_WITHIN)
+        runs, deployments = await asyncio.gather(stop_all_runs(*what), stop_all_deployments(*what))
+    for run_id in runs:
         print(f"Training {run_id} does not end.", file=sys.stderr)
-    return 1 if left else 0
+    for deployment_id in deployments:
+        print(f"Deployment {deployment_id} does not end.", file=sys.stderr)
+    return 1 if runs or deployments else 0
 
 
 async def logs_refill(settings: Settings, given: argparse.Namespace) -> int:
@@ -180,7 +184,7 @@ ACTIONS: dict[str, Action] = {
     "rebuild": rebuild,
     "logs_refill": logs_refill,
     "logs_show": logs_show,
-    "cancel_trainings": cancel_trainings,
+    "end_all": end_all,
 }
 
 

@@ -72,8 +72,8 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(process=command.prog.split()[-1])
         command.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
 
-    stop = add("stop", _stop, "stop what `serve` started for this data directory; trainings go on")
-    stop.add_argument("--all", action="store_true", help="cancel the trainings too, and wait for their end")
+    stop = add("stop", _stop, "stop what `serve` started for this data directory; trainings and models go on")
+    stop.add_argument("--all", action="store_true", help="end trainings and served models too, and wait for that")
     settings = add("settings", _settings, "show the settings in force, without secrets")
     settings.add_argument("--markdown", action="store_true", help="all settings, their defaults and meaning")
     rebuild = add("rebuild", _administration, "make the read models anew from the ledger; telemetry stays")
@@ -172,7 +172,7 @@ def _leave_out_websockets() -> None:
 
 def _stop(parsed: argparse.Namespace) -> int:
     settings = _load(parsed)
-    if parsed.all and (code := _administer("cancel_trainings", settings, parsed)) != 0:
+    if parsed.all and (code := _administer("end_all", settings, parsed)) != 0:
         return code
     from services.serve.data_dir import stop
 

@@ -11,7 +11,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
 from contracts.deid_texts import DeidRequest, DeidResponse, ReverseRequest, ReverseResponse
-from contracts.deployments import CreateDeployment, DeploymentInfo, DeploymentRemoval, NodeGpus
+from contracts.deployments import CreateDeployment, DeploymentInfo, DeploymentRemoval, LogPiece, NodeGpus
 from contracts.nodes import NodeDetail
 from contracts.outcomes import Outcome
 from contracts.policies import LARGEST_POLICY, PolicyDetail, PolicyRemoved, PolicySummary
@@ -116,6 +116,7 @@ _BODIES = (
     CreateDeployment,
     DeploymentInfo,
     DeploymentRemoval,
+    LogPiece,
     NodeGpus,
     Outcome,
     Alive,

@@ -36,7 +36,7 @@ from services.runtime.settling import Facts
 OF_DEPLOYMENTS: tuple[type[Command], ...] = (CreateDeployment, RemoveDeployment, RestartDeployment)
 AWAITED: tuple[type[Event], ...] = (DeploymentLaunched, DeploymentFailed, DeploymentStopped, DeploymentRemoved)
 _KILLED_WITHIN = 10.0  # seconds that KILL, and the driver's giving back of memory, may take
-_REPORTED_WITHIN = 2.0
+_REPORTED_WITHIN = 0.5
 
 
 class DeploymentAnswers:

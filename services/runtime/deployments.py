@@ -72,11 +72,15 @@ class Deployments:
 
     async def detail(self, deployment_id: UUID, cut: Cut = NOW) -> Shown[DeploymentInfo | None]:
         """A deployment as it is just now; as it was on record in the past. Raises Refused (database_unavailable)."""
-        shown = await self._reads.ask(lambda connection: deployment_detail(connection, deployment_id, cut))
+        shown = await self.on_record(deployment_id, cut)
         if shown.answer is None or cut.position is not None:
             return shown
         [view] = await self.as_now([shown.answer])
         return Shown(view, shown.position)
+
+    async def on_record(self, deployment_id: UUID, cut: Cut = NOW) -> Shown[DeploymentInfo | None]:
+        """As `detail`, without what the node says."""
+        return await self._reads.ask(lambda connection: deployment_detail(connection, deployment_id, cut))
 
     async def as_now(self, views: Iterable[DeploymentInfo]) -> list[DeploymentInfo]:
         """What is on record, with what the nodes say just now: all are asked at once, each bounded."""

@@ -104,12 +104,22 @@ def _training_dir(settings: Settings) -> Path:
 
 
 def running_trainings(data_dir: Path) -> list[str]:
-    """Ids of the runs whose training process lives on this machine, by what its wrapper left in the run's directory.
+    """Ids of the runs whose training process lives on this machine."""
+    return _running(data_dir / "runs")
 
-    `<data>/runs/<run>/<attempt>/pid` holds pid and start time in clock ticks since boot (and the boot's id).
+
+def running_deployments(data_dir: Path) -> list[str]:
+    """Ids of the deployments whose server's process lives on this machine."""
+    return _running(data_dir / "deployments")
+
+
+def _running(directory: Path) -> list[str]:
+    """By what the wrapper of each child left.
+
+    `<directory>/<id>/<attempt>/pid` holds pid and start time in clock ticks since boot (and the boot's id).
     """
     running = []
-    for pid_file in sorted((data_dir / "runs").glob("*/*/pid")):
+    for pid_file in sorted(directory.glob("*/*/pid")):
         if (pid_file.parent / "exit").exists():
             continue
         pid, start, _ = pid_file.read_text().split()

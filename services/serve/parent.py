@@ -17,7 +17,7 @@ from services.runtime.embedded_nats import EmbeddedNats
 from services.runtime.nats_users import ADMIN, SERVICE
 from services.runtime.settings import SettingRefused, Settings, without_secrets
 from services.serve.child import Child, is_child_of
-from services.serve.data_dir import Lock, prepared, running_trainings
+from services.serve.data_dir import Lock, prepared, running_deployments, running_trainings
 
 _HOPELESS = 5  # crashes in a row before anything was served
 
@@ -149,10 +149,14 @@ class Parent:
                     self._sleep(0.5)
         if self.nats is not None:
             self.nats.stop()
-        if running := running_trainings(self.settings.data_dir):
-            _say("These trainings go on and are taken up again by the next start (`trainledger stop --all` ends them):")
-            for run in running:
-                _say(f"  {run}")
+        for what, running in (
+            ("trainings", running_trainings(self.settings.data_dir)),
+            ("deployments", running_deployments(self.settings.data_dir)),
+        ):
+            if running:
+                _say(f"These {what} go on; the next start takes them up again (`trainledger stop --all` ends them):")
+            for identity in running:
+                _say(f"  {identity}")
 
     def _with_embedded_nats(self, nats: EmbeddedNats) -> Settings:
         given = self.settings
@@ -191,7 +195,7 @@ class Parent:
         _say(f"  data       {settings.data_dir}")
         _say(f"  database   {without_secrets(settings.training_db_url)}")
         _say(f"  trainings  {settings.host_training_dir}")
-        _say("Ctrl-C stops it; trainings go on.")
+        _say("Ctrl-C stops it; trainings and deployments go on.")
 
     def _until(self, condition: Callable[[], bool]) -> bool:
         """Waits for the condition. False: a signal asked to stop before."""

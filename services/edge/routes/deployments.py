@@ -9,23 +9,28 @@ import msgspec
 from litestar import Response, delete, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.params import Body, PathParameter, QueryParameter
+from litestar.params import Body, HeaderParameter, PathParameter, QueryParameter
+from litestar.response import Stream
 
 from contracts.deployments import (
     CreateDeployment,
     DeploymentInfo,
     DeploymentRemoval,
+    LogPiece,
     NodeGpus,
     RemoveDeployment,
     RestartDeployment,
 )
+from contracts.files import LONGEST_PIECE
 from contracts.problems import Refused
 from events.deployments import DeploymentStatus
 from projections.queries.deployments import DeploymentFilter, deployment_list
 from services.edge.answers import carry_out, show, show_as
 from services.edge.bodies import StrictBody
-from services.edge.context import AnyRequest, edge_of
+from services.edge.context import AnyRequest, asked_of, edge_of
+from services.edge.deployment_logs import END, as_events, as_text, piece, start_of_tail
 from services.edge.described import COMMAND_ID, EVENT_POSITION, OF_BODIES, OF_COMMANDS, OF_READS, problems
+from services.edge.negotiated import preferred
 from services.edge.parameters import AsOf, IdempotencyKey, InvalidParameter, MinEventPosition, Prefer
 from services.runtime.reads import Shown
 
@@ -57,6 +62,24 @@ _All = Annotated[bool | None, QueryParameter(name="all", description="Those that
 _Force = Annotated[
     bool | None, QueryParameter(name="force", description="Kills what does not end in time, instead of answering 409")
 ]
+
+_Offset = Annotated[
+    int | None,
+    QueryParameter(name="offset", description="The byte to begin with, 0 by default; not with `tail`", ge=0, le=2**53),
+]
+_Length = Annotated[
+    int | None,
+    QueryParameter(name="length", description="Most bytes of a piece, 65536 by default", ge=1, le=LONGEST_PIECE),
+]
+_Tail = Annotated[
+    int | None, QueryParameter(name="tail", description="Begins with the last so many lines", ge=1, le=10_000)
+]
+_LastEventId = Annotated[
+    str | None,
+    HeaderParameter(name="Last-Event-ID", description="Live only: continues behind the event of that id"),
+]
+_MEDIA = ("application/json", "text/plain", "text/event-stream")
+_PIECE = 65_536
 
 
 @post(
@@ -179,6 +202,56 @@ async def restart_deployment(
 
 
 @get(
+    "/deployments/{deployment_id:str}/logs",
+    operation_id="getDeploymentLogs",
+    summary="What a deployment's servers print: a piece of it, as text, or live",
+    description="From byte `offset` on, or the last `tail` lines; `next_offset` of one piece is the `offset` of the "
+    "next. `Accept: text/plain` answers with all of it up to now, `Accept: text/event-stream` follows it: an event "
+    "for each piece, whose id `Last-Event-ID` goes on from, then an event `end` once the deployment has ended. "
+    "The log stays readable after the deployment was deleted.",
+    tags=_TAGS,
+    responses={204: ResponseSpec(None, generate_examples=False, description="Live only: everything was sent before")}
+    | problems(*OF_READS, "deployment_not_found", "deployment_log_missing", "deployment_node_unreachable"),
+)
+async def get_deployment_logs(
+    request: AnyRequest,
+    deployment_id: DeploymentId,
+    offset: _Offset = None,
+    length: _Length = None,
+    tail: _Tail = None,
+    last_event_id: _LastEventId = None,
+    min_event_position: MinEventPosition = None,
+) -> Response[LogPiece]:
+    edge = edge_of(request)
+    if offset is not None and tail is not None:
+        raise InvalidParameter("tail", "不能与 offset 同用", "it does not go with offset")
+    await edge.past.cut(None, min_event_position)
+    view = (await edge.deployments.on_record(deployment_id_of(deployment_id))).answer
+    if view is None:
+        raise Refused("deployment_not_found", deployment_id=deployment_id)
+    media = preferred(request.headers.get("accept", "*/*"), _MEDIA)
+    if media == _MEDIA[2] and last_event_id is not None:
+        if last_event_id == END:
+            return Response(None, status_code=204)  # type: ignore[arg-type]  # which tells a browser to stay away
+        offset, tail = _place_of(last_event_id), None
+    start = offset or 0
+    if tail is not None:
+        start = await start_of_tail(edge, view, tail)
+    headers = {"Vary": "Accept"}
+    if media == _MEDIA[0]:
+        found = await piece(edge, view, start, length or _PIECE)
+        return Response(msgspec.json.encode(found), headers=headers, media_type=media)  # type: ignore[arg-type]
+    if media == _MEDIA[2]:
+        # Proxies are asked not to hold events back.
+        headers |= {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    until = (await piece(edge, view, start, 0)).size if media == _MEDIA[1] else 0
+    if asked_of(request).head:
+        return Response(b"", headers=headers, media_type=media)  # type: ignore[arg-type]
+    flow = as_text(edge, view, start, until) if media == _MEDIA[1] else as_events(edge, view, start)
+    return Stream(flow, headers=headers, media_type=media)  # type: ignore[return-value]
+
+
+@get(
     "/gpus",
     operation_id="listGpus",
     summary="What the nodes have to serve with just now: GPUs, who has them, and the ports that are taken",
@@ -196,6 +269,7 @@ ROUTES: list[Any] = [
     get_deployment,
     remove_deployment,
     restart_deployment,
+    get_deployment_logs,
     list_gpus,
 ]
 
@@ -206,6 +280,13 @@ def deployment_id_of(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise Refused("deployment_not_found", deployment_id=text) from None
+
+
+def _place_of(event_id: str) -> int:
+    """Raises Refused for what this service never gave as an id."""
+    if event_id.isascii() and event_id.isdigit() and len(event_id) <= 16:
+        return int(event_id)
+    raise InvalidParameter("Last-Event-ID", "不是本服务给出的编号", "it is not an id that this service gave")
 
 
 def _present(shown: Shown[DeploymentInfo | None]) -> Shown[DeploymentInfo | None]:
