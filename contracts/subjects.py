@@ -14,6 +14,11 @@ PROJECTED = "projection.position"  # the projector says how far the read models 
 RUNS_PROJECTED = "projection.runs"  # ... and of which runs there is more to read: JSON array of ids, empty for any
 
 
+def deid_progress(job_id: UUID) -> str:
+    """Empty -> JobProgress, answered by the de-identification service that works on the job."""
+    return f"deid.jobs.{job_id}"
+
+
 def telemetry(run_id: UUID, attempt: int) -> str:
     return f"telemetry.runs.{run_id}.{attempt}"
 

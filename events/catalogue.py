@@ -6,6 +6,7 @@ from typing import get_args
 
 from events.commands import CommandRefused
 from events.datasets import AnyDatasetFact
+from events.deid import AnyDeidFact
 from events.deid_texts import AnyDeidTextFact
 from events.deployments import AnyDeploymentFact
 from events.downloads import DatasetFileDownloaded
@@ -30,6 +31,7 @@ _ALL: tuple[type[Event], ...] = (
     *get_args(AnyTrainConfigFact),
     *get_args(AnyPolicyFact),
     *get_args(AnyDeidTextFact),
+    *get_args(AnyDeidFact),
     CommandRefused,
 )
 

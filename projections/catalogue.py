@@ -20,6 +20,14 @@ from events.datasets import (
     DatasetTrainConfigSet,
     DatasetVersionDerived,
 )
+from events.deid import (
+    DeidentificationAssigned,
+    DeidentificationCanceled,
+    DeidentificationCancelRequested,
+    DeidentificationCompleted,
+    DeidentificationFailed,
+    DeidentificationRequested,
+)
 from events.deid_texts import TextsDeidentified, TextsReversed
 from events.deployments import (
     DeploymentAttemptEnded,
@@ -58,7 +66,7 @@ from events.runs import (
 )
 from events.tokens import TokenIssued, TokenRevoked
 from events.train_config import TrainConfigDeleted, TrainConfigUploaded, version_id
-from projections import datasets, deployments, nodes, policies, projects, runs, tables, train_config
+from projections import datasets, deid, deployments, nodes, policies, projects, runs, tables, train_config
 from projections.rows import Rows
 
 Handler = Callable[[Rows, Any], None]
@@ -109,6 +117,12 @@ HANDLERS: dict[type[Event], Handler] = {
     DeploymentRemoved: deployments.on_deployment_removed,
     PolicyUploaded: policies.on_policy_uploaded,
     PolicyDeleted: policies.on_policy_deleted,
+    DeidentificationRequested: deid.on_deidentification_requested,
+    DeidentificationAssigned: deid.on_deidentification_assigned,
+    DeidentificationCancelRequested: deid.on_deidentification_cancel_requested,
+    DeidentificationCompleted: deid.on_deidentification_completed,
+    DeidentificationFailed: deid.on_deidentification_failed,
+    DeidentificationCanceled: deid.on_deidentification_canceled,
 }
 
 # Facts that change no table, and why.
@@ -130,6 +144,7 @@ MAIN_TABLES: dict[str, Table] = {
     "nodes": tables.nodes,
     "deployments": tables.deployments,
     "policies": tables.policies,
+    "deid": tables.deid_jobs,
 }
 
 # The other rows that a fact's handler changes: their table, and the ids of its rows.

@@ -8,6 +8,7 @@ from sqlalchemy import MetaData
 
 from projections.tables.columns import fact_tables, from_column, state_tables, telemetry_tables, to_column, to_id
 from projections.tables.datasets import dataset_files, dataset_versions, datasets, downloads
+from projections.tables.deid import deid_jobs
 from projections.tables.deployments import deployments
 from projections.tables.nodes import nodes
 from projections.tables.policies import policies, policy_versions
@@ -26,6 +27,7 @@ __all__ = [
     "dataset_files",
     "dataset_versions",
     "datasets",
+    "deid_jobs",
     "deployments",
     "downloads",
     "fact_tables",

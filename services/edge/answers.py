@@ -40,7 +40,7 @@ async def carry_out(
         headers["Event-Position"] = str(answer.position)
         if answer.lagging:
             headers["Projection-Lag"] = str(max(answer.position - edge.reads.position, 1))
-    if answer.status == 202:
+    if respond_async and answer.status == 202:
         headers["Preference-Applied"] = "respond-async"
     return Response(answer.body, status_code=answer.status, headers=headers, media_type="application/json")
 

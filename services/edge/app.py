@@ -17,6 +17,7 @@ from services.edge.problems import MEDIA_TYPE, answer
 from services.edge.routes import (
     artifacts,
     commands,
+    deid,
     deid_texts,
     deployments,
     documents,
@@ -36,6 +37,7 @@ ROUTES = [
     *run_views.ROUTES,
     *artifacts.ROUTES,
     *nodes.ROUTES,
+    *deid.ROUTES,
     *deid_texts.ROUTES,
     *policies.ROUTES,
     *deployments.ROUTES,

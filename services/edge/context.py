@@ -12,6 +12,7 @@ from contracts.problems import Language
 from events.log import EventLog
 from services.edge.auth import Identity
 from services.edge.deid import DeidTexts
+from services.edge.deid_progress import DeidProgress
 from services.edge.parameters import Past
 from services.runtime.deployments import Deployments
 from services.runtime.gather import People
@@ -43,6 +44,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     nodes: NodeStates
     deployments: Deployments
     deid_texts: DeidTexts
+    deid_progress: DeidProgress
 
     async def caller(self, identity: Identity) -> Caller:
         """Somebody who commands is entered in the directory of people. Raises LogUnavailable."""

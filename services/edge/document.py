@@ -10,6 +10,7 @@ from litestar import Litestar
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
+from contracts.deid import DatasetDeidentification, DeidJobView, DeidReport
 from contracts.deid_texts import DeidRequest, DeidResponse, ReverseRequest, ReverseResponse
 from contracts.deployments import CreateDeployment, DeploymentInfo, DeploymentRemoval, LogPiece, NodeGpus
 from contracts.nodes import NodeDetail
@@ -105,6 +106,9 @@ _BODIES = (
     Artifact,
     ArtifactTag,
     RunExplanation,
+    DatasetDeidentification,
+    DeidJobView,
+    DeidReport,
     DeidRequest,
     DeidResponse,
     ReverseRequest,

@@ -16,6 +16,7 @@ from projections.database import Database
 from services.edge.auth import Tokens
 from services.edge.context import Edge
 from services.edge.deid import DeidTexts, TextLimits
+from services.edge.deid_progress import DeidProgress
 from services.edge.parameters import Past
 from services.runtime.deid_secret import DeidSecret
 from services.runtime.deidentifying import Deidentifying
@@ -33,7 +34,6 @@ from services.runtime.people import People
 from services.runtime.reads import Reads
 from services.runtime.settings import Settings
 from services.runtime.settling import Facts, Runs
-from services.runtime.uploads_on_record import UploadsOnRecord
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +66,8 @@ async def started(
     answers = DeploymentAnswers(
         log, launches, deployments, launch=settings.deploy_wait_seconds, stop=settings.deploy_stop_seconds
     )
+    secret = DeidSecret(settings)
+    await asyncio.to_thread(secret.read)
     sources = Sources(
         log=log,
         people=people,
@@ -74,15 +76,14 @@ async def started(
         allow_start_command=settings.allow_start_command,
         max_wall_seconds=settings.max_wall_seconds,
         serving=deployments,
-        uploads=UploadsOnRecord(reads),
+        seal=secret.seal,
     )
     live = LiveRuns(nc)
     waits = Waits(run=settings.run_wait_seconds, projection=settings.projection_wait_seconds)
     dispatch = Dispatch(sources)
     intake = Intake(dispatch, log, people, reads, outcomes, runs, waits, answers)
     past = Past(log, reads, settings.projection_wait_seconds)
-    secret, engine = DeidSecret(settings), Deidentifying()
-    await asyncio.to_thread(secret.read)
+    engine = Deidentifying()
     limits = TextLimits(settings.deid_texts, settings.deid_text_bytes)
     async with AsyncExitStack() as stack:
         for part in (people, nodes, outcomes, runs, launches, tokens, reads, live):
@@ -100,6 +101,7 @@ async def started(
             files=NodeFiles(nc),
             nodes=NodeStates(nc),
             deployments=deployments,
+            deid_progress=DeidProgress(nc),
             deid_texts=DeidTexts(log, dispatch, engine, secret, limits),
         )
         yield Parts(edge=edge, log=log, people=people, tokens=tokens, intake=intake, sources=sources)

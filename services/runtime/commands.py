@@ -22,6 +22,14 @@ from contracts.datasets import (
     SetDatasetRetention,
     SetDatasetTrainConfig,
 )
+from contracts.deid import (
+    AssignDeidentification,
+    CancelDeidentification,
+    DeidentifyDataset,
+    ReportDeidentificationCanceled,
+    ReportDeidentificationFailed,
+    ReportDeidentified,
+)
 from contracts.deid_texts import RecordTextsDeidentified, RecordTextsReversed
 from contracts.deployments import (
     CreateDeployment,
@@ -59,6 +67,7 @@ from contracts.tokens import IssueToken, RevokeToken
 from contracts.train_config import DeleteTrainConfig, UploadTrainConfig
 from events import commands as command_facts
 from events import datasets as dataset_facts
+from events import deid as deid_facts
 from events import deid_texts as deid_text_facts
 from events import deployments as deployment_facts
 from events import downloads as download_facts
@@ -73,6 +82,7 @@ from events.event import Event
 from events.tokens import Role
 from services.handlers import (
     datasets,
+    deid,
     deid_texts,
     deployment_reports,
     deployments,
@@ -85,7 +95,7 @@ from services.handlers import (
     tokens,
     train_config,
 )
-from services.runtime import gather, gather_policies
+from services.runtime import gather, gather_deid, gather_policies
 
 
 class Aggregate(msgspec.Struct, frozen=True):
@@ -125,6 +135,7 @@ TRAIN_CONFIGS = Aggregate(
 )
 DOWNLOADS = Aggregate(download_facts.DatasetFileDownloaded.context, None, lambda state, _: state)
 POLICIES = Aggregate(policy_facts.PolicyFact.context, policy_facts.Policy(), policy_facts.evolve)
+DEID = Aggregate(deid_facts.DeidFact.context, deid_facts.DeidJob(), deid_facts.evolve)
 DEID_TEXTS = Aggregate(deid_text_facts.DeidTextFact.context, deid_text_facts.DeidTexts(), deid_text_facts.evolve)
 
 # Never changes: ids of new aggregates derive from their command's id, so a repeated command finds what it made.
@@ -164,6 +175,11 @@ def _dataset(command: Any, _: UUID) -> UUID:
 
 def _train_config(_: Any, __: UUID) -> UUID:
     return train_config_facts.TRAIN_CONFIG
+
+
+def _job(command: Any, _: UUID) -> UUID:
+    job_id: UUID = command.job_id
+    return job_id
 
 
 def _policy(command: Any, _: UUID) -> UUID:
@@ -304,6 +320,18 @@ HANDLERS: dict[type[Command], Handler] = {
         role="operator",
         gather=gather_policies.for_delete_policy,
     ),
+    DeidentifyDataset: Handler(
+        aggregate=DEID,
+        target=lambda _, command_id: new_aggregate(command_id),
+        decide=deid.deidentify_dataset,
+        role="operator",
+        gather=gather_deid.for_deidentify_dataset,
+    ),
+    CancelDeidentification: Handler(aggregate=DEID, target=_job, decide=deid.cancel_deidentification, role="operator"),
+    AssignDeidentification: Handler(aggregate=DEID, target=_job, decide=deid.assign_deidentification),
+    ReportDeidentified: Handler(aggregate=DEID, target=_job, decide=deid.report_deidentified),
+    ReportDeidentificationFailed: Handler(aggregate=DEID, target=_job, decide=deid.report_deidentification_failed),
+    ReportDeidentificationCanceled: Handler(aggregate=DEID, target=_job, decide=deid.report_deidentification_canceled),
     RecordTextsDeidentified: Handler(
         aggregate=DEID_TEXTS,
         target=lambda _, command_id: new_aggregate(command_id),

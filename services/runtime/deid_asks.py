@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import msgspec
 
@@ -96,9 +96,10 @@ class FileDone(_Frame, frozen=True, kw_only=True):
     output_sha256: str
 
 
-class FileUnreadable(_Frame, frozen=True, kw_only=True):
+class FileFailed(_Frame, frozen=True, kw_only=True):
     """`line` from 1, none where the whole file is meant. Neither sentence holds anything of the file."""
 
+    cause: Literal["input", "storage"]
     zh: str
     en: str
     line: int | None
@@ -110,7 +111,7 @@ class Broken(_Frame, frozen=True, kw_only=True):
     what: str
 
 
-Answer = TextsDone | TextUnreadable | NotReversible | FileProgress | FileDone | FileUnreadable | Broken
+Answer = TextsDone | TextUnreadable | NotReversible | FileProgress | FileDone | FileFailed | Broken
 
 encode: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
 decode_ask: Callable[[bytes], Ask] = msgspec.msgpack.Decoder(Ask).decode

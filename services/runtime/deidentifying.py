@@ -33,6 +33,7 @@ class Deidentifying:
         self._free = asyncio.Semaphore(processes)
         self._patience = patience
         self._idle = idle
+        self.working: set[asyncio.subprocess.Process] = set()
         self.waiting: list[asyncio.subprocess.Process] = []  # those that are at no work
         self._going: asyncio.TimerHandle | None = None
 
@@ -61,6 +62,7 @@ class Deidentifying:
             if self._going is not None:
                 self._going.cancel()
             process = self.waiting.pop() if self.waiting else await _start()
+            self.working.add(process)
             whole = False
             try:
                 assert process.stdin is not None
@@ -73,6 +75,7 @@ class Deidentifying:
                         raise EngineFailed(answer.what)
                     yield answer
             finally:
+                self.working.discard(process)
                 if whole:
                     self.waiting.append(process)
                     self._going = asyncio.get_running_loop().call_later(self._idle, self._let_go)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
@@ -22,7 +23,6 @@ from events.log import EventLog
 from events.projects import Project, ProjectFact
 from events.runs import Run, RunArtifactRecorded, RunFact
 from services.handlers import datasets, deployments, projects, runs, tokens
-from services.runtime.gather_stored import Uploads, stored_for, stored_of
 
 
 class People(Protocol):
@@ -52,6 +52,8 @@ class Serving(Protocol):
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
+    """`seal` makes of a seed of de-identification what a fact may hold; none where the process has no key."""
+
     log: EventLog
     people: People
     nodes: Nodes
@@ -59,7 +61,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     allow_start_command: bool
     max_wall_seconds: float | None = None
     serving: Serving | None = None
-    uploads: Uploads | None = None
+    seal: Callable[[int], str] | None = None
 
 
 async def for_create_project(command: CreateProject, sources: Sources) -> projects.Gathered:
@@ -74,11 +76,10 @@ async def for_revise_project(command: ReviseProject, sources: Sources) -> projec
 async def for_start_run(command: StartRun, sources: Sources) -> runs.StartGathered:
     project = await load_project(command.project, sources.log)
     asks = project.exists and not project.archived
-    stored, names = await stored_of(project, sources.log, sources.uploads) if asks else (runs.Stored(), ())
+    names = (project.dataset_name, project.training_yaml_name)
     return runs.StartGathered(
         project=project,
         assets=await sources.nodes.assets(names) if asks else None,
-        stored=stored,
         command_template=sources.start_command_template,
         own_command_setting=None if sources.allow_start_command else "ALLOW_START_COMMAND",
         max_wall_seconds=sources.max_wall_seconds,
@@ -108,10 +109,9 @@ async def for_resume_run(command: ResumeRun, sources: Sources) -> runs.ResumeGat
         checkpoints = runs.resumable(command, gathered.artifacts)
     except Refused:
         return gathered  # the decision says so
-    stored, names = await stored_for(source, sources.log)
+    names = (source.dataset, source.training_yaml)
     paths = tuple(checkpoint.path for checkpoint in checkpoints)
-    assets = await sources.nodes.assets_of(source.node, names, paths)
-    return msgspec.structs.replace(gathered, assets=assets, stored=stored)
+    return msgspec.structs.replace(gathered, assets=await sources.nodes.assets_of(source.node, names, paths))
 
 
 async def for_create_deployment(command: CreateDeployment, sources: Sources) -> deployments.CreateGathered:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4, uuid5
 import msgspec
 
 from contracts.command import Command
+from contracts.deid import DeidentifyDataset
 from contracts.deployments import CreateDeployment
 from contracts.outcomes import Outcome
 from contracts.problems import Language, Refused
@@ -360,7 +361,9 @@ class Intake:
 
 _LAUNCHING = (StartRun, ResumeRun, CreateDeployment)
 _AWAITED = {StartRun: LAUNCHED, ResumeRun: LAUNCHED, CancelRun: ENDED}
-_STATUSES = {CreateProject: 201, StartRun: 201, ResumeRun: 201, IssueToken: 201, CreateDeployment: 201}
+_STATUSES = {CreateProject: 201, StartRun: 201, ResumeRun: 201, IssueToken: 201, CreateDeployment: 201} | {
+    DeidentifyDataset: 202
+}
 _OF_PROJECTS = (CreateProject, ReviseProject, ArchiveProject, UnarchiveProject)
 _OF_RUNS = (StartRun, ResumeRun, CancelRun, TagArtifact, UntagArtifact)
 

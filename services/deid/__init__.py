@@ -1,0 +1,1 @@
+"""The de-identification service: makes de-identified versions of datasets."""

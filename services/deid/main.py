@@ -1,0 +1,85 @@
+"""The de-identification service as a process's part."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from events.log.jetstream import JetStreamLog
+from services.deid.consumer import Consumer
+from services.deid.job import Workplace
+from services.runtime.deid_secret import DeidSecret
+from services.runtime.deidentifying import Deidentifying
+from services.runtime.dispatch import Dispatch
+from services.runtime.reporting import report_sources
+from services.runtime.settings import SettingRefused, Settings
+from services.runtime.storage import Storage
+from services.runtime.wiring import bus
+
+_PREDECESSOR = 10.0  # seconds that an earlier service of the same directory gets to end
+_SILENCE = 600.0  # seconds without a word of an engine at work on a file, after which it is killed
+
+
+async def run(settings: Settings) -> None:
+    """Serves until cancelled; what it was at begins anew at the next start. Raises SettingRefused or NotReachable."""
+    async with _only_one(settings.data_dir), bus(settings, f"deid {settings.node}") as nc:
+        log = JetStreamLog(nc)
+        secret = DeidSecret(settings)
+        await asyncio.to_thread(secret.read)
+        storage = Storage(settings.storage)
+        engine = Deidentifying(patience=_SILENCE)
+        try:
+            try:
+                await asyncio.to_thread(storage.prepare)
+            except OSError as error:
+                raise SettingRefused(
+                    f"TRAINLEDGER_STORAGE_DIR names {storage.root}, which cannot be used: {error.strerror}."
+                ) from error
+            place = Workplace(
+                node=settings.node,
+                nc=nc,
+                log=log,
+                dispatch=Dispatch(report_sources(log, settings)),
+                storage=storage,
+                engine=engine,
+                secret=secret,
+                processes=settings.deid_processes or max(1, (os.cpu_count() or 1) // 2),
+            )
+            await Consumer(place, settings.data_dir / "deid.json").run()
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from None
+            raise
+        finally:
+            await engine.stop()
+            await asyncio.to_thread(storage.close)
+
+
+@asynccontextmanager
+async def _only_one(data_dir: Path) -> AsyncIterator[None]:
+    """Two services on one directory would work on the same jobs."""
+    await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
+    descriptor = os.open(data_dir / "deid.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = asyncio.get_running_loop().time() + _PREDECESSOR
+        while not _locked(descriptor):
+            if asyncio.get_running_loop().time() > deadline:
+                raise SettingRefused(
+                    f"Another de-identification service works on TRAINLEDGER_DATA_DIR {data_dir} already."
+                )
+            await asyncio.sleep(0.05)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,186 @@
+"""De-identification jobs, from their request to the new version of the dataset."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from contracts import subjects
+from contracts.datasets import DeleteDataset
+from contracts.deid import JobProgress
+from events.deid import (
+    DeidentificationAssigned,
+    DeidentificationCanceled,
+    DeidentificationCompleted,
+    DeidentificationFailed,
+)
+from events.event import Event
+from services.deid.job import Workplace
+from tests.deid.ledger import BOUND, DeidLedger, deid_ledger, origin
+
+PHONE = "13812345678"
+LINES = "".join(json.dumps({"messages": f"号码 {PHONE}", "id": number}) + "\n" for number in range(50)).encode()
+
+
+@pytest.fixture
+async def book(nats_url: str, tmp_path: Path) -> AsyncIterator[DeidLedger]:
+    async with deid_ledger(nats_url, tmp_path) as made:
+        yield made
+
+
+async def held_at_work(place: Workplace) -> None:
+    """Returns once the engine works on a file, suspended, so that it will not be done."""
+    async with asyncio.timeout(BOUND):
+        while not place.engine.working:  # noqa: ASYNC110  # nothing tells of it
+            await asyncio.sleep(0.001)
+    [process] = place.engine.working
+    os.killpg(process.pid, signal.SIGSTOP)
+
+
+async def test_a_job_makes_a_version_of_the_dataset(book: DeidLedger) -> None:
+    dataset_id = await book.dataset(train_jsonl=LINES, notes_txt=f"打 {PHONE}\n".encode())
+    async with book.service():
+        job_id = await book.request(dataset_id, seed=7)
+        completed = await book.fact(job_id, DeidentificationCompleted)
+        await book.tidied()
+    outputs = await book.outputs(dataset_id, job_id)
+    assert outputs.keys() == {"train.jsonl", "notes.txt"}
+    pseudo = outputs["notes.txt"].decode().split()[1]
+    assert pseudo != PHONE
+    assert len(pseudo) == len(PHONE)
+    for number, line in enumerate(outputs["train.jsonl"].decode().splitlines()):
+        assert json.loads(line) == {"messages": f"号码 {pseudo}", "id": number}
+    dataset = await book.state(dataset_id)
+    version = dataset.versions[-1]
+    assert (version.number, version.deidentified, version.source) == (completed.output_version, True, 2)
+    assert completed.records == 51
+    assert completed.counts == {"NUMBER": 51}
+    assert [type(fact) for fact in await book.facts(job_id)][1:] == [
+        DeidentificationAssigned,
+        DeidentificationCompleted,
+    ]
+    assert PHONE.encode() not in b"".join(msgspec.json.encode(fact) for fact in await book.facts(job_id))
+
+
+async def test_the_same_seed_gives_the_same_bytes_and_another_others(book: DeidLedger) -> None:
+    dataset_id = await book.dataset(train_jsonl=LINES)
+    made = []
+    async with book.service():
+        for seed in (7, 7, 8, None, None):
+            job_id = await book.request(dataset_id, seed=seed)
+            await book.fact(job_id, DeidentificationCompleted)
+            made.append((await book.outputs(dataset_id, job_id))["train.jsonl"])
+    assert made[0] == made[1]
+    assert len(set(made)) == 4
+
+
+async def test_a_line_that_cannot_be_read_is_named_and_not_shown(book: DeidLedger) -> None:
+    secret = "13866668888"
+    dataset_id = await book.dataset(good_jsonl=LINES, bad_jsonl=LINES + f'{{"phone": "{secret}"\n'.encode())
+    before = book.stored()
+    async with book.service():
+        job_id = await book.request(dataset_id)
+        failed = await book.fact(job_id, DeidentificationFailed)
+        await book.tidied()
+    assert (failed.cause, failed.file, failed.line) == ("input", "bad.jsonl", 51)
+    assert secret not in str(failed)
+    assert book.stored() == before
+    assert not any(version.deidentified for version in (await book.state(dataset_id)).versions)
+
+
+async def test_a_file_that_is_not_what_was_recorded_is_not_taken(book: DeidLedger) -> None:
+    dataset_id = await book.dataset(train_jsonl=LINES)
+    [name] = book.stored()
+    book.storage.path(name).write_bytes(LINES + b"{}\n")
+    async with book.service():
+        failed = await book.fact(await book.request(dataset_id), DeidentificationFailed)
+    assert failed.cause == "storage"
+    assert book.stored() == {name}
+
+
+async def test_a_job_at_work_tells_how_far_it_is_and_can_be_canceled(book: DeidLedger) -> None:
+    dataset_id = await book.dataset(train_jsonl=LINES)
+    before = book.stored()
+    async with book.service() as place:
+        job_id = await book.request(dataset_id)
+        await held_at_work(place)
+        reply = await book.nc.request(subjects.deid_progress(job_id), b"", timeout=BOUND)
+        assert msgspec.json.decode(reply.data, type=JobProgress).bytes_total == len(LINES)
+        await book.cancel(job_id)
+        await book.fact(job_id, DeidentificationCanceled)
+        await book.tidied()
+    assert book.stored() == before
+
+
+async def test_a_job_that_waits_is_canceled_at_once(book: DeidLedger) -> None:
+    busy, idle = await book.dataset(train_jsonl=LINES), await book.dataset(train_jsonl=LINES)
+    async with book.service() as place:
+        first = await book.request(busy)
+        await held_at_work(place)
+        second = await book.request(idle)
+        await book.cancel(second)
+        await book.fact(second, DeidentificationCanceled)
+        await book.cancel(first)
+        await book.fact(first, DeidentificationCanceled)
+        third = await book.request(idle)
+        await book.fact(third, DeidentificationCompleted)
+    assert [type(fact) for fact in await book.facts(second)][1:] == [DeidentificationCanceled]
+
+
+async def test_a_service_that_stops_leaves_its_job_to_the_next(book: DeidLedger) -> None:
+    dataset_id = await book.dataset(train_jsonl=LINES)
+    async with book.service() as place:
+        job_id = await book.request(dataset_id, seed=7)
+        await held_at_work(place)
+    assert [type(fact) for fact in await book.facts(job_id)][1:] == [DeidentificationAssigned]
+    async with book.service():
+        await book.fact(job_id, DeidentificationCompleted)
+    assert len(await book.outputs(dataset_id, job_id)) == 1
+
+
+async def test_a_job_of_another_storage_is_left_alone(book: DeidLedger, tmp_path: Path) -> None:
+    dataset_id = await book.dataset(train_jsonl=LINES)
+    [name] = book.stored()
+    here = book.storage.path(name)
+    away = here.rename(tmp_path / "away")
+    async with book.service():
+        job_id = await book.request(dataset_id)
+        other = await book.dataset(train_jsonl=LINES)
+        await book.fact(await book.request(other), DeidentificationCompleted)
+        assert len(await book.facts(job_id)) == 1
+        away.rename(here)
+        await book.fact(job_id, DeidentificationCompleted)
+
+
+async def test_a_dataset_that_was_deleted_meanwhile_gets_nothing(book: DeidLedger) -> None:
+    dataset_id = await book.dataset(train_jsonl=LINES)
+    before = book.stored()
+    async with book.service() as place:
+        job_id = await book.request(dataset_id)
+        await held_at_work(place)
+        [process] = place.engine.working
+        await book.dispatch(DeleteDataset(dataset_id=dataset_id), origin())
+        os.killpg(process.pid, signal.SIGCONT)
+        failed = await book.fact(job_id, DeidentificationFailed)
+        await book.tidied()
+    assert failed.cause == "dataset"
+    assert book.stored() == before
+
+
+async def test_two_services_do_a_job_once(book: DeidLedger, nats_url: str, tmp_path: Path) -> None:
+    dataset_id = await book.dataset(train_jsonl=LINES)
+    (tmp_path / "other").mkdir()
+    async with deid_ledger(nats_url, tmp_path / "other", book) as other, book.service(), other.service():
+        for _ in range(3):
+            job_id = await book.request(dataset_id)
+            await book.fact(job_id, DeidentificationCompleted)
+            kinds: list[type[Event]] = [type(fact) for fact in await book.facts(job_id)]
+            assert kinds.count(DeidentificationAssigned) == kinds.count(DeidentificationCompleted) == 1
+            assert len(await book.outputs(dataset_id, job_id)) == 1
