@@ -47,12 +47,14 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
 
     `data_directory` identifies the service's data directory, of which one service at a time is let in, `boot` the
     machine since it was started. `stopped`: the service has ended in an orderly way and holds the name no longer.
+    `every`: seconds until the next one.
     """
 
     instance: UUID
     data_directory: UUID
     boot: str
     stopped: bool = False
+    every: float = 5.0
 
 
 class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,20 +14,23 @@ from services.runtime.durable_files import write_durably
 from services.runtime.heartbeats import Heartbeats
 from services.runtime.settings import SettingRefused
 
-HEARTBEAT = 5.0  # seconds between two
-LASTS = 15.0  # seconds after its last heartbeat in which a name stays taken
+_LASTS = 3  # heartbeats that have to be missing until a name is free
 _LOOK = 0.5
 
 
 class Lease:
-    """Of the name `node`. It is kept by `beat`, which has to come more often than every `lasts` seconds."""
+    """Of the name `node`. It is kept by `beat`, which has to come as often as `own` says."""
 
-    def __init__(self, heartbeats: Heartbeats, node: str, own: Heartbeat, *, lasts: float = LASTS) -> None:
+    def __init__(self, heartbeats: Heartbeats, node: str, own: Heartbeat) -> None:
         self._heartbeats = heartbeats
         self._node = node
         self._own = own
-        self._lasts = timedelta(seconds=lasts)
         self._revision = 0
+
+    @property
+    def every(self) -> float:
+        """Seconds between two heartbeats."""
+        return self._own.every
 
     async def take(self) -> None:
         """Takes the name: at once where nobody has it or the service of this data directory had it, which has ended.
@@ -42,7 +45,7 @@ class Lease:
                 raise self._taken()
             if found.heartbeat.stopped or self._is_predecessor(found.heartbeat):
                 break
-            if await self._heartbeats.now() - found.at > self._lasts:
+            if await self._heartbeats.now() - found.at > timedelta(seconds=_LASTS * found.heartbeat.every):
                 break
             await asyncio.sleep(_LOOK)
             found = await self._heartbeats.last(self._node)
@@ -82,12 +85,12 @@ class Lease:
         )
 
 
-def own_heartbeat(data_directory: Path, boot: str) -> Heartbeat:
-    """Of a new service of that directory, which keeps its identity in `node-id`."""
+def own_heartbeat(data_directory: Path, boot: str, every: float) -> Heartbeat:
+    """Of a new service of that directory, which keeps its identity in `node-id`; `every` so many seconds."""
     file = data_directory / "node-id"
     try:
         identity = UUID(file.read_text().strip())
     except (FileNotFoundError, ValueError):
         identity = uuid4()
         write_durably(file, str(identity).encode())
-    return Heartbeat(instance=uuid4(), data_directory=identity, boot=boot)
+    return Heartbeat(instance=uuid4(), data_directory=identity, boot=boot, every=every)

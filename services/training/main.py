@@ -39,7 +39,7 @@ async def run(settings: Settings) -> None:
     taken = f"Another training service works on TRAINLEDGER_DATA_DIR {settings.data_dir} already."
     async with only_one(lock, taken), bus(settings, f"training {settings.node}") as nc:
         log = JetStreamLog(nc)
-        own = await asyncio.to_thread(own_heartbeat, settings.data_dir, boot_id())
+        own = await asyncio.to_thread(own_heartbeat, settings.data_dir, boot_id(), settings.node_heartbeat)
         lease = Lease(Heartbeats(nc), settings.node, own)
         await lease.take()
         checkpoint = settings.data_dir / "training.json"

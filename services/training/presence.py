@@ -20,7 +20,7 @@ from services.runtime.commands import RUNS
 from services.runtime.dispatch import Dispatch, load
 from services.runtime.gpus import Gpus
 from services.runtime.settings import SettingRefused
-from services.training.lease import HEARTBEAT, Lease
+from services.training.lease import Lease
 from services.training.reports import ACTOR
 
 _AGAIN = 1.0
@@ -29,8 +29,8 @@ _REGISTER_AGAIN = 60.0
 _log = logging.getLogger(__name__)
 
 
-async def stay_present(lease: Lease, dispatch: Dispatch, node: RegisterNode, *, every: float = HEARTBEAT) -> None:
-    """A heartbeat every so many seconds, until cancelled. Raises SettingRefused where the name became another's.
+async def stay_present(lease: Lease, dispatch: Dispatch, node: RegisterNode) -> None:
+    """One heartbeat after the other, until cancelled. Raises SettingRefused where the name became another's.
 
     Now and then, and after every gap, the node registers again: it may have been declared lost meanwhile, which costs
     a fact only where that is so.
@@ -39,22 +39,22 @@ async def stay_present(lease: Lease, dispatch: Dispatch, node: RegisterNode, *, 
     heard: float | None = None
     registered = 0.0
     while True:
-        pause = every
+        pause = lease.every
         try:
             await lease.beat()
             now = clock()
-            if heard is None or now - heard > 2 * every or now - registered > _REGISTER_AGAIN:
+            if heard is None or now - heard > 2 * lease.every or now - registered > _REGISTER_AGAIN:
                 heard = None
                 await dispatch(node, Origin(actor=ACTOR, command_id=uuid4()))
                 registered = now
             heard = now
         except LogUnavailable as error:
             _log.warning("no heartbeat of node %s: %s", node.name, error)
-            heard, pause = None, min(every, _AGAIN)
+            heard, pause = None, min(lease.every, _AGAIN)
         await asyncio.sleep(pause)
 
 
-async def stay_known(earlier: Lease, name: str, *, every: float = HEARTBEAT) -> None:
+async def stay_known(earlier: Lease, name: str) -> None:
     """Heartbeats under an earlier name of this node, so that nobody gives up its runs, which go on; until cancelled.
 
     Ends where the name is another's by now: then that one is heard of.
@@ -69,7 +69,7 @@ async def stay_known(earlier: Lease, name: str, *, every: float = HEARTBEAT) -> 
         except SettingRefused:
             _log.warning("this node's earlier name %s is another's now", name)
             return
-        await asyncio.sleep(every)
+        await asyncio.sleep(earlier.every)
 
 
 async def earlier_names(log: EventLog, name: str, live: Iterable[UUID]) -> set[str]:

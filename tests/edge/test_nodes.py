@@ -41,10 +41,10 @@ class GpusTwin:
 @asynccontextmanager
 async def present(world: World, directory: Path) -> AsyncIterator[None]:
     """The stand-in as a node that is there."""
-    lease = Lease(Heartbeats(world.nc), NODE, own_heartbeat(directory, "boot"))
+    lease = Lease(Heartbeats(world.nc), NODE, own_heartbeat(directory, "boot", 0.2))
     await lease.take()
     dispatch = world.training.dispatch
-    staying = asyncio.create_task(stay_present(lease, dispatch, DESCRIPTION, every=0.2))
+    staying = asyncio.create_task(stay_present(lease, dispatch, DESCRIPTION))
     subscription = await answer_status_questions(world.nc, NODE, GpusTwin(A100))
     try:
         yield

@@ -9,6 +9,8 @@ from pathlib import Path
 from services.runtime.handover import encode
 from services.runtime.settings import Settings
 
+HEARTBEAT = 0.3
+
 _PROGRAM = Path(__file__).parent.parent / "training" / "service_process.py"
 
 
@@ -27,6 +29,7 @@ class Service:
             node=name,
             node_labels=f"place={directory.name}",
             executor="local",
+            node_heartbeat=HEARTBEAT,
         )
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -21,9 +21,9 @@ def node() -> str:
     return f"node-{uuid4()}"
 
 
-def service(data_directory: Path, boot: str = "this-boot") -> Heartbeat:
+def service(data_directory: Path, boot: str = "this-boot", every: float = 5.0) -> Heartbeat:
     data_directory.mkdir(exist_ok=True)
-    return own_heartbeat(data_directory, boot)
+    return own_heartbeat(data_directory, boot, every)
 
 
 async def test_the_next_service_of_a_data_directory_takes_over_at_once(nc: Client, node: str, tmp_path: Path) -> None:
@@ -78,11 +78,11 @@ async def test_a_copy_of_a_data_directory_elsewhere_is_another(nc: Client, node:
 
 async def test_a_name_whose_heartbeats_stopped_is_free(nc: Client, node: str, tmp_path: Path) -> None:
     heartbeats = Heartbeats(nc)
-    await Lease(heartbeats, node, service(tmp_path / "gone")).take()
+    await Lease(heartbeats, node, service(tmp_path / "gone", every=0.3)).take()
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    await Lease(heartbeats, node, service(tmp_path / "new"), lasts=1.0).take()
-    assert 0.9 < loop.time() - begun < 5
+    await Lease(heartbeats, node, service(tmp_path / "new")).take()
+    assert 0.8 < loop.time() - begun < 5
 
 
 async def test_a_name_that_was_let_go_is_free_at_once(nc: Client, node: str, tmp_path: Path) -> None:

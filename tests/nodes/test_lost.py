@@ -22,12 +22,12 @@ from services.projector.node_watch import NodeWatch
 from services.runtime.children import processes
 from services.runtime.children.processes import Identity, alive
 from tests.nats_server import NatsServer
-from tests.nodes.service import Service
+from tests.nodes.service import HEARTBEAT, Service
 from tests.training.ledger import BOUND, Ledger, ledger, until
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = 8.0  # longer than the time between two heartbeats
+PATIENCE = 10 * HEARTBEAT
 
 
 class Node:
@@ -82,11 +82,11 @@ async def running(url: str, directory: Path) -> AsyncIterator[Node]:
 
 
 @asynccontextmanager
-async def watching(node: Node, nc: Client, runs: Sequence[UUID], patience: float = PATIENCE) -> AsyncIterator[None]:
+async def watching(node: Node, nc: Client, runs: Sequence[UUID]) -> AsyncIterator[None]:
     async def live_runs(name: str) -> Sequence[UUID]:
         return runs if name == node.book.name else ()
 
-    watch = asyncio.create_task(NodeWatch(nc, node.book.dispatch, live_runs, patience, look=0.5).run())
+    watch = asyncio.create_task(NodeWatch(nc, node.book.dispatch, live_runs, PATIENCE, look=HEARTBEAT).run())
     try:
         yield
     finally:
@@ -156,12 +156,12 @@ async def test_a_node_that_lives_is_left_alone(node: Node, nc: Client) -> None:
 async def test_an_outage_of_nats_makes_nothing_lost(own_nats_server: NatsServer, tmp_path: Path) -> None:
     async with running(own_nats_server.url, tmp_path) as node:
         run_id = await node.start_run()
-        async with watching(node, node.book.nc, [run_id], patience=6.0):
-            await asyncio.sleep(3.0)
+        async with watching(node, node.book.nc, [run_id]):
+            await asyncio.sleep(PATIENCE / 2)
             await asyncio.to_thread(own_nats_server.kill)
-            await asyncio.sleep(7.0)  # longer than the patience
+            await asyncio.sleep(PATIENCE + 1.0)  # the time is what is tried
             await asyncio.to_thread(own_nats_server.start)
-            await asyncio.sleep(7.0)
+            await asyncio.sleep(PATIENCE + 1.0)
         assert NodeLost not in await node.facts()
         assert RunFailed not in [type(fact) for fact in await node.book.facts(run_id)]
 

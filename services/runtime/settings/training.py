@@ -112,6 +112,13 @@ class TrainingSettings(ServingSettings, frozen=True, kw_only=True):
             description="What else is to be known of this machine, like `gpu=a100,site=sh`",
         ),
     ] = None
+    node_heartbeat: Annotated[
+        Annotated[float, Meta(ge=0.1, le=60)],
+        Meta(
+            title="TRAINLEDGER_NODE_HEARTBEAT",
+            description="Seconds between the heartbeats of this node; after three missing ones its name is free",
+        ),
+    ] = 5.0
     node_lost_after: Annotated[
         Annotated[float, Meta(ge=0)],
         Meta(
