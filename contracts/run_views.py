@@ -8,19 +8,22 @@ from uuid import UUID
 import msgspec
 
 from contracts.runs import Artifact, LogEntry
+from contracts.telemetry import PointSource
 from events.runs import RunStatus
+
+LogStream = Literal["stdout", "stderr", "ledger"]
 
 
 class RunLogEntry(LogEntry, frozen=True, kw_only=True):
     """A line of a run's log.
 
     `offset` counts the entries before it in what was asked for: the query parameter `offset` of the same value begins
-    with it. `stream` is `output` for a line of the child, at `byte_offset` of the raw output of `attempt`, and `ledger`
-    for one that tells what the ledger has on record; that stands in no output.
+    with it. `stream` is `stdout` or `stderr` for a line of the child, at `byte_offset` of that raw output of `attempt`,
+    and `ledger` for one that tells what the ledger has on record; that stands in no output.
     """
 
     offset: int
-    stream: Literal["output", "ledger"]
+    stream: LogStream
     attempt: int | None = None
     byte_offset: int | None = None
 
@@ -48,13 +51,16 @@ class LogSlice(msgspec.Struct, frozen=True, kw_only=True):
 class StreamedEntry(LogEntry, frozen=True, kw_only=True):
     """The data of an event of the live log."""
 
-    stream: Literal["output", "ledger"]
+    stream: LogStream
     attempt: int | None = None
     byte_offset: int | None = None
 
 
 class MetricValue(msgspec.Struct, frozen=True, kw_only=True):
-    """A value that the training printed; `value` is none where it was no finite number, `step` where none was said."""
+    """A value that the training printed; `value` is none where it was no finite number, `step` where none was said.
+
+    `source` is `trainer_log` where LLaMA-Factory's own log of unrounded values has it, at its byte `byte_offset`.
+    """
 
     name: str
     step: int | None
@@ -62,6 +68,7 @@ class MetricValue(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: str
     attempt: int
     byte_offset: int
+    source: PointSource = "output"
 
 
 class RunMetrics(msgspec.Struct, frozen=True, kw_only=True):

@@ -143,7 +143,8 @@ class ReportRunEnded(Command, frozen=True, kw_only=True):
     """How a run's process ended, after all its output was published.
 
     `exit_code` is as a shell gives it (128 + n for signal n), none when the process was lost. `output_bytes` and
-    `output_sha256` describe the raw output file; `telemetry` is the position in TELEMETRY of its last line, 0 if none.
+    `output_sha256` describe the raw stdout, the other two the raw stderr; `telemetry` is the position in TELEMETRY of
+    the last line, 0 if none.
     """
 
     run_id: UUID
@@ -154,6 +155,8 @@ class ReportRunEnded(Command, frozen=True, kw_only=True):
     output_bytes: int = 0
     output_sha256: str | None = None
     telemetry: int = 0
+    stderr_bytes: int = 0
+    stderr_sha256: str | None = None
 
 
 class ReportRunLost(Command, frozen=True, kw_only=True):

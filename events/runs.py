@@ -106,12 +106,17 @@ class RunArtifactUntagged(RunFact, frozen=True, kw_only=True):
 
 
 class RunCompleted(RunFact, frozen=True, kw_only=True):
-    """Exit code 0. `telemetry` is the position in TELEMETRY of the run's last line, 0 if it printed nothing."""
+    """Exit code 0. `telemetry` is the position in TELEMETRY of the run's last line, 0 if it printed nothing.
+
+    `output_bytes` and `output_sha256` are those of the raw stdout, or of both streams where they share a file.
+    """
 
     attempt: int
     output_bytes: int
     output_sha256: str | None
     telemetry: int = 0
+    stderr_bytes: int = 0
+    stderr_sha256: str | None = None
 
 
 class RunFailed(RunFact, frozen=True, kw_only=True):
@@ -124,6 +129,8 @@ class RunFailed(RunFact, frozen=True, kw_only=True):
     output_bytes: int = 0
     output_sha256: str | None = None
     telemetry: int = 0
+    stderr_bytes: int = 0
+    stderr_sha256: str | None = None
 
 
 class RunCanceled(RunFact, frozen=True, kw_only=True):
@@ -134,6 +141,8 @@ class RunCanceled(RunFact, frozen=True, kw_only=True):
     output_bytes: int = 0
     output_sha256: str | None = None
     telemetry: int = 0
+    stderr_bytes: int = 0
+    stderr_sha256: str | None = None
 
 
 AnyRunFact = (

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Table, bindparam, select, update
 
 from contracts.telemetry import TelemetryBatch
+from projections.metric_sources import exact_names
 from projections.rows import insert_all, storable
 from projections.tables import logs, metrics, run_telemetry
 
@@ -34,6 +35,8 @@ def refill(connection: Connection, batch: TelemetryBatch) -> None:
             "time": round(line.time * 1_000_000),
             "level": line.level,
             "message": storable(line.message),
+            "stream": line.stream,
+            "stream_offset": line.offset if line.at is None else line.at,
         }
         for line in batch.lines
     )
@@ -46,6 +49,8 @@ def refill(connection: Connection, batch: TelemetryBatch) -> None:
             "step": point.step,
             "value": point.value if isfinite(point.value) else None,
             "time": round(point.time * 1_000_000),
+            "source": point.source,
+            "stream_offset": offset if point.at is None else point.at,
         }
         for (offset, name), point in points.items()
     )
@@ -63,14 +68,17 @@ def _insert_missing(
     rows: Iterable[Mapping[str, Any]],
     key: tuple[str, ...],
 ) -> None:
+    found = list(rows)
+    if not found:
+        return
+    places = [row["byte_offset"] for row in found]
     there = select(*(table.c[name] for name in key)).where(
         table.c.run_id == str(batch.run_id),
         table.c.attempt == batch.attempt,
-        table.c.byte_offset >= batch.start,
-        table.c.byte_offset < batch.end,
+        table.c.byte_offset.between(min(places), max(places)),
     )
     present = {tuple(row) for row in connection.execute(there)}
-    insert_all(connection, table, [row for row in rows if tuple(row[name] for name in key) not in present])
+    insert_all(connection, table, [row for row in found if tuple(row[name] for name in key) not in present])
 
 
 def _say(connection: Connection, batch: TelemetryBatch, stored_at: int) -> None:
@@ -83,18 +91,28 @@ def _say(connection: Connection, batch: TelemetryBatch, stored_at: int) -> None:
         .limit(1)
     )
     before = connection.execute(statement).mappings().one_or_none()
-    if before is not None and before["end_offset"] == batch.end:
+    known = before is not None and before["end_offset"] == batch.end
+    if known and not any(point.source == "trainer_log" for point in batch.points):
         return
     progress: float | None = before["progress"] if before else None
     latest = msgspec.json.decode(before["metrics"], type=dict[str, float]) if before else {}
+    exact = exact_names(connection, str(batch.run_id), batch.attempt)
     for point in batch.points:
         name = storable(point.name)[:_METRIC_NAME_LENGTH]
+        if point.source != "trainer_log" and name in exact:
+            continue
         if isfinite(point.value):
             latest[name] = point.value
         else:
             latest.pop(name, None)
     if batch.progress is not None:
         progress = max(progress or 0.0, min(batch.progress, 1.0))
+    if known:
+        said = msgspec.json.encode(latest).decode()
+        connection.execute(
+            update(run_telemetry).where(*of_attempt, run_telemetry.c.end_offset == batch.end).values(metrics=said)
+        )
+        return
     row = {
         "run_id": str(batch.run_id),
         "attempt": batch.attempt,

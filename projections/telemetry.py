@@ -8,9 +8,10 @@ from math import isfinite
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 
-from contracts.telemetry import TelemetryBatch
+from contracts.telemetry import TRAINER_LOG, TelemetryBatch
+from projections.metric_sources import exact_names, trained_up_to
 from projections.positions import advance
 from projections.refilling import refill
 from projections.rows import insert_all, storable
@@ -28,29 +29,50 @@ class StoredTelemetry(msgspec.Struct, frozen=True):
 
 
 class _Said(msgspec.Struct):
-    """What an attempt had said up to byte `end`, in `lines` lines."""
+    """What an attempt had said up to byte `end`, in `lines` lines, and up to byte `trained` of the trainer's own log.
+
+    `stored`: there is a row that says so. `exact` are the metrics that the trainer's own log gives: what is printed of
+    them is rounded and counts no more.
+    """
 
     end: int = 0
     progress: float | None = None
     metrics: dict[str, float] = msgspec.field(default_factory=dict)
     lines: int = 0
+    trained: int = 0
+    stored: bool = False
+    exact: set[str] = msgspec.field(default_factory=set)
 
 
 class _Appended:
-    """The rows to insert, a list for each table."""
+    """The rows to insert, of each table; `said_again` are those of which more became known without more output."""
 
     def __init__(self) -> None:
         self.logs: dict[tuple[str, int, int], dict[str, Any]] = {}
         self.metrics: dict[tuple[str, int, int, str], dict[str, Any]] = {}
-        self.said: list[dict[str, Any]] = []
+        self.said: dict[tuple[str, int, int], dict[str, Any]] = {}
+        self.said_again: dict[tuple[str, int, int], dict[str, Any]] = {}
 
     def flush(self, connection: Connection) -> None:
         insert_all(connection, logs, self.logs.values())
         insert_all(connection, metrics, self.metrics.values())
-        insert_all(connection, run_telemetry, self.said)
+        for key in self.said.keys() & self.said_again.keys():
+            self.said[key] = self.said_again.pop(key)
+        insert_all(connection, run_telemetry, self.said.values())
+        for (run_id, attempt, end), row in self.said_again.items():
+            connection.execute(
+                update(run_telemetry)
+                .where(
+                    run_telemetry.c.run_id == run_id,
+                    run_telemetry.c.attempt == attempt,
+                    run_telemetry.c.end_offset == end,
+                )
+                .values({name: row[name] for name in ("stored_at", "progress", "metrics")})
+            )
         self.logs.clear()
         self.metrics.clear()
         self.said.clear()
+        self.said_again.clear()
 
 
 def append_telemetry(connection: Connection, messages: Sequence[StoredTelemetry], after: int) -> int:
@@ -93,8 +115,10 @@ def _said(connection: Connection, run_id: str, attempt: int) -> _Said:
     row = connection.execute(statement).one_or_none()
     if row is None:
         return _Said()
+    exact = exact_names(connection, run_id, attempt)
     lines = count_lines(connection, run_id, attempt, row[0]) if row[3] is None else row[3]
-    return _Said(row[0], row[1], metrics_from_column(row[2]), lines)
+    trained = trained_up_to(connection, run_id, attempt) if exact else 0
+    return _Said(row[0], row[1], metrics_from_column(row[2]), lines, trained, True, exact)
 
 
 def count_lines(connection: Connection, run_id: str, attempt: int, end: int) -> int:
@@ -104,7 +128,8 @@ def count_lines(connection: Connection, run_id: str, attempt: int, end: int) -> 
 
 
 def _append(appended: _Appended, said: _Said, batch: TelemetryBatch, stored_at: int) -> None:
-    if batch.end <= said.end:
+    trained = batch.ends.trainer_log if batch.ends else 0
+    if batch.end <= said.end and trained <= said.trained:
         return
     run_id, attempt, applied = str(batch.run_id), batch.attempt, said.end
     before = len(appended.logs)
@@ -119,10 +144,12 @@ def _append(appended: _Appended, said: _Said, batch: TelemetryBatch, stored_at: 
             "stored_at": stored_at,
             "level": line.level,
             "message": storable(line.message),
+            "stream": line.stream,
+            "stream_offset": line.offset if line.at is None else line.at,
         }
     said.lines += len(appended.logs) - before
     for point in batch.points:
-        if point.offset < applied:
+        if point.offset < (said.trained + TRAINER_LOG if point.source == "trainer_log" else applied):
             continue
         name = storable(point.name)[:_METRIC_NAME_LENGTH]
         value = point.value if isfinite(point.value) else None
@@ -135,25 +162,35 @@ def _append(appended: _Appended, said: _Said, batch: TelemetryBatch, stored_at: 
             "value": value,
             "time": round(point.time * 1_000_000),
             "stored_at": stored_at,
+            "source": point.source,
+            "stream_offset": point.offset if point.at is None else point.at,
         }
+        if point.source == "trainer_log":
+            said.exact.add(name)
+        elif name in said.exact:
+            continue
         if value is None:
             said.metrics.pop(name, None)  # the latest value is no number: an older one would pass for it
         else:
             said.metrics[name] = value
-    said.end = batch.end
+    said.trained = max(said.trained, trained)
     if batch.progress is not None:
         said.progress = max(said.progress or 0.0, min(batch.progress, 1.0))
-    appended.said.append(
-        {
-            "run_id": run_id,
-            "attempt": attempt,
-            "end_offset": said.end,
-            "stored_at": stored_at,
-            "progress": said.progress,
-            "metrics": msgspec.json.encode(said.metrics).decode(),
-            "lines": said.lines,
-        }
-    )
+    said.end = max(said.end, batch.end)
+    row = {
+        "run_id": run_id,
+        "attempt": attempt,
+        "end_offset": said.end,
+        "stored_at": stored_at,
+        "progress": said.progress,
+        "metrics": msgspec.json.encode(said.metrics).decode(),
+        "lines": said.lines,
+    }
+    if said.end > applied or not said.stored:
+        appended.said[run_id, attempt, said.end] = row
+        said.stored = True
+    else:
+        appended.said_again[run_id, attempt, said.end] = row
 
 
 def metrics_from_column(text: str) -> dict[str, float]:

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
 
 from contracts.run_views import MetricValue
+from contracts.telemetry import PointSource
 from contracts.times import naive_iso
 from projections.queries.cut import NOW, Cut
 from projections.rows import storable
@@ -18,7 +19,7 @@ from projections.tables import from_column, metrics
 _CHUNK = 1_000
 _KEPT_OF_BUCKET = 4  # first, last, least, greatest
 
-Point = Row[int, int, str, int | None, float | None, int]
+Point = Row[int, int, str, int | None, float | None, int, PointSource | None, int | None]
 
 _COLUMNS = (
     metrics.c.attempt,
@@ -27,6 +28,8 @@ _COLUMNS = (
     metrics.c.step,
     metrics.c.value,
     metrics.c.time,
+    metrics.c.source,
+    metrics.c.stream_offset,
 )
 
 
@@ -57,7 +60,7 @@ def metric_page(
     connection: Connection, run_id: UUID, series: Series, cut: Cut = NOW, *, after: After | None = None, limit: int
 ) -> Points:
     """At most `limit` points in the order in which they were printed."""
-    wanted = [metrics.c.run_id == str(run_id), cut.stored(metrics), *_conditions(series)]
+    wanted = [*_of_run(connection, run_id, cut), *_conditions(series)]
     total = connection.execute(select(func.count()).where(*wanted)).scalar_one()
     if after is not None:
         attempt, offset, name = metrics.c.attempt, metrics.c.byte_offset, metrics.c.name
@@ -80,7 +83,7 @@ def thinned_metrics(connection: Connection, run_id: UUID, series: Series, cut: C
     A longer series is divided into buckets of equally many points, of which the first, the last, the least and the
     greatest stay, so that a chart of it looks the same (M4, Jugel et al., VLDB 2014).
     """
-    wanted = (metrics.c.run_id == str(run_id), cut.stored(metrics), *_conditions(series))
+    wanted = (*_of_run(connection, run_id, cut), *_conditions(series))
     counted = select(metrics.c.name, func.count()).where(*wanted).group_by(metrics.c.name)
     counts: dict[str, int] = {row[0]: row[1] for row in connection.execute(counted)}
     buckets = {name: _Buckets(count, most) for name, count in counts.items()}
@@ -128,6 +131,17 @@ class _Buckets:
         yield from kept.values()
 
 
+def _of_run(connection: Connection, run_id: UUID, cut: Cut) -> Iterator[ColumnElement[bool]]:
+    """Each value once: what is printed of a metric is left out where the trainer's own log has it, unrounded."""
+    yield from (stored := (metrics.c.run_id == str(run_id), cut.stored(metrics)))
+    statement = select(metrics.c.attempt, metrics.c.name).where(*stored, metrics.c.source == "trainer_log").distinct()
+    exact: dict[int, list[str]] = {}
+    for attempt, name in connection.execute(statement):
+        exact.setdefault(attempt, []).append(name)
+    for attempt, names in exact.items():
+        yield or_(metrics.c.source == "trainer_log", metrics.c.attempt != attempt, metrics.c.name.not_in(names))
+
+
 def _conditions(series: Series) -> Iterator[ColumnElement[bool]]:
     if series.name is not None:
         yield metrics.c.name == storable(series.name)
@@ -146,5 +160,6 @@ def _value(row: Point) -> MetricValue:
         value=row.value,
         timestamp=naive_iso(from_column(row.time)),
         attempt=row.attempt,
-        byte_offset=row.byte_offset,
+        byte_offset=row.byte_offset if row.stream_offset is None else row.stream_offset,
+        source=row.source or "output",
     )

@@ -10,7 +10,9 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, RowMapping, Select, func, select
 
+from contracts.run_views import LogStream
 from contracts.runs import LogEntry, LogLevel
+from contracts.telemetry import Stream
 from contracts.times import naive_iso
 from events.runs import RunStatus
 from projections.queries.cut import NOW, Cut
@@ -19,21 +21,31 @@ from projections.rows import storable
 from projections.tables import from_column, logs, run_telemetry, runs, to_column
 from projections.telemetry import count_lines
 
-_COLUMNS = (logs.c.attempt, logs.c.byte_offset, logs.c.time, logs.c.level, logs.c.message)
+_COLUMNS = (
+    logs.c.attempt,
+    logs.c.byte_offset,
+    logs.c.time,
+    logs.c.level,
+    logs.c.message,
+    func.coalesce(logs.c.stream, "stdout").label("stream"),
+    func.coalesce(logs.c.stream_offset, logs.c.byte_offset).label("stream_offset"),
+)
 
 MOST_TEXT = 2 * 1024 * 1024  # characters of messages that are read to be sent on
 _AT_ONCE = 500
 
-Line = Row[int, int, int, LogLevel, str]  # attempt, byte offset, microseconds since 1970, level, message
+# Attempt, place, microseconds since 1970, level, message, stream, and the byte of that where the line starts.
+Line = Row[int, int, int, LogLevel, str, Stream, int]
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which entries: of that level, from `start` to `end` (both included), with `text` in them in any case.
+    """Which entries: of that level and stream, from `start` to `end` (both included), with `text` in any case.
 
     Which letters are the same in another case is the database's affair; those of ASCII are in all of them.
     """
 
     level: LogLevel | None = None
+    stream: LogStream | None = None
     text: str | None = None
     start: datetime | None = None
     end: datetime | None = None
@@ -47,13 +59,16 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     def _holds(self, entry: LogEntry) -> bool:
         return (
-            (self.level is None or entry.level == self.level)
+            self.stream in (None, "ledger")
+            and (self.level is None or entry.level == self.level)
             and (self.text is None or self.text.lower() in entry.message.lower())
             and (self.start is None or naive_iso(self.start) <= entry.timestamp)
             and (self.end is None or entry.timestamp <= naive_iso(self.end))
         )
 
     def conditions(self) -> Iterator[ColumnElement[bool]]:
+        if self.stream is not None:
+            yield func.coalesce(logs.c.stream, "stdout") == self.stream
         if self.level is not None:
             yield logs.c.level == self.level
         if self.start is not None:

@@ -1,6 +1,7 @@
 """Tables of what running children say, append-only.
 
-`stored_at` is the stream's store time, by which views of the past are cut.
+`stored_at` is the stream's store time, by which views of the past are cut. `byte_offset` counts the bytes of all that
+an attempt says, whichever of its files they are in; `stream_offset` those of the line's own file.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ logs = Table(
     Column("stored_at", moment_column(), nullable=False),
     Column("level", String(10), nullable=False),
     Column("message", text_column(), nullable=False),
+    Column("stream", String(6)),
+    Column("stream_offset", BigInteger),
     **MYSQL_OPTIONS,
 )
 
@@ -39,6 +42,8 @@ metrics = Table(
     Column("value", Double),
     Column("time", moment_column(), nullable=False),
     Column("stored_at", moment_column(), nullable=False),
+    Column("source", String(11)),
+    Column("stream_offset", BigInteger),
     **MYSQL_OPTIONS,
 )
 

@@ -127,10 +127,10 @@ def _events(found: LogContinued) -> Iterator[str]:
     for place, entry in found.before:
         yield _event(place, _of_ledger(entry))
     # A StreamedEntry as JSON, four times as fast as by its struct: a child may print 50,000 lines a second.
-    for time, (attempt, offset, _, level, message) in timed(found.lines):
+    for time, (attempt, offset, _, level, message, stream, at) in timed(found.lines):
         yield (
             f'id: 1-{attempt}-{offset}\ndata: {{"timestamp":"{time}","level":"{level}",'
-            f'"message":{_quoted(message)},"stream":"output","attempt":{attempt},"byte_offset":{offset}}}\n\n'
+            f'"message":{_quoted(message)},"stream":"{stream}","attempt":{attempt},"byte_offset":{at}}}\n\n'
         )
     for place, entry in found.after:
         yield _event(place, _of_ledger(entry))

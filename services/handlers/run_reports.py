@@ -5,6 +5,7 @@ A report that comes again, or too late, changes nothing: a terminal fact is fina
 
 from __future__ import annotations
 
+from typing import TypedDict
 from uuid import UUID, uuid5
 
 from contracts.runs import (
@@ -31,6 +32,16 @@ from events.runs import (
     RunStarted,
     RunStopUnconfirmed,
 )
+
+
+class _Said(TypedDict):
+    """What every end of a run says of its output."""
+
+    output_bytes: int
+    output_sha256: str | None
+    telemetry: int
+    stderr_bytes: int
+    stderr_sha256: str | None
 
 
 def report_run_queued(run: Run, command: ReportRunQueued, _: None) -> tuple[RunQueued, ...]:
@@ -91,25 +102,20 @@ def report_run_ended(run: Run, command: ReportRunEnded, _: None) -> tuple[RunCom
     """A run whose cancellation was asked for ends `canceled`, however its process took the signal."""
     if run.status is None or run.ended or command.attempt != run.attempt:
         return ()
-    attempt, exit_code = command.attempt, command.exit_code
-    size, sha256, telemetry = command.output_bytes, command.output_sha256, command.telemetry
-    if run.cancel_requested:
-        canceled = RunCanceled(
-            attempt=attempt, exit_code=exit_code, output_bytes=size, output_sha256=sha256, telemetry=telemetry
-        )
-        return (canceled,)
-    if exit_code == 0 and command.cause is None:
-        return (RunCompleted(attempt=attempt, output_bytes=size, output_sha256=sha256, telemetry=telemetry),)
-    failed = RunFailed(
-        attempt=attempt,
-        cause=command.cause or "exit",
-        exit_code=exit_code,
-        reason=command.reason or f"exit code {exit_code}",
-        output_bytes=size,
-        output_sha256=sha256,
-        telemetry=telemetry,
+    attempt = command.attempt
+    said = _Said(
+        output_bytes=command.output_bytes,
+        output_sha256=command.output_sha256,
+        telemetry=command.telemetry,
+        stderr_bytes=command.stderr_bytes,
+        stderr_sha256=command.stderr_sha256,
     )
-    return (failed,)
+    if run.cancel_requested:
+        return (RunCanceled(attempt=attempt, exit_code=command.exit_code, **said),)
+    if command.exit_code == 0 and command.cause is None:
+        return (RunCompleted(attempt=attempt, **said),)
+    cause, reason = command.cause or "exit", command.reason or f"exit code {command.exit_code}"
+    return (RunFailed(attempt=attempt, cause=cause, exit_code=command.exit_code, reason=reason, **said),)
 
 
 def report_run_lost(run: Run, command: ReportRunLost, _: None) -> tuple[RunFailed, ...]:

@@ -2,14 +2,72 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
+import msgspec
+
+from contracts.telemetry import Ends
 from services.training import artifacts
+from services.training.artifacts import Found
 from services.training.executors import Place
 from services.training.launching import Plan
+from services.training.merging import Files
 from services.training.overlaps import overlapped
 
 _MTIME_TICK = 0.1  # file times lag behind the clock by up to a kernel tick
+_CHUNK = 1024 * 1024
+
+
+class KeptOutput(msgspec.Struct, frozen=True):
+    """The raw files of an attempt; none where nothing was printed, or somebody took the file away."""
+
+    stdout: Found | None
+    stderr: Found | None
+    order: Found | None
+
+    @property
+    def artifacts(self) -> list[Found]:
+        return [found for found in (self.stdout, self.stderr, self.order) if found is not None]
+
+
+def files(place: Place, plan: Plan, root: Path) -> Files:
+    """What an attempt says, and where. The trainer's log counts only in a directory that is the run's own."""
+    logs = [place.trainer_log]
+    if plan.output:
+        logs.insert(0, root / plan.output / "trainer_log.jsonl")
+    return Files(place.output, place.errors, place.order, tuple(logs))
+
+
+def keep_output(place: Place, ends: Ends) -> KeptOutput:
+    """The raw files as far as they were published; the notes on their order where there is any."""
+    return KeptOutput(
+        _kept(place.output, "log", ends.stdout),
+        _kept(place.errors, "log", ends.stderr),
+        _kept(place.order, "log_order", _size(place.order)) if ends.stdout and ends.stderr else None,
+    )
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _kept(path: Path, type_: str, length: int) -> Found | None:
+    sha256 = digest(path, length) if length else None
+    return None if sha256 is None else Found(path.name, type_, str(path), length, sha256=sha256)
+
+
+def digest(path: Path, length: int) -> str | None:
+    """SHA-256 in hex of the first `length` bytes, none where somebody took the file away."""
+    sha256 = hashlib.sha256()
+    try:
+        with path.open("rb", buffering=0) as file:
+            while length > 0 and (data := file.read(min(length, _CHUNK))):
+                sha256.update(data)
+                length -= len(data)
+    except FileNotFoundError:
+        return None
+    return sha256.hexdigest() if length == 0 else None
 
 
 def found(place: Place, plan: Plan, root: Path, known: frozenset[str], *, ended: bool) -> list[artifacts.Found]:

@@ -7,7 +7,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import IO
+from pathlib import Path
 from uuid import UUID
 
 import msgspec
@@ -17,12 +17,12 @@ from nats.aio.client import Client
 from contracts import subjects
 from contracts.files import LONGEST_PIECE
 from contracts.problems import Refused
-from contracts.telemetry import Refill, TelemetryBatch
+from contracts.telemetry import Ends, Refill, TelemetryBatch
 from events.event import Recorded
 from events.log import EventLog, LogUnavailable
 from events.runs import RunArtifactRecorded, RunCanceled, RunCompleted, RunFact, RunFailed
 from services.runtime.node_files import NodeFiles
-from services.training.parsers import OutputParser
+from services.training.merging import Files, Merger
 
 _CHUNK = 16 * 1024  # bytes parsed at once: even the shortest lines of so many make no batch that NATS would refuse
 _ANSWER = 5.0
@@ -41,20 +41,33 @@ class Refilled(msgspec.Struct, frozen=True):
     position: int
 
 
-class _Kept(msgspec.Struct, frozen=True):
-    """What the ledger has on record of the raw output."""
+class _File(msgspec.Struct, frozen=True):
+    """A raw file as the ledger has it on record."""
 
-    node: str
     artifact_id: UUID
-    attempt: int
     size: int
     sha256: str
+
+
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger has on record of what an attempt said."""
+
+    node: str
+    attempt: int
+    stdout: _File | None
+    stderr: _File | None
+    order: _File | None
+    trainer_log: _File | None
     ended_at: datetime
     position: int
 
+    @property
+    def total(self) -> int:
+        return sum(file.size for file in (self.stdout, self.stderr) if file)
+
 
 async def refill(nc: Client, log: EventLog, files: NodeFiles, run_id: UUID) -> Refilled:
-    """Asks the run's node for its output, compares the hash with that on record, and publishes what it says.
+    """Asks the run's node for its raw files, compares their hashes with those on record, and publishes what they say.
 
     The projector adds the rows that are missing and leaves the others, so that this may be repeated. Raises
     CannotRefill, Refused (run_not_found, node_unreachable) and LogUnavailable.
@@ -62,12 +75,21 @@ async def refill(nc: Client, log: EventLog, files: NodeFiles, run_id: UUID) -> R
     kept = _kept(run_id, await log.read(RunFact.context, run_id))
     if kept is None:
         return Refilled(0, 0)
-    stored_at = await log.stored_at(kept.position) or kept.ended_at
-    mark = Refill(total=kept.size, stored_at=stored_at.timestamp())
+    stored_at = (await log.stored_at(kept.position) or kept.ended_at).timestamp()
     js = nc.jetstream(timeout=_ANSWER)
-    with tempfile.TemporaryFile() as copy:
-        await _fetch(files, run_id, kept, copy)
-        batches = _batches(copy, run_id, kept, mark)
+    with tempfile.TemporaryDirectory() as directory:
+        stdout, stderr, order, trainer_log = (
+            Path(directory) / name for name in ("stdout", "stderr", "order", "trainer_log")
+        )
+        for file, copy in (
+            (kept.stdout, stdout),
+            (kept.stderr, stderr),
+            (kept.order, order),
+            (kept.trainer_log, trainer_log),
+        ):
+            if file is not None:
+                await _fetch(files, run_id, kept.node, file, copy)
+        batches = _batches(Files(stdout, stderr, order, (trainer_log,)), run_id, kept, stored_at)
         lines = position = 0
         while (batch := await asyncio.to_thread(next, batches, None)) is not None:
             try:
@@ -84,42 +106,52 @@ def _kept(run_id: UUID, recorded: list[Recorded]) -> _Kept | None:
     end = next((entry for entry in recorded if isinstance(entry.fact, RunCompleted | RunFailed | RunCanceled)), None)
     if end is None:
         raise CannotRefill("The run has not ended; its rows are being filled as it prints.")
-    assert isinstance(end.fact, RunCompleted | RunFailed | RunCanceled)
-    if end.fact.output_bytes == 0:
+    fact = end.fact
+    assert isinstance(fact, RunCompleted | RunFailed | RunCanceled)
+    if fact.output_bytes == 0 and fact.stderr_bytes == 0:
         return None
-    if end.fact.output_sha256 is None:
+    if (fact.output_bytes and fact.output_sha256 is None) or (fact.stderr_bytes and fact.stderr_sha256 is None):
         raise CannotRefill("The run ended without its output having been kept.")
     node = ""
+    found: dict[str, _File] = {}
     for entry in recorded:
         node = getattr(entry.fact, "node", node)
         match entry.fact:
-            case RunArtifactRecorded(type="log", sha256=sha256, artifact_id=artifact_id) if (
-                sha256 == end.fact.output_sha256
-            ):
-                return _Kept(
-                    node=node,
-                    artifact_id=artifact_id,
-                    attempt=end.fact.attempt,
-                    size=end.fact.output_bytes,
-                    sha256=end.fact.output_sha256,
-                    ended_at=end.meta.time.astimezone(UTC),
-                    position=end.meta.position,
-                )
-    raise CannotRefill("The run's output was not recorded as an artifact.")
+            case RunArtifactRecorded(artifact_id=artifact_id, size=size, sha256=str(sha256)):
+                file = _File(artifact_id, size, sha256)
+                if entry.fact.type == "log" and sha256 == fact.output_sha256 and "stdout" not in found:
+                    found["stdout"] = file
+                elif entry.fact.type == "log" and sha256 == fact.stderr_sha256:
+                    found["stderr"] = file
+                elif entry.fact.type in ("log_order", "metrics"):
+                    found[entry.fact.type] = file
+    if (fact.output_bytes and "stdout" not in found) or (fact.stderr_bytes and "stderr" not in found):
+        raise CannotRefill("The run's output was not recorded as an artifact.")
+    return _Kept(
+        node=node,
+        attempt=fact.attempt,
+        stdout=found.get("stdout"),
+        stderr=found.get("stderr"),
+        order=found.get("log_order"),
+        trainer_log=found.get("metrics"),
+        ended_at=end.meta.time.astimezone(UTC),
+        position=end.meta.position,
+    )
 
 
-async def _fetch(files: NodeFiles, run_id: UUID, kept: _Kept, copy: IO[bytes]) -> None:
+async def _fetch(files: NodeFiles, run_id: UUID, node: str, file: _File, copy: Path) -> None:
     digest = hashlib.sha256()
     position = 0
-    while position < kept.size:
-        length = min(LONGEST_PIECE, kept.size - position)
-        piece = await files.piece(kept.node, run_id, kept.artifact_id, position, length)
-        if piece.answer.status != "ok" or not piece.data:
-            raise CannotRefill(f"The node {kept.node} cannot give the output: it is {_said(piece.answer.status)}.")
-        await asyncio.to_thread(copy.write, piece.data)
-        await asyncio.to_thread(digest.update, piece.data)
-        position += len(piece.data)
-    if digest.hexdigest() != kept.sha256:
+    with copy.open("wb") as target:
+        while position < file.size:
+            length = min(LONGEST_PIECE, file.size - position)
+            piece = await files.piece(node, run_id, file.artifact_id, position, length)
+            if piece.answer.status != "ok" or not piece.data:
+                raise CannotRefill(f"The node {node} cannot give the output: it is {_said(piece.answer.status)}.")
+            await asyncio.to_thread(target.write, piece.data)
+            await asyncio.to_thread(digest.update, piece.data)
+            position += len(piece.data)
+    if digest.hexdigest() != file.sha256:
         raise CannotRefill("The output that the node has kept does not have the SHA-256 on record.")
 
 
@@ -127,25 +159,30 @@ def _said(status: str) -> str:
     return {"ok": "shorter than recorded", "outside": "outside of the node's directories"}.get(status, status)
 
 
-def _batches(copy: IO[bytes], run_id: UUID, kept: _Kept, mark: Refill) -> Iterator[TelemetryBatch]:
-    copy.seek(0)
+def _batches(copies: Files, run_id: UUID, kept: _Kept, stored_at: float) -> Iterator[TelemetryBatch]:
     time = kept.ended_at.timestamp()  # the output does not say when a line was printed
-    parser = OutputParser()
+    mark = Refill(total=kept.total, stored_at=stored_at)
+    merger = Merger(copies, Ends())
+    ending = False
     while True:
-        data = copy.read(_CHUNK)
-        parsed = parser.feed(data, time) if data else parser.finish(time)
-        if parsed.end > parsed.start:
+        merged = merger.finish(time) if ending else merger.read(_CHUNK, time)
+        if merged.end.output > merged.start.output or merged.points:
             yield TelemetryBatch(
                 run_id=run_id,
                 attempt=kept.attempt,
-                start=parsed.start,
-                end=parsed.end,
-                lines=parsed.lines,
-                points=parsed.points,
-                progress=parsed.progress,
-                step=parsed.step,
-                total_steps=parsed.total_steps,
+                start=merged.start.output,
+                end=merged.end.output,
+                lines=merged.lines,
+                points=merged.points,
+                progress=merged.progress,
+                step=merged.step,
+                total_steps=merged.total_steps,
                 refill=mark,
+                ends=merged.end,
             )
-        if not data:
+        if ending:
             return
+        if not merged.size:
+            ending = not merger.unnoted()
+            if not ending:
+                merger.note()

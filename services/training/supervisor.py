@@ -31,11 +31,11 @@ from services.runtime.commands import RUNS
 from services.runtime.dispatch import Dispatch, Loaded, load
 from services.training import artifacts
 from services.training.assignment import is_assigned_here, make_assignment_id
-from services.training.collecting import found
+from services.training.collecting import files, found, keep_output
 from services.training.endings import explain, overtime_mark
 from services.training.executors import Executor, Place
 from services.training.launching import Plan, prepare, shared_directory, variables
-from services.training.output import Output, digest
+from services.training.output import Output
 from services.training.overlaps import Overlaps
 from services.training.reports import Reports
 from services.training.slots import Running, Slots
@@ -204,7 +204,7 @@ class Supervisor:
 
     async def _accompany(self, executor: Executor, place: Place, plan: Plan, report: Reports) -> None:
         publisher = Publisher(self._node.js, self._run_id, place.attempt, place.directory / "published.json")
-        output = Output(publisher, place.output, self._run_id, place.attempt)
+        output = Output(publisher, files(place, plan, self._node.root), self._run_id, place.attempt)
         async with asyncio.TaskGroup() as group:
             group.create_task(output.follow())
             scanning = group.create_task(self._collect(place, plan, report))
@@ -213,11 +213,8 @@ class Supervisor:
             await self._clear(executor, place, report)
             output.finish()
         await self._record(await self._find(place, plan, ended=True), report)
-        printed = publisher.committed.end
-        sha256 = await asyncio.to_thread(digest, place.output, printed) if printed else None
-        if sha256 is not None:
-            raw = artifacts.Found(place.output.name, "log", str(place.output), printed, sha256=sha256)
-            await self._record([raw], report)
+        kept = await asyncio.to_thread(keep_output, place, publisher.committed.ends)
+        await self._record(kept.artifacts, report)
         code, cause, reason = explain(state)
         if await asyncio.to_thread(overtime_mark(place).exists):
             cause, reason = "wall_time", f"超过最长运行时间 {plan.max_wall_seconds:g} 秒，已停止训练"
@@ -228,8 +225,10 @@ class Supervisor:
                 exit_code=code,
                 cause=cause,
                 reason=reason,
-                output_bytes=printed,
-                output_sha256=sha256,
+                output_bytes=kept.stdout.size if kept.stdout else 0,
+                output_sha256=kept.stdout.sha256 if kept.stdout else None,
+                stderr_bytes=kept.stderr.size if kept.stderr else 0,
+                stderr_sha256=kept.stderr.sha256 if kept.stderr else None,
                 telemetry=publisher.committed.sequence,
             ),
             f"{place.attempt}/ended",

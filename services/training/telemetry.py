@@ -14,7 +14,7 @@ import nats.js.errors
 from nats.js import JetStreamContext
 
 from contracts import subjects
-from contracts.telemetry import TelemetryBatch
+from contracts.telemetry import Ends, TelemetryBatch
 from events.log.streams import TELEMETRY
 from services.runtime.ending import answered
 
@@ -25,22 +25,25 @@ _LONGEST_PAUSE = 5.0
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """Output is published up to byte `end`; `sequence` is the stream position of the batch that says so, 0 for none.
+    """All is published up to `ends`; `sequence` is the stream position of the batch that says so, 0 for none.
 
     `step` and `total_steps` are what a parser has to know to go on from there.
     """
 
     sequence: int = 0
-    end: int = 0
+    ends: Ends = Ends()
     step: int | None = None
     total_steps: int | None = None
+
+    @property
+    def end(self) -> int:
+        return self.ends.output
 
 
 class Encoded(msgspec.Struct, frozen=True):
     """A batch as it is sent, and what will be committed by it."""
 
-    start: int
-    end: int
+    ends: Ends
     step: int | None
     total_steps: int | None
     payload: bytes
@@ -98,13 +101,12 @@ class Publisher:
                     pause = await self._wait(error, pause)
                     continue
             else:
-                self._commit(Committed(ack.seq, batch.end, batch.step, batch.total_steps))
+                self._commit(Committed(ack.seq, batch.ends, batch.step, batch.total_steps))
                 return
-            expected_start = self.committed.end
             self._commit(last)
-            if expected_start == batch.start and last.end == batch.end:
-                return
-            raise Moved
+            if last.ends != batch.ends:
+                raise Moved
+            return
 
     async def write_note(self) -> None:
         await asyncio.to_thread(self._write_note, self.committed)
@@ -121,7 +123,7 @@ class Publisher:
             return Committed()
         assert message.seq is not None
         batch = _decode(message.data or b"")
-        return Committed(message.seq, batch.end, batch.step, batch.total_steps)
+        return Committed(message.seq, batch.ends or Ends(stdout=batch.end), batch.step, batch.total_steps)
 
     async def _wait(self, error: Exception, pause: float) -> float:
         if isinstance(error, nats.errors.ConnectionClosedError):

@@ -13,6 +13,7 @@ import uvloop
 
 from events.runs import RunCompleted
 from services.training.consumer import Consumer
+from services.training.merging import Files
 from services.training.output import Output
 from services.training.telemetry import Publisher
 from tests.nats_server import NatsServer
@@ -36,7 +37,7 @@ async def printing(book: Ledger) -> None:
     print(f"bare read of that file, line by line        {count / (time.perf_counter() - begun):12,.0f} lines/s")
     other = book.data / "again"
     publisher = Publisher(book.js, run_id, 2, other)
-    output = Output(publisher, raw, run_id, 2)
+    output = Output(publisher, Files(raw, book.data / "no stderr", book.data / "order"), run_id, 2)
     output.finish()
     begun = time.perf_counter()
     await output.follow()

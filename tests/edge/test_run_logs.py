@@ -56,7 +56,7 @@ async def test_pages_are_those_of_earlier_clients(http: httpx.AsyncClient, run: 
         "level": "INFO",
         "message": "line 05",
         "offset": 7,
-        "stream": "output",
+        "stream": "stdout",
         "attempt": 1,
         "byte_offset": 50,
     }
@@ -222,7 +222,7 @@ async def test_lines_come_as_they_are_printed_until_the_end(server: httpx.AsyncC
                 "timestamp": f"2023-11-14T22:13:2{number}.000000",
                 "level": "INFO",
                 "message": f"line {number}",
-                "stream": "output",
+                "stream": "stdout",
                 "attempt": 1,
                 "byte_offset": 10 * number,
             }

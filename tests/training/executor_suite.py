@@ -84,7 +84,8 @@ class ExecutorSuite:
             "bash", "-c", 'pwd > where; echo "$A 你好"; echo b >&2; echo $TRAINLEDGER_RUN; exit 7', A="a b; $(c)"
         )
         assert await bench.becomes(place, Ended, Lost) == Ended(7)
-        assert place.output.read_text() == f"a b; $(c) 你好\nb\n{place.key}\n"
+        assert place.output.read_text() == f"a b; $(c) 你好\n{place.key}\n"
+        assert place.errors.read_text() == "b\n"
         assert (bench.workdir / "where").exists()
 
     async def test_arguments_arrive_as_they_are(self, bench: Bench) -> None:

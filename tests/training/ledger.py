@@ -133,12 +133,17 @@ class Ledger:
         return [line for batch in await self.batches(run_id) for line in batch.lines]
 
     async def check_every_line_once(self, run_id: UUID) -> None:
-        """The published lines are those of the raw file, each once, in order; the batches join without gap."""
+        """The published lines are those of the raw files, each once, in order; the batches join without gap."""
         batches = await self.batches(run_id)
         assert [batch.start for batch in batches] == [0, *(batch.end for batch in batches[:-1])]
-        raw = self.node().place(run_id, 1).output.read_text()
-        published = "".join(line.message + "\n" for batch in batches for line in batch.lines)
-        assert hashlib.sha256(published.encode()).digest() == hashlib.sha256(raw.encode()).digest()
+        place = self.node().place(run_id, 1)
+        for stream, raw in (("stdout", place.output), ("stderr", place.errors)):
+            lines = (line for batch in batches for line in batch.lines if line.stream == stream)
+            published = "".join(line.message + "\n" for line in lines)
+            assert (
+                hashlib.sha256(published.encode()).digest()
+                == hashlib.sha256(raw.read_bytes() if raw.exists() else b"").digest()
+            )
 
 
 def origin() -> Origin:

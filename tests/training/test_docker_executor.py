@@ -100,8 +100,10 @@ async def bench(engine: DockerEngine, box: Box) -> AsyncIterator[BoxBench]:
 
 
 class TestDockerExecutor(ExecutorSuite):
-    async def test_a_working_directory_that_is_gone_says_so(self, bench: BoxBench) -> None:
-        bench.executor = DockerExecutor(bench.box.name, "elsewhere", bench.executor._url)
+    async def test_a_working_directory_that_is_gone_says_so(  # type: ignore[override]
+        self, bench: BoxBench, engine: DockerEngine
+    ) -> None:
+        bench.executor = DockerExecutor(bench.box.name, "elsewhere", engine.url)
         try:
             place = await bench.launch("true")
             state = await bench.becomes(place, Ended, Lost)

@@ -56,12 +56,15 @@ async def test_a_run_completes_with_every_line_and_its_artifacts(book: Ledger) -
     kinds = [type(fact) for fact in await book.facts(run_id)]
     assert kinds[1:3] == [RunAssigned, RunStarted]
     assert kinds[-1] is RunCompleted
-    assert [line.message for line in await book.lines(run_id)] == ["你好", "oops", f"{run_id}/1"]
+    lines = await book.lines(run_id)
+    assert [line.message for line in lines if line.stream == "stdout"] == ["你好", f"{run_id}/1"]
+    assert [(line.message, line.at) for line in lines if line.stream == "stderr"] == [("oops", 0)]
     raw = book.node().place(run_id, 1).output.read_bytes()
+    assert (completed.stderr_bytes, completed.stderr_sha256) == (5, hashlib.sha256(b"oops\n").hexdigest())
     assert (completed.output_bytes, completed.output_sha256) == (len(raw), hashlib.sha256(raw).hexdigest())
     assert completed.telemetry > 0
     artifacts = {fact.name: fact for fact in await book.facts(run_id) if isinstance(fact, RunArtifactRecorded)}
-    assert set(artifacts) == {"run.yaml", "checkpoint-7", "out.log"}
+    assert set(artifacts) == {"run.yaml", "checkpoint-7", "out.log", "err.log", "order"}
     configurations = {fact.type: fact for fact in await book.facts(run_id) if isinstance(fact, RunArtifactRecorded)}
     original = book.node().place(run_id, 1).directory / "original.yaml"
     assert (configurations["config_original"].path, original.read_text()) == (str(original), "output_dir: out\n")

@@ -13,8 +13,9 @@ import nats.js.errors
 import pytest
 
 from contracts import subjects
-from contracts.telemetry import TelemetryBatch
+from contracts.telemetry import Ends, TelemetryBatch
 from events.log.streams import TELEMETRY
+from services.training.merging import Files
 from services.training.output import Output
 from services.training.telemetry import Committed, Encoded, Moved, Publisher
 from tests.training.ledger import Ledger
@@ -43,9 +44,13 @@ def run_id() -> UUID:
     return uuid4()
 
 
+def files(stdout: Path) -> Files:
+    return Files(stdout, stdout.with_name("err.log"), stdout.with_name("order"))
+
+
 def batch(run_id: UUID, start: int, end: int) -> Encoded:
     payload = msgspec.json.encode(TelemetryBatch(run_id=run_id, attempt=1, start=start, end=end))
-    return Encoded(start, end, None, None, payload)
+    return Encoded(Ends(stdout=end), None, None, payload)
 
 
 async def test_a_lost_acknowledgement_doubles_nothing(book: Ledger, run_id: UUID, tmp_path: Path) -> None:
@@ -98,7 +103,7 @@ async def test_every_byte_is_covered_by_batches_of_a_bounded_size(
 ) -> None:
     path = tmp_path / "out.log"
     path.write_bytes(raw)
-    output = Output(Publisher(book.js, run_id, 1, tmp_path / "note"), path, run_id, 1)
+    output = Output(Publisher(book.js, run_id, 1, tmp_path / "note"), files(path), run_id, 1)
     output.finish()
     async with asyncio.timeout(30):
         await output.follow()
@@ -116,7 +121,7 @@ async def test_every_byte_is_covered_by_batches_of_a_bounded_size(
 async def test_a_line_arrives_soon_after_it_was_written(book: Ledger, run_id: UUID, tmp_path: Path) -> None:
     path = tmp_path / "out.log"
     publisher = Publisher(book.js, run_id, 1, tmp_path / "note")
-    output = Output(publisher, path, run_id, 1)
+    output = Output(publisher, files(path), run_id, 1)
     following = asyncio.create_task(output.follow())
     waits = []
     with path.open("ab", buffering=0) as file:

@@ -13,7 +13,7 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 from sqlalchemy import Connection
 
-from contracts.run_views import LogPage, LogSlice, RunLogEntry
+from contracts.run_views import LogPage, LogSlice, LogStream, RunLogEntry
 from contracts.runs import LogEntry, LogLevel
 from contracts.times import naive_iso
 from projections.queries.cut import NOW, Cut
@@ -58,6 +58,10 @@ _Tail = Annotated[
     ),
 ]
 _Level = Annotated[LogLevel | None, QueryParameter(name="level", description="Only entries of this level")]
+_Stream = Annotated[
+    LogStream | None,
+    QueryParameter(name="stream", description="Only what was printed there, or what the ledger itself says"),
+]
 _Text = Annotated[
     str | None,
     QueryParameter(
@@ -110,10 +114,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     "/projects/{project_reference:str}/runs/{run_id:str}/logs",
     operation_id="getRunLogs",
     summary="The log of a run: by pages, by slices, as text, or live",
-    description="By `page` and `page_size`, by `offset` and `limit`, or by `tail`: one of the three; `level`, `q`, "
-    "`start_time` and `end_time` choose entries in each. `Accept: text/plain` answers with the whole log as text, "
-    "`Accept: text/event-stream` follows it live: an event for each entry, whose id `Last-Event-ID` goes on from, "
-    "then an event `end` once the run has ended and everything was sent.",
+    description="By `page` and `page_size`, by `offset` and `limit`, or by `tail`: one of the three; `level`, "
+    "`stream`, `q`, `start_time` and `end_time` choose entries in each. `Accept: text/plain` answers with the whole "
+    "log as text, `Accept: text/event-stream` follows it live: an event for each entry, whose id `Last-Event-ID` goes "
+    "on from, then an event `end` once the run has ended and everything was sent.",
     tags=["runs"],
     response_headers=[EVENT_POSITION],
     responses={204: ResponseSpec(None, generate_examples=False, description="Live only: everything was sent before")}
@@ -129,6 +133,7 @@ async def get_run_logs(
     limit: _Limit = None,
     tail: _Tail = None,
     level: _Level = None,
+    stream: _Stream = None,
     q: _Text = None,
     start_time: _StartTime = None,
     end_time: _EndTime = None,
@@ -138,7 +143,7 @@ async def get_run_logs(
 ) -> Response[LogPage | LogSlice]:
     edge = edge_of(request)
     asked = Asked(page=page, page_size=page_size, offset=offset, limit=limit, tail=tail)
-    wanted = _wanted(level, q, start_time, end_time)
+    wanted = _wanted(level, stream, q, start_time, end_time)
     media = preferred(request.headers.get("accept", "*/*"), _MEDIA)
     asked.check("json" if media == _MEDIA[0] else "stream")
     if media == "text/event-stream" and as_of is not None:
@@ -191,9 +196,9 @@ def _entry(entry: LogEntry | Line, offset: int) -> RunLogEntry:
         level=entry.level,
         message=entry.message,
         offset=offset,
-        stream="output",
+        stream=entry.stream,
         attempt=entry.attempt,
-        byte_offset=entry.byte_offset,
+        byte_offset=entry.stream_offset,
     )
 
 
@@ -249,11 +254,13 @@ def _log(connection: Connection, run_id: UUID, cut: Cut) -> LogOfRun:
     return log
 
 
-def _wanted(level: LogLevel | None, text: str | None, start_time: str | None, end_time: str | None) -> Wanted:
+def _wanted(
+    level: LogLevel | None, stream: LogStream | None, text: str | None, start_time: str | None, end_time: str | None
+) -> Wanted:
     start, end = _moment("start_time", start_time), _moment("end_time", end_time)
     if start is not None and end is not None and start > end:
         raise InvalidParameter("end_time", "早于 start_time", "it is earlier than start_time")
-    return Wanted(level=level, text=text, start=start, end=end)
+    return Wanted(level=level, stream=stream, text=text, start=start, end=end)
 
 
 def _moment(name: str, text: str | None) -> datetime | None:

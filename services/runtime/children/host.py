@@ -26,8 +26,12 @@ _AFTER_KILL = 5.0  # seconds that the kernel gets to take a killed process away
 _SWEEP = 0.05
 
 
-def launch(child: Child, argv: tuple[str, ...], environment: Mapping[str, str], workdir: Path) -> None:
+def launch(
+    child: Child, argv: tuple[str, ...], environment: Mapping[str, str], workdir: Path, *, apart: bool = False
+) -> None:
     """Starts the command with this whole environment and its mark, unless it was started before.
+
+    Its stderr goes where its stdout goes, or, `apart`, into a file of its own.
 
     Raises LaunchFailed where it is known at once that it cannot be; what else went wrong, `look` tells.
     """
@@ -40,7 +44,7 @@ def launch(child: Child, argv: tuple[str, ...], environment: Mapping[str, str], 
     with (child.directory / "wrapper.log").open("ab") as messages:
         # --fork gives the wrapper to init: it is nobody's zombie and does not care when this service ends.
         subprocess.run(
-            [setsid, "--fork", bash, wrapper, "run", child.directory, child.mark, workdir, *argv],
+            [setsid, "--fork", bash, wrapper, "apart" if apart else "run", child.directory, child.mark, workdir, *argv],
             stdin=subprocess.DEVNULL,
             stdout=messages,
             stderr=messages,

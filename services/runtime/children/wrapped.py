@@ -32,8 +32,18 @@ def install(child: Child) -> Path:
 
 
 def output(child: Child) -> Path:
-    """The raw output, stdout and stderr, as far as it is on this host."""
+    """The raw output as far as it is on this host; of a child whose stderr is apart, only stdout."""
     return child.directory / "out.log"
+
+
+def errors(child: Child) -> Path:
+    """The raw stderr of a child that has it apart."""
+    return child.directory / "err.log"
+
+
+def order(child: Child) -> Path:
+    """How stdout and stderr interleave where they are apart: lines `STDOUT STDERR LAST`, as the wrapper explains."""
+    return child.directory / "order"
 
 
 def claim(child: Child) -> bool:

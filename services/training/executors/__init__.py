@@ -30,8 +30,23 @@ class Place(msgspec.Struct, frozen=True):
 
     @property
     def output(self) -> Path:
-        """The raw output, stdout and stderr, as far as it is on this host."""
+        """The raw stdout as far as it is on this host."""
         return wrapped.output(self)
+
+    @property
+    def errors(self) -> Path:
+        """The raw stderr as far as it is on this host."""
+        return wrapped.errors(self)
+
+    @property
+    def order(self) -> Path:
+        """How the two interleave."""
+        return wrapped.order(self)
+
+    @property
+    def trainer_log(self) -> Path:
+        """A copy of LLaMA-Factory's trainer_log.jsonl, where that itself is not on this host."""
+        return self.directory / "trainer_log.jsonl"
 
 
 class Executor(Protocol):

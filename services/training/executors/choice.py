@@ -19,7 +19,7 @@ async def choose(settings: Settings, root: Path) -> dict[str, Executor]:
 
     `auto` is docker where the engine answers and the named container runs, else local. Local ones start in `root`.
     """
-    docker = DockerExecutor(settings.docker_container_name, settings.docker_working_dir)
+    docker = DockerExecutor(settings.docker_container_name, settings.docker_working_dir, root=root)
     local = LocalExecutor(root, withheld)
     first: Executor = docker
     if settings.executor == "local":

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from services.runtime.children import (
+    Ended,
     LaunchFailed,
     Lost,
     NeverStarted,
@@ -29,54 +30,53 @@ from services.runtime.children import (
 from services.runtime.durable_files import write_durably
 from services.training.configuration import CONFIG_FILE, kept
 from services.training.executors import Place
+from services.training.executors.engine import ANSWER, Engine, NotThere, errors, said
+from services.training.executors.mirror import Mirror
 
 if TYPE_CHECKING:
-    from aiodocker import Docker
     from aiodocker.containers import DockerContainer
 
 _log = logging.getLogger("trainledger.training")
-_SOCKETS = (Path("/run/docker.sock"), Path("/var/run/docker.sock"))
 _INSIDE = PurePosixPath("/var/tmp/trainledger")  # noqa: S108 - survives a restart of the container, as /tmp may not
-_MIRROR = 4 * 1024 * 1024  # bytes taken over at once
-_MIRROR_EVERY, _CHECK_EVERY = 0.5, 2.0  # seconds; each costs a docker exec
-_ANSWER = 30.0
+_CHECK_EVERY = 2.0  # seconds; each costs a docker exec
 
 
 class Where(msgspec.Struct, frozen=True):
     """Where an attempt runs: noted before the exec, so that a container of the same name is not taken for that one.
 
-    `directory` is the run's in the container; `mounted`: it is the very directory that this host sees.
+    `directory` is the run's in the container; `mounted`: it is the very directory that this host sees. `trainer_log` is
+    a file in the container to be copied to this host too.
     """
 
     container: str
     directory: str
     mounted: bool
-
-
-class NotThere(Exception):
-    """The container does not exist or does not run; nothing in it is alive."""
+    trainer_log: str | None = None
 
 
 class DockerExecutor:
     """`workdir` is relative to the container's own working directory, or absolute.
 
     `url` is the engine's, none for DOCKER_HOST or the usual socket. Where the run's directory is in no mount of the
-    container, its output is copied to this host as it grows: the copy's length is the position of what was taken over.
+    container, its output is copied to this host as it grows; where `root`, the training directory, is in none, the
+    trainer's own log too.
     """
 
     name = "docker"
 
-    def __init__(self, container: str, workdir: str, url: str | None = None) -> None:
+    def __init__(self, container: str, workdir: str, url: str | None = None, root: Path | None = None) -> None:
         self._name = container
         self._workdir = workdir
-        self._url = url
-        self._engine: Docker | None = None
+        self._root = root
+        self._engine = Engine(url)
         self._looked: dict[Place, tuple[float, State]] = {}
+        self._mirrors: dict[Place, Mirror] = {}
 
     async def close(self) -> None:
-        if self._engine is not None:
-            await self._engine.close()
-            self._engine = None
+        for mirror in self._mirrors.values():
+            await mirror.close()
+        self._mirrors.clear()
+        await self._engine.close()
 
     async def unusable(self) -> str | None:
         """Why nothing can be run now, none where it can."""
@@ -93,12 +93,15 @@ class DockerExecutor:
         inside = _mounted_at(details.get("Mounts") or [], place.directory)
         directory = str(inside or _INSIDE / place.key)
         try:
-            code, _ = await self._exec(container, "bash", "-c", "type -P setsid")
+            code, _ = await self._engine.exec(container, "bash", "-c", "type -P setsid")
             if code != 0:
                 missing = "setsid（util-linux）" if code == 1 else "bash"
                 raise LaunchFailed(f"容器 {self._name} 中没有 {missing}，无法启动命令")
             wrapper = await asyncio.to_thread(wrapped.install, place)
-            where = Where(details["Id"], directory, inside is not None)
+            output = variables.get("OUTPUT_DIR")
+            seen = self._root is None or _mounted_at(details.get("Mounts") or [], self._root) is not None
+            trainer_log = None if output is None or seen else f"{output}/trainer_log.jsonl"
+            where = Where(details["Id"], directory, inside is not None, trainer_log)
             await asyncio.to_thread(write_durably, _note(place), msgspec.json.encode(where))
             if not where.mounted:
                 await self._install(container, directory, await asyncio.to_thread(wrapper.read_text))
@@ -107,18 +110,18 @@ class DockerExecutor:
                 if not where.mounted:
                     archive = await asyncio.to_thread(_archive, configuration)
                     await container.put_archive(directory, archive)  # type: ignore[no-untyped-call]
-            command = ["bash", "-l", f"{directory}/wrapper.sh", "run", directory, place.mark, self._workdir, *argv]
+            command = ["bash", "-l", f"{directory}/wrapper.sh", "apart", directory, place.mark, self._workdir, *argv]
             execution = await container.exec(command, stdout=False, stderr=False, environment=dict(variables))
             await execution.start(detach=True)
         except NotThere as error:
             raise LaunchFailed(f"容器 {self._name} 未在运行") from error
         except Unreachable as error:
             _log.warning("the launch of %s may not have reached the engine: %s", place.key, error)
-        except _errors() as error:
+        except errors() as error:
             # What the engine refused did not start; whether anything else did, the run's directory will tell.
             if getattr(error, "status", 500) < 500 and await self.prevent(place):
-                raise LaunchFailed(f"容器引擎拒绝执行：{_said(error)}") from error
-            _log.warning("the launch of %s may not have reached the engine: %s", place.key, _said(error))
+                raise LaunchFailed(f"容器引擎拒绝执行：{said(error)}") from error
+            _log.warning("the launch of %s may not have reached the engine: %s", place.key, said(error))
 
     async def look(self, place: Place) -> State:
         if ended := await asyncio.to_thread(wrapped.ended, place):
@@ -126,9 +129,17 @@ class DockerExecutor:
         where = await asyncio.to_thread(_read_note, place)
         if where is None:
             return NeverStarted()
+        if not where.mounted:
+            try:
+                return await self._follow(place, where)
+            except NotThere:
+                return await asyncio.to_thread(wrapped.ended, place) or Lost()
+            except Unreachable as error:
+                _log.warning("%s cannot be looked at: %s", place.key, error)
+                return Starting()
         looked_at, before = self._looked.get(place, (-math.inf, None))
-        every = _CHECK_EVERY if where.mounted else _MIRROR_EVERY
-        if where.mounted and not isinstance(before, Running):
+        every = _CHECK_EVERY
+        if not isinstance(before, Running):
             if await asyncio.to_thread(wrapped.command_identity, place):
                 before = Running()
                 self._looked[place] = (time.monotonic(), before)
@@ -137,7 +148,7 @@ class DockerExecutor:
         if before is not None and time.monotonic() - looked_at < every:
             return before
         try:
-            state = await (self._check(place, where) if where.mounted else self._mirror(place, where))
+            state = await self._check(place, where)
         except NotThere:
             state = await asyncio.to_thread(wrapped.ended, place) or Lost()
         except Unreachable as error:
@@ -152,7 +163,9 @@ class DockerExecutor:
             return await asyncio.to_thread(host.prevent, place)
         try:
             script = f"{where.directory}/wrapper.sh"
-            code, _ = await self._exec(await self._container(where), "bash", script, "prevent", where.directory)
+            code, _ = await self._engine.exec(
+                await self._engine.container(where.container), "bash", script, "prevent", where.directory
+            )
         except NotThere:
             return True
         return code == 0
@@ -164,9 +177,9 @@ class DockerExecutor:
         self._looked.pop(place, None)
         script, seconds = f"{where.directory}/wrapper.sh", str(math.ceil(grace))
         try:
-            container = await self._container(where)
-            code, printed = await self._exec(
-                container, "bash", script, "stop", where.directory, place.mark, seconds, timeout=grace + _ANSWER
+            container = await self._engine.container(where.container)
+            code, printed = await self._engine.exec(
+                container, "bash", script, "stop", where.directory, place.mark, seconds, timeout=grace + ANSWER
             )
         except NotThere:
             return ()
@@ -175,100 +188,58 @@ class DockerExecutor:
         return tuple(int(pid) for pid in printed.split())
 
     async def _check(self, place: Place, where: Where) -> State:
-        container = await self._container(where)
-        _, printed = await self._exec(container, "bash", f"{where.directory}/wrapper.sh", "state", where.directory)
+        container = await self._engine.container(where.container)
+        _, printed = await self._engine.exec(
+            container, "bash", f"{where.directory}/wrapper.sh", "state", where.directory
+        )
         return await asyncio.to_thread(_state, place, printed.decode().strip())
 
-    async def _mirror(self, place: Place, where: Where) -> State:
-        container = await self._container(where)
-        script = f"{where.directory}/wrapper.sh"
-        while True:
-            offset = await asyncio.to_thread(_length, place.output)
-            code, printed = await self._exec(
-                container, "bash", script, "read", where.directory, str(offset), str(_MIRROR)
-            )
-            state, separator, data = printed.partition(b"\n")
-            if not separator:
-                # No wrapper there: the exec that would have brought it never came to pass.
-                return NeverStarted() if code == 127 else Starting()
-            await asyncio.to_thread(_append, place.output, data)
-            if len(data) < _MIRROR:
-                break
-        if state == b"ended":
+    async def _follow(self, place: Place, where: Where) -> State:
+        container = await self._engine.container(where.container)
+        mirror = self._mirrors.get(place)
+        if mirror is None:
+            copied = {"out.log": place.output, "err.log": place.errors, "order": place.order}
+            files = {f"{where.directory}/{name}": copy for name, copy in copied.items()}
+            if where.trainer_log is not None:
+                files[where.trainer_log] = place.trainer_log
+            mirror = self._mirrors[place] = Mirror(where.directory, self._workdir, files)
+        try:
+            word = await mirror.state(container)
+        except NotThere:
+            await self._mirrors.pop(place).close()
+            raise
+        if word == "ended":
             for name in ("refused", "exit"):
-                code, content = await self._exec(container, "cat", f"{where.directory}/{name}")
+                code, content = await self._engine.exec(container, "cat", f"{where.directory}/{name}")
                 if code == 0:
                     await asyncio.to_thread(write_durably, place.directory / name, content)
-        return await asyncio.to_thread(_state, place, state.decode())
+        state = await asyncio.to_thread(_state, place, word)
+        if isinstance(state, Ended | Lost | NeverStarted):
+            await self._mirrors.pop(place).close()
+        return state
 
     async def _install(self, container: DockerContainer, directory: str, wrapper: str) -> None:
         script = (
             'mkdir -p -m 700 -- "$1" && printf %s "$2" > "$1/.wrapper.$$" && mv -- "$1/.wrapper.$$" "$1/wrapper.sh"'
         )
-        code, said = await self._exec(container, "bash", "-c", script, "install", directory, wrapper)
+        code, said = await self._engine.exec(container, "bash", "-c", script, "install", directory, wrapper)
         if code != 0:
             raise LaunchFailed(f"容器 {self._name} 中无法写入 {directory}：{said.decode(errors='replace').strip()}")
 
     async def _named(self) -> tuple[DockerContainer, dict[str, Any]]:
         """The container that new runs go to. Raises LaunchFailed where it cannot take them."""
         try:
-            container = (await self._docker()).containers.container(self._name)
+            container = await self._engine.container(self._name)
             details = await container.show()
         except Unreachable as error:
             raise LaunchFailed(f"无法连接 Docker 引擎：{error}") from error
-        except _errors() as error:
+        except errors() as error:
             if getattr(error, "status", None) == 404:
                 raise LaunchFailed(f"容器 {self._name} 不存在") from error
-            raise LaunchFailed(f"无法连接 Docker 引擎：{_said(error)}") from error
+            raise LaunchFailed(f"无法连接 Docker 引擎：{said(error)}") from error
         if not details["State"]["Running"] or details["State"].get("Paused"):
             raise LaunchFailed(f"容器 {self._name} 未在运行（{details['State'].get('Status', '未知')}）")
         return container, details
-
-    async def _container(self, where: Where) -> DockerContainer:
-        return (await self._docker()).containers.container(where.container)
-
-    async def _exec(self, container: DockerContainer, *command: str, timeout: float = _ANSWER) -> tuple[int, bytes]:
-        """Exit code and stdout. Raises NotThere or Unreachable."""
-        printed = bytearray()
-        try:
-            async with asyncio.timeout(timeout):
-                execution = await container.exec(command)
-                async with execution.start(detach=False) as stream:
-                    while (message := await stream.read_out()) is not None:
-                        if message.stream == 1:
-                            printed += message.data
-                code = (await execution.inspect())["ExitCode"]
-        except _errors() as error:
-            status = getattr(error, "status", None)
-            if status in (404, 409):
-                raise NotThere(_said(error)) from error
-            if status == 400:  # newer engines say so where there is no such program
-                return 127, b""
-            raise Unreachable(_said(error)) from error
-        return 126 if code is None else int(code), bytes(printed)
-
-    async def _docker(self) -> Docker:
-        if self._engine is None:
-            if self._url is None and "DOCKER_HOST" not in os.environ and not any(map(os.path.exists, _SOCKETS)):
-                raise Unreachable("/run/docker.sock 不存在")
-            import aiodocker  # heavy, and most machines without an engine never need it
-
-            try:
-                self._engine = aiodocker.Docker(self._url)
-            except ValueError as error:
-                raise Unreachable(str(error)) from error
-        return self._engine
-
-
-def _errors() -> tuple[type[Exception], ...]:
-    import aiodocker
-    import aiohttp
-
-    return (aiodocker.DockerError, aiohttp.ClientError, OSError, TimeoutError)
-
-
-def _said(error: Exception) -> str:
-    return getattr(error, "message", "") or str(error) or type(error).__name__
 
 
 def _note(place: Place) -> Path:
@@ -305,15 +276,3 @@ def _archive(file: Path) -> bytes:
     with tarfile.open(fileobj=archive, mode="w") as tar:
         tar.add(file, file.name)
     return archive.getvalue()
-
-
-def _length(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _append(path: Path, data: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(data)

@@ -27,7 +27,7 @@ class LocalExecutor:
         environment = {**inherited, "TRAINLEDGER_PYTHON": sys.executable, **variables}
         if configuration := await asyncio.to_thread(kept, place.directory):
             environment[CONFIG_FILE] = str(configuration)
-        await asyncio.to_thread(host.launch, place, argv, environment, self._workdir)
+        await asyncio.to_thread(host.launch, place, argv, environment, self._workdir, apart=True)
 
     async def look(self, place: Place) -> State:
         return await asyncio.to_thread(host.look, place)

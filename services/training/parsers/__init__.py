@@ -4,9 +4,10 @@ from services.training.parsers.output import (
     LINE_LIMIT,
     OutputParser,
     Parsed,
+    Seen,
     advanced,
     read_trainer_log,
     training_progress,
 )
 
-__all__ = ["LINE_LIMIT", "OutputParser", "Parsed", "advanced", "read_trainer_log", "training_progress"]
+__all__ = ["LINE_LIMIT", "OutputParser", "Parsed", "Seen", "advanced", "read_trainer_log", "training_progress"]

@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from contracts.telemetry import LogLine, MetricPoint
+from contracts.telemetry import TRAINER_LOG, LogLine, MetricPoint, PointSource, Stream
 from services.training.parsers.bars import BAR_MARK, find_bar, is_count
 from services.training.parsers.metrics import METRIC_MARKS, Reading, read_metrics, read_trainer_log_line
 from services.training.parsers.text import LEVEL_MARKS, cleaned, level_of, unranked, whole_characters
@@ -49,6 +49,14 @@ def advanced(progress: float, seen: float | None) -> float:
     return progress if seen is None else max(progress, seen)
 
 
+class Seen:
+    """What the output has said of the steps; the streams of a training tell it together."""
+
+    def __init__(self, step: int | None = None, total: int | None = None) -> None:
+        self.step = step
+        self.total = total
+
+
 class OutputParser:
     r"""Fed with a file's bytes in order, in chunks of any size, from any `end` of a Parsed on.
 
@@ -56,12 +64,23 @@ class OutputParser:
     is no line, except when it is complete and ended by `\n`; text printed behind a bar is a line of its own. Only the
     undecided last segment is kept between calls, and of that `limit` bytes. Restarted with the `step` and
     `total_steps` of that Parsed, it gives the same as one that was never stopped.
+
+    `base` is how many bytes of other files come before what is fed next; offsets in Parsed count without it.
     """
 
     def __init__(
-        self, offset: int = 0, *, step: int | None = None, total_steps: int | None = None, limit: int = LINE_LIMIT
+        self,
+        offset: int = 0,
+        *,
+        step: int | None = None,
+        total_steps: int | None = None,
+        limit: int = LINE_LIMIT,
+        stream: Stream = "stdout",
+        seen: Seen | None = None,
     ) -> None:
-        self._offset, self._step, self._total, self._limit = offset, step, total_steps, limit
+        self._offset, self._limit, self._stream = offset, limit, stream
+        self._seen = Seen(step, total_steps) if seen is None else seen
+        self.base = 0
         self._held = b""  # the first bytes of the undecided segment, which starts at _offset
         self._length = 0  # and all its bytes
         self._lines: list[LogLine] = []
@@ -95,7 +114,12 @@ class OutputParser:
         lines, points = tuple(self._lines), tuple(self._points)
         self._lines, self._points = [], []
         return Parsed(
-            start=start, end=self._offset, lines=lines, points=points, step=self._step, total_steps=self._total
+            start=start,
+            end=self._offset,
+            lines=lines,
+            points=points,
+            step=self._seen.step,
+            total_steps=self._seen.total,
         )
 
     def _hold(self, data: bytes) -> None:
@@ -111,7 +135,7 @@ class OutputParser:
 
     def _decide(self, body: bytes, time: float) -> None:
         """Whole segments. Most lines of most outputs say nothing more than their text, so those take the short way."""
-        offset, limit, lines = self._offset, self._limit, self._lines
+        offset, limit, lines, base, stream = self._offset, self._limit, self._lines, self.base, self._stream
         marks = [mark for mark in _MARKS if mark in body]
         returns = b"\r" in body
         segments = (body.replace(b"\r", b"\n") if returns else body).split(b"\n")
@@ -131,7 +155,8 @@ class OutputParser:
                 if plain:
                     text = cleaned(raw)
                     if text and (text[-1] != ":" or unranked(text)):
-                        lines.append(LogLine(offset + place, time, "INFO", text))
+                        at = offset + place
+                        lines.append(LogLine(base + at, time, "INFO", text, stream, at if base else None))
                 else:
                     self._segment(raw[:limit], length, offset + place, body[place + length] == 0x0A, time)
             place += length + 1
@@ -168,21 +193,23 @@ class OutputParser:
         level = level_of(said) if _has(LEVEL_MARKS, raw) else "INFO"
         if cut:
             text += f" … [cut, {length} bytes]"
-        self._lines.append(LogLine(offset, time, level, text))
+        at = offset if self.base else None
+        self._lines.append(LogLine(self.base + offset, time, level, text, self._stream, at))
 
     def _see_bar(self, step: int, total: int) -> None:
         """The training's bar is the first without a description; one with another total is an evaluation's."""
-        if self._total is None and step < total:
-            self._total = total
-        if self._total == total:
-            self._step = step
+        seen = self._seen
+        if seen.total is None and step < total:
+            seen.total = total
+        if seen.total == total:
+            seen.step = step
 
     def _see(self, reading: Reading, offset: int, time: float) -> None:
         if reading.total:
-            self._total = reading.total
+            self._seen.total = reading.total
         if reading.step is not None:
-            self._step = reading.step
-        self._points.extend(_points(reading, offset, time, self._step))
+            self._seen.step = reading.step
+        self._points.extend(_points(reading, self.base, offset, time, self._seen.step))
 
 
 def _has(marks: tuple[bytes, ...], raw: bytes) -> bool:
@@ -192,9 +219,11 @@ def _has(marks: tuple[bytes, ...], raw: bytes) -> bool:
     return False
 
 
-def _points(reading: Reading, offset: int, time: float, step: int | None) -> list[MetricPoint]:
+def _points(
+    reading: Reading, base: int, at: int, time: float, step: int | None, source: PointSource = "output"
+) -> list[MetricPoint]:
     return [
-        MetricPoint(offset, time, name, value, step)
+        MetricPoint(base + at, time, name, value, step, source, at if base else None)
         for name, value in reading.values.items()
         if len(name) <= _NAME_LIMIT
     ]
@@ -214,6 +243,6 @@ def read_trainer_log(data: bytes, offset: int, time: float) -> Parsed:
         if reading:
             step = step if reading.step is None else reading.step
             total = reading.total or total
-            points += _points(reading, offset + place, time, reading.step)
+            points += _points(reading, TRAINER_LOG, offset + place, time, reading.step, "trainer_log")
         place += len(line)
     return Parsed(start=offset, end=offset + end, points=tuple(points), step=step, total_steps=total)
