@@ -11,6 +11,7 @@ _NON_ASCII = re.compile(rb"[\x80-\xff]+")
 # GB 2312's punctuation (rows 1 to 3) and its 3,755 frequent characters (rows 16 to 55), of which Chinese text consists.
 _FREQUENT = re.compile(rb"[\xa1-\xa3\xb0-\xd7][\xa1-\xfe]")
 _ENOUGH = 0.8
+_ENOUGH_ZEROS = 0.2
 
 
 def is_gbk(text: bytes) -> bool:
@@ -22,12 +23,9 @@ def is_gbk(text: bytes) -> bool:
 
 
 def is_utf16(head: bytes) -> bool:
-    """By its byte order mark, or as every other byte of ASCII text is zero in it."""
+    """By its byte order mark, or as ASCII in it leaves every other byte zero, and no byte between."""
     if head.startswith(_UTF_16_MARKS):
         return True
     sample = head[:1024]
-    return (
-        len(sample) > 3
-        and any(sample[start::2].count(0) > 0.9 * len(sample[start::2]) for start in (0, 1))
-        and (sample.count(0) < 0.6 * len(sample))
-    )
+    zeros = sorted((sample[::2].count(0), sample[1::2].count(0)))
+    return zeros[0] == 0 and zeros[1] > 1 and zeros[1] >= _ENOUGH_ZEROS * len(sample)
