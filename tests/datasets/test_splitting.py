@@ -67,6 +67,7 @@ def test_members_of_an_object(values: dict[str, object], size: int) -> None:
 
 @given(JSON_ISH, SIZES, st.integers(1, 12))
 @example(b'["\\', 1, 4)
+@example(b"[1]x[]", 4, 4)
 @example(b'[{"a":"}"}  \n  ,  {}]', 3, 5)
 def test_no_chunk_size_makes_a_difference(content: bytes, size: int, longest: int) -> None:
     assert members(content, size, longest) == members(content, len(content) or 1, longest)

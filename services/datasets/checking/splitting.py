@@ -98,7 +98,7 @@ class Document:
                 continue
             yield from self._take()
             if self._depth == 0 and self.problem is not None:
-                if self._rest.strip(_SPACE):
+                if self.problem == "json_syntax" or self._rest.strip(_SPACE):
                     self.problem = "json_syntax"
                     return
                 self._drop(len(self._rest))

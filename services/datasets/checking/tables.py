@@ -11,6 +11,8 @@ from services.datasets.checking.limits import Limits
 from services.datasets.checking.shapes import Shape, shape_of_columns
 from services.datasets.checking.splitting import lines
 
+csv.field_size_limit(2**31 - 1)  # never reached: whole rows are bounded before
+
 DELIMITERS = (",", "\t", ";", "|")
 
 
@@ -22,7 +24,6 @@ def check_table(chunks: Iterable[bytes], limits: Limits, delimiter: str) -> Verd
     """RFC 4180: quotes doubled inside of quotes, a row may go over several lines; `delimiter` as it was recognised."""
     findings = Findings("tsv" if delimiter == "\t" else "csv", limits)
     text = _Text(chunks, findings)
-    csv.field_size_limit(2 * limits.record_bytes)  # never reached: the row is bounded before
     rows = csv.reader(text, delimiter=delimiter, strict=True)
     header: list[str] | None = None
     shape: Shape | None = None
