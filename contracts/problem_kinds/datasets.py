@@ -12,16 +12,16 @@ KINDS: dict[str, ProblemKind] = {
     ),
     "dataset_file_gone": ProblemKind(410, "文件 {name} 的内容已被删除", "The bytes of the file {name} were removed"),
     "file_missing": ProblemKind(
-        400,
+        422,
         "请以 multipart/form-data 的字段 file 上传一个文件",
         "Send one file as the field `file` of multipart/form-data",
     ),
-    "several_files": ProblemKind(400, "一次只能上传一个文件", "Only one file can be uploaded at a time"),
-    "file_empty": ProblemKind(400, "文件为空", "The file is empty"),
+    "several_files": ProblemKind(422, "一次只能上传一个文件", "Only one file can be uploaded at a time"),
+    "file_empty": ProblemKind(422, "文件为空", "The file is empty"),
     "file_too_large": ProblemKind(413, "文件超过上限 {limit} 字节", "The file is larger than {limit} bytes"),
-    "file_name_invalid": ProblemKind(400, "文件名无效：{reason}", "The name of the file is not valid: {reason}"),
+    "file_name_invalid": ProblemKind(422, "文件名无效：{reason}", "The name of the file is not valid: {reason}"),
     "multipart_invalid": ProblemKind(
-        400, "multipart 请求体无法解析或不完整", "The multipart body cannot be read or is not complete"
+        422, "multipart 请求体无法解析或不完整", "The multipart body cannot be read or is not complete"
     ),
     "too_many_files": ProblemKind(409, "一个数据集最多允许 {limit} 个文件", "A dataset may have at most {limit} files"),
     "storage_full": ProblemKind(507, "存储空间不足，文件未保存", "The storage is full, so nothing was stored"),
@@ -39,8 +39,5 @@ KINDS: dict[str, ProblemKind] = {
         423, "该上传正由另一个请求写入", "Another request is writing to this upload at this moment"
     ),
     "upload_expired": ProblemKind(410, "该上传已过期", "The upload has expired"),
-    "upload_metadata_invalid": ProblemKind(
-        400, "请求头 {name} 无效：{reason}", "The header {name} is not valid: {reason}"
-    ),
     "upload_finished": ProblemKind(409, "该上传已完成", "The upload is finished already"),
 }

@@ -13,6 +13,7 @@ from contracts.problems import Refused
 from projections.queries.cut import Cut
 from services.edge.context import AnyRequest, asked_of, edge_of
 from services.edge.parameters import wants_async
+from services.runtime.intake import Answer
 from services.runtime.reads import Shown
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
@@ -26,23 +27,33 @@ async def carry_out(
     """Hands a command in and answers with its view, where to read it, and whether reads show it already."""
     edge, asked = edge_of(request), asked_of(request)
     respond_async = wants_async(prefer)
-    traceparent = request.headers.get("traceparent")
     answer = await edge.intake.handle(
         command,
         await edge.caller(asked.identity),
         key=idempotency_key,
         respond_async=respond_async,
-        traceparent=traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None,
+        traceparent=traceparent_of(request),
         correlation_id=asked.request_id,
     )
+    return answered(request, answer, respond_async=respond_async)
+
+
+def answered(request: AnyRequest, answer: Answer, *, respond_async: bool = False) -> Response[Any]:
+    """The answer to a command, and in headers where to read what it led to."""
     headers = {"Command-Id": str(answer.command_id)}
     if answer.position is not None:
         headers["Event-Position"] = str(answer.position)
         if answer.lagging:
-            headers["Projection-Lag"] = str(max(answer.position - edge.reads.position, 1))
+            headers["Projection-Lag"] = str(max(answer.position - edge_of(request).reads.position, 1))
     if respond_async and answer.status == 202:
         headers["Preference-Applied"] = "respond-async"
     return Response(answer.body, status_code=answer.status, headers=headers, media_type="application/json")
+
+
+def traceparent_of(request: AnyRequest) -> str | None:
+    """The caller's trace context, where it is one."""
+    traceparent = request.headers.get("traceparent")
+    return traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None
 
 
 def show(shown: Shown[T | None], cut: Cut, missing: Refused) -> Response[Any]:

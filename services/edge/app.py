@@ -17,6 +17,8 @@ from services.edge.problems import MEDIA_TYPE, answer
 from services.edge.routes import (
     artifacts,
     commands,
+    dataset_files,
+    datasets,
     deid,
     deid_texts,
     deployments,
@@ -28,6 +30,7 @@ from services.edge.routes import (
     run_logs,
     run_views,
     runs,
+    uploads,
 )
 
 ROUTES = [
@@ -36,6 +39,9 @@ ROUTES = [
     *run_logs.ROUTES,
     *run_views.ROUTES,
     *artifacts.ROUTES,
+    *datasets.ROUTES,
+    *dataset_files.ROUTES,
+    *uploads.ROUTES,
     *nodes.ROUTES,
     *deid.ROUTES,
     *deid_texts.ROUTES,

@@ -21,6 +21,8 @@ from services.runtime.live_runs import LiveRuns
 from services.runtime.node_files import NodeFiles
 from services.runtime.node_states import NodeStates
 from services.runtime.reads import Reads
+from services.runtime.storage import Storage
+from services.runtime.storage.resumable import Resumable
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -29,6 +31,15 @@ class Directory(People, Protocol):
     """The directory of people, in both directions."""
 
     def name_of(self, person: UUID) -> str | None: ...
+
+
+class Uploads(msgspec.Struct, frozen=True, kw_only=True):
+    """Where files go, and how large each may be (bytes)."""
+
+    storage: Storage
+    resumable: Resumable
+    limit: int
+    resumable_limit: int
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +56,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     deployments: Deployments
     deid_texts: DeidTexts
     deid_progress: DeidProgress
+    uploads: Uploads
 
     async def caller(self, identity: Identity) -> Caller:
         """Somebody who commands is entered in the directory of people. Raises LogUnavailable."""

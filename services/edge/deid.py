@@ -89,7 +89,7 @@ class DeidTexts:
             )
             done = await self._ask(ask)
         except Refused as refused:
-            await self._dispatch.record_refusal(record, refused, origin)
+            await self._dispatch.record_refusal(type(record), refused, origin)
             raise
         await self._record(msgspec.structs.replace(record, policy_version=policy.version, counts=done.counts), origin)
         mapping = tuple(
@@ -127,7 +127,7 @@ class DeidTexts:
             )
             done = await self._ask(ask)
         except Refused as refused:
-            await self._dispatch.record_refusal(record, refused, origin)
+            await self._dispatch.record_refusal(type(record), refused, origin)
             raise
         await self._record(msgspec.structs.replace(record, policy_version=policy.version, counts=done.counts), origin)
         return ReverseResponse(text=done.texts, counts=done.counts, policy_version=policy.version)

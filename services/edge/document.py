@@ -10,6 +10,21 @@ from litestar import Litestar
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
+from contracts.datasets import (
+    CreateDataset,
+    CreatedDataset,
+    DatasetRecord,
+    DatasetRemoved,
+    DatasetSummary,
+    Download,
+    RetentionChange,
+    RetentionOfDataset,
+    UploadAborted,
+    Uploaded,
+    UploadState,
+    VersionDetail,
+    VersionSummary,
+)
 from contracts.deid import DatasetDeidentification, DeidJobView, DeidReport
 from contracts.deid_texts import DeidRequest, DeidResponse, ReverseRequest, ReverseResponse
 from contracts.deployments import CreateDeployment, DeploymentInfo, DeploymentRemoval, LogPiece, NodeGpus
@@ -71,6 +86,17 @@ _A_POLICY = {
     "description": "The policy, which names its own `id` and `version`",
     "content": {"application/yaml": {"schema": {"type": "string", "minLength": 1, "maxLength": LARGEST_POLICY}}},
 }
+_FORM = {
+    "type": "object",
+    "properties": {"file": {"type": "string", "format": "binary"}},
+    "required": ["file"],
+    "additionalProperties": False,
+}
+# Bodies that are read as they come, of which the framework knows nothing.
+_STREAMED: dict[str, dict[str, Any]] = {
+    "uploadDatasetFile": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}},
+    "continueUpload": {"required": True, "content": {"application/offset+octet-stream": {"schema": {}}}},
+}
 _SUCCESSES = {"200": "As asked", "201": "Made", "202": "Accepted, not waited for"}
 
 
@@ -116,6 +142,19 @@ _BODIES = (
     PolicySummary,
     PolicyDetail,
     PolicyRemoved,
+    CreateDataset,
+    CreatedDataset,
+    DatasetSummary,
+    DatasetRecord,
+    DatasetRemoved,
+    RetentionChange,
+    RetentionOfDataset,
+    VersionSummary,
+    VersionDetail,
+    Uploaded,
+    UploadState,
+    UploadAborted,
+    Download,
     NodeDetail,
     CreateDeployment,
     DeploymentInfo,
@@ -148,7 +187,9 @@ def document(app: Litestar) -> bytes:
             operation["parameters"] = (
                 asked + _EVERYWHERE + (_OF_COMMANDS if method in ("post", "put", "patch", "delete") else [])
             )
-            if "requestBody" in operation:
+            if (streamed := _STREAMED.get(operation["operationId"])) is not None:
+                operation["requestBody"] = streamed
+            elif "requestBody" in operation:
                 _describe_body(operation["requestBody"])
             for status, response in operation["responses"].items():
                 _describe_response(response, status)

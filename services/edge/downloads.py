@@ -56,6 +56,12 @@ def span_of(header: str | None, size: int) -> Span:
     return Span(start, end, partial=True)
 
 
+def matches(if_none_match: str, etag: str) -> bool:
+    """RFC 9110, 13.1.2: whether the client has it."""
+    candidates = {candidate.strip().removeprefix("W/") for candidate in if_none_match.split(",")}
+    return etag in candidates or "*" in candidates
+
+
 def disposition(name: str) -> str:
     """RFC 6266: a name in ASCII for old clients, and the name itself."""
     plain = re.sub(r'[^\x20-\x7e]|["\\%/;]', "_", name)

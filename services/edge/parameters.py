@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -53,6 +55,17 @@ Limit = Annotated[
 Cursor = Annotated[
     str | None, QueryParameter(name="cursor", description="Where a page begins, as a `Link` header gave it")
 ]
+Range = Annotated[
+    str | None, HeaderParameter(name="Range", description="One range of bytes; several are answered with the whole")
+]
+IfRange = Annotated[
+    str | None, HeaderParameter(name="If-Range", description="The range only if the `ETag` is this, else the whole")
+]
+IfNoneMatch = Annotated[
+    str | None, HeaderParameter(name="If-None-Match", description="Nothing (304) if the `ETag` is among these")
+]
+DatasetId = Annotated[str, PathParameter(description="Id of the dataset (UUID)", min_length=1)]
+UploadId = Annotated[str, PathParameter(description="Id of the upload (UUID)", min_length=1)]
 IdempotencyKey = Annotated[
     str | None,
     HeaderParameter(
@@ -102,6 +115,24 @@ def _query_names(handler: BaseRouteHandler) -> frozenset[str]:
         for definition in definitions
         if isinstance(definition, QueryParameter) and definition.name is not None
     )
+
+
+def cursor_of(kind: str, after: int) -> str:
+    """Where the next page of a list of that kind begins, opaquely."""
+    return base64.urlsafe_b64encode(f"{kind}:{after}".encode()).decode().rstrip("=")
+
+
+def after_cursor(kind: str, cursor: str | None) -> int:
+    """The position after which a page begins. Raises Refused (invalid_parameter)."""
+    if cursor is None:
+        return 0
+    try:
+        given, _, after = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).partition(b":")
+        if given == kind.encode() and 0 < int(after) < 2**63:
+            return int(after)
+    except (binascii.Error, ValueError):
+        pass
+    raise InvalidParameter("cursor", "不是本服务给出的游标", "it is not one that a Link header gave")
 
 
 def wants_async(prefer: str | None) -> bool:

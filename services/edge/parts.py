@@ -14,7 +14,7 @@ from events.log import EventLog
 from events.log.jetstream import JetStreamLog
 from projections.database import Database
 from services.edge.auth import Tokens
-from services.edge.context import Edge
+from services.edge.context import Edge, Uploads
 from services.edge.deid import DeidTexts, TextLimits
 from services.edge.deid_progress import DeidProgress
 from services.edge.parameters import Past
@@ -32,8 +32,11 @@ from services.runtime.nodes import Nodes
 from services.runtime.outcomes import Outcomes
 from services.runtime.people import People
 from services.runtime.reads import Reads
-from services.runtime.settings import Settings
+from services.runtime.settings import SettingRefused, Settings
 from services.runtime.settling import Facts, Runs
+from services.runtime.storage import Storage
+from services.runtime.storage.keeping import Keeper
+from services.runtime.storage.resumable import Resumable
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,11 +85,14 @@ async def started(
     waits = Waits(run=settings.run_wait_seconds, projection=settings.projection_wait_seconds)
     dispatch = Dispatch(sources)
     intake = Intake(dispatch, log, people, reads, outcomes, runs, waits, answers)
+    uploads = _uploads(settings)
+    keeper = Keeper(uploads.storage, uploads.resumable, log, dispatch)
     past = Past(log, reads, settings.projection_wait_seconds)
     engine = Deidentifying()
     limits = TextLimits(settings.deid_texts, settings.deid_text_bytes)
     async with AsyncExitStack() as stack:
-        for part in (people, nodes, outcomes, runs, launches, tokens, reads, live):
+        stack.push_async_callback(asyncio.to_thread, uploads.storage.close)
+        for part in (people, nodes, outcomes, runs, launches, tokens, reads, live, keeper):
             stack.push_async_callback(part.stop)
             await part.start()
         stack.push_async_callback(engine.stop)
@@ -103,5 +109,25 @@ async def started(
             deployments=deployments,
             deid_progress=DeidProgress(nc),
             deid_texts=DeidTexts(log, dispatch, engine, secret, limits),
+            uploads=uploads,
         )
         yield Parts(edge=edge, log=log, people=people, tokens=tokens, intake=intake, sources=sources)
+
+
+def _uploads(settings: Settings) -> Uploads:
+    """Raises SettingRefused."""
+    storage = Storage(settings.storage)
+    resumable = Resumable(storage, settings.resumable_hours * 3600)
+    try:
+        storage.prepare()
+        resumable.prepare()
+    except OSError as error:
+        raise SettingRefused(
+            f"TRAINLEDGER_STORAGE_DIR names {settings.storage}, which cannot be made: {error.strerror}."
+        ) from error
+    return Uploads(
+        storage=storage,
+        resumable=resumable,
+        limit=settings.upload_limit_bytes,
+        resumable_limit=settings.resumable_limit_bytes,
+    )

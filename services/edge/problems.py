@@ -24,6 +24,7 @@ from services.edge.parameters import InvalidParameter
 from services.runtime.complaints import wrong_of
 
 MEDIA_TYPE = "application/problem+json"
+TUS_VERSION = "1.0.0"
 
 _RETRY_AFTER = "1"
 
@@ -47,6 +48,10 @@ def answer(error: Exception, *, language: Language, request_id: str, body_limit:
     headers["content-language"] = language
     if refused.code == "unauthenticated":
         headers["www-authenticate"] = "Bearer"
+    if refused.code == "range_not_satisfiable":
+        headers["content-range"] = f"bytes */{refused.values['size']}"
+    if refused.code == "tus_version":
+        headers["tus-version"] = TUS_VERSION
     if refused.status == 503:
         headers["retry-after"] = _RETRY_AFTER
     return Answered(refused.status, headers, msgspec.json.encode(refused.problem(language, request_id)))

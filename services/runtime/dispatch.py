@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -13,10 +16,11 @@ from contracts.problems import Refused
 from events.commands import CommandRefused
 from events.event import Origin, Recorded
 from events.log import Change, Conflict, EventLog
-from services.runtime.commands import HANDLERS, REFUSALS, Aggregate
+from services.runtime.commands import HANDLERS, REFUSALS, Aggregate, Handler
 from services.runtime.gather import Sources
 
-_ATTEMPTS = 10
+_ATTEMPTS = 20
+_LONGEST_PAUSE = 0.1  # seconds between attempts, so that processes which want the same aggregate get out of step
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +65,7 @@ class Dispatch:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._log = sources.log
+        self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(self, command: Command, origin: Origin) -> Accepted:
         """Refused: it may not be, and nothing changed. LogUnavailable: ask again with the same command id."""
@@ -69,7 +74,7 @@ class Dispatch:
             return await self._handle(command, origin)
         except Refused as refused:
             if handler.role is not None:
-                await self.record_refusal(command, refused, origin)
+                await self.record_refusal(type(command), refused, origin)
             raise
 
     async def _handle(self, command: Command, origin: Origin) -> Accepted:
@@ -77,6 +82,14 @@ class Dispatch:
         if handler.check is not None:
             handler.check(command)
         aggregate_id = handler.target(command, origin.command_id)
+        if handler.presume_new:
+            return await self._decide(handler, aggregate_id, command, origin)
+        # One after the other within this process: each would only make the others read and decide again.
+        turn = self._turns.setdefault(aggregate_id, asyncio.Lock())
+        async with turn:
+            return await self._decide(handler, aggregate_id, command, origin)
+
+    async def _decide(self, handler: Handler, aggregate_id: UUID, command: Command, origin: Origin) -> Accepted:
         gathered: Any = None
         for attempt in range(_ATTEMPTS):
             if handler.presume_new and attempt == 0:
@@ -107,6 +120,7 @@ class Dispatch:
             try:
                 recorded = await self._log.append(change, origin=origin)
             except Conflict:
+                await asyncio.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.002 * 2**attempt)))  # noqa: S311  # no secret
                 continue
             state = loaded.state
             for fact in facts:
@@ -116,8 +130,8 @@ class Dispatch:
             )
         raise Refused("too_much_contention")
 
-    async def record_refusal(self, command: Command, refused: Refused, origin: Origin) -> None:
-        fact = CommandRefused(command=type(command).__name__, code=refused.code)
+    async def record_refusal(self, kind: type[Command], refused: Refused, origin: Origin) -> None:
+        fact = CommandRefused(command=kind.__name__, code=refused.code)
         change = Change(context=REFUSALS, aggregate_id=origin.command_id, facts=(fact,))
         with suppress(Conflict):  # the same command was refused before, and that is on record
             await self._log.append(change, origin=origin)

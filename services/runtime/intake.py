@@ -28,6 +28,7 @@ from events.tokens import Role
 from services.runtime import folded
 from services.runtime.answered import ANSWERS
 from services.runtime.commands import HANDLERS
+from services.runtime.dataset_answers import TOLD
 from services.runtime.deployment_answers import OF_DEPLOYMENTS, DeploymentAnswers
 from services.runtime.dispatch import Accepted, Dispatch, load
 from services.runtime.ending import end
@@ -155,12 +156,14 @@ class Intake:
         respond_async: bool = False,
         traceparent: str | None = None,
         correlation_id: str | None = None,
+        least: Role | None = None,
     ) -> Answer:
         """Raises Refused and LogUnavailable.
 
         `key` is the caller's own id of the command (`Idempotency-Key`, `command-id`): the same one gives the same
         answer. `identity` is an id that was derived already; with either, the outcome is stored. With `respond_async`
-        the launch or the end of a run is not waited for.
+        the launch or the end of a run is not waited for. `least` is the role that is needed for what the service itself
+        reports on behalf of a caller, such as a file that it received of one.
         """
         if key is not None:
             check_key(key)
@@ -171,7 +174,7 @@ class Intake:
             correlation_id=correlation_id,
             traceparent=traceparent,
         )
-        await self._require_role(command, caller, origin)
+        await self._require_role(type(command), caller, origin, least)
 
         async def execute() -> Settled:
             return await self._execute(command, origin, respond_async)
@@ -181,6 +184,11 @@ class Intake:
         else:
             settled = await self._to_its_end(self._outcomes.once(identity, origin.actor, command, execute))
         return await self._answer(settled, command, origin.command_id)
+
+    async def require(self, kind: type[Command], caller: Caller, least: Role, correlation_id: str | None) -> None:
+        """Refuses before anything is received what `handle` would refuse then. Raises Refused (forbidden)."""
+        origin = Origin(actor=str(caller.person), command_id=uuid4(), correlation_id=correlation_id)
+        await self._require_role(kind, caller, origin, least)
 
     async def refuse(self, identity: UUID, caller: Caller, command: str, body: bytes, refused: Refused) -> None:
         """Stores a refusal for a message that is no command, so that its sender can learn of it."""
@@ -223,13 +231,15 @@ class Intake:
             problem=problem,
         )
 
-    async def _require_role(self, command: Command, caller: Caller, origin: Origin) -> None:
-        required = HANDLERS[type(command)].role
+    async def _require_role(
+        self, kind: type[Command], caller: Caller, origin: Origin, least: Role | None = None
+    ) -> None:
+        required = HANDLERS[kind].role or least
         if required is None:
             raise Refused("not_found")  # a report of the service's own, which nobody outside may send
         if not has_role(caller.role, required):
             refused = Refused("forbidden", role=required)
-            await self._dispatch.record_refusal(command, refused, origin)
+            await self._dispatch.record_refusal(kind, refused, origin)
             raise refused
 
     async def _to_its_end(self, work: Coroutine[Any, Any, Settled]) -> Settled:
@@ -296,6 +306,8 @@ class Intake:
         aggregate_id = accepted.aggregate_id
         if self._deployments is not None and isinstance(command, OF_DEPLOYMENTS):
             return await self._deployments.view(type(command), aggregate_id)
+        if (told := TOLD.get(type(command))) is not None:
+            return msgspec.json.encode(told(command, accepted))
         if isinstance(command, CreateProject) and not accepted.repeated:
             # Its facts are all there is to tell, so the read models need not be asked.
             return msgspec.json.encode(

@@ -9,7 +9,7 @@ from litestar import Response, delete, get, post
 from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.params import Body, HeaderParameter, PathParameter, QueryParameter
+from litestar.params import Body, PathParameter, QueryParameter
 from litestar.response import Stream
 from sqlalchemy import Connection, select
 
@@ -23,9 +23,18 @@ from services.edge.answers import carry_out, show_as
 from services.edge.bodies import StrictBody
 from services.edge.context import AnyRequest, asked_of, edge_of
 from services.edge.described import COMMAND_ID, EVENT_POSITION, OF_BODIES, OF_COMMANDS, OF_READS, problems
-from services.edge.downloads import Source, content, disposition, first_piece, span_of
+from services.edge.downloads import Source, content, disposition, first_piece, matches, span_of
 from services.edge.of_run import artifact_id_of, ask_of_run, run_id_of
-from services.edge.parameters import AsOf, IdempotencyKey, MinEventPosition, ProjectReference, RunId
+from services.edge.parameters import (
+    AsOf,
+    IdempotencyKey,
+    IfNoneMatch,
+    IfRange,
+    MinEventPosition,
+    ProjectReference,
+    Range,
+    RunId,
+)
 from services.runtime import folded
 
 _TAGS = ["artifacts"]
@@ -40,15 +49,6 @@ _Type = Annotated[
 ]
 _Tag = Annotated[str | None, QueryParameter(name="tag", description="Only artifacts with this tag")]
 _TagOfPath = Annotated[str, PathParameter(description="The tag, URL-encoded", min_length=1)]
-_Range = Annotated[
-    str | None, HeaderParameter(name="Range", description="One range of bytes; several are answered with the whole")
-]
-_IfRange = Annotated[
-    str | None, HeaderParameter(name="If-Range", description="The range only if the `ETag` is this, else the whole")
-]
-_IfNoneMatch = Annotated[
-    str | None, HeaderParameter(name="If-None-Match", description="Nothing (304) if the `ETag` is among these")
-]
 
 
 @get(
@@ -183,9 +183,9 @@ async def download_artifact(
     project_reference: ProjectReference,
     run_id: RunId,
     artifact_id: ArtifactId,
-    range_: _Range = None,
-    if_range: _IfRange = None,
-    if_none_match: _IfNoneMatch = None,
+    range_: Range = None,
+    if_range: IfRange = None,
+    if_none_match: IfNoneMatch = None,
     min_event_position: MinEventPosition = None,
 ) -> Response[bytes]:
     edge = edge_of(request)
@@ -213,7 +213,7 @@ async def download_artifact(
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "private, no-cache",
     }
-    if if_none_match is not None and _matches(if_none_match, etag):
+    if if_none_match is not None and matches(if_none_match, etag):
         return Response(b"", status_code=304, headers=headers)
     span = span_of(range_ if if_range is None or if_range.strip() == etag else None, artifact.size)
     first = await first_piece(edge.files, source, span)
@@ -230,11 +230,6 @@ async def download_artifact(
 
 
 ROUTES: list[Any] = [list_artifacts, tag_artifact, untag_artifact, untag_artifact_by_path, download_artifact]
-
-
-def _matches(if_none_match: str, etag: str) -> bool:
-    candidates = {candidate.strip().removeprefix("W/") for candidate in if_none_match.split(",")}
-    return etag in candidates or "*" in candidates
 
 
 class _Detail(msgspec.Struct):

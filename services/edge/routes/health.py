@@ -14,6 +14,7 @@ from contracts.problems import Refused, Wrong
 from events.log import LogUnavailable
 from services.edge.context import AnyRequest, Edge, edge_of
 from services.edge.described import problems
+from services.runtime.storage.store import storage_refusals
 
 _PATIENCE = 2.0
 
@@ -44,22 +45,23 @@ async def healthz() -> Response[Alive]:
 @get(
     "/readyz",
     operation_id="readyz",
-    summary="Whether the log and the database answer and the projector keeps up",
+    summary="Whether the log and the database answer, the projector keeps up and uploads can be stored",
     tags=["health"],
     responses=problems("not_ready"),
 )
 async def readyz(request: AnyRequest) -> Response[Ready]:
     edge = edge_of(request)
-    position, projected = await asyncio.gather(_log_position(edge), _projected(edge))
-    wrongs = [found for found in (position, projected) if isinstance(found, Wrong)]
+    position, projected, stored = await asyncio.gather(_log_position(edge), _projected(edge), _storage(edge))
+    wrongs = [found for found in (position, projected, stored) if isinstance(found, Wrong)]
     if not isinstance(position, Wrong) and not isinstance(projected, Wrong):
         if position > projected and await _within(edge.reads.passed(position, _PATIENCE)):
             projected = max(edge.reads.position, position)
         lag = max(position - projected, 0)
-        if not lag:
+        if not lag and not wrongs:
             ready = Ready(position=position, projected=projected, projection_lag=lag)
             return Response(msgspec.json.encode(ready), media_type="application/json")  # type: ignore[arg-type]
-        wrongs = [Wrong("/projector", f"落后 {lag} 个事件", f"is {lag} facts behind")]
+        if lag:
+            wrongs.append(Wrong("/projector", f"落后 {lag} 个事件", f"is {lag} facts behind"))
     raise NotReady(wrongs)
 
 
@@ -81,6 +83,24 @@ async def _projected(edge: Edge) -> int | Wrong:
         return (await asyncio.wait_for(edge.reads.ask(lambda _: None), _PATIENCE)).position
     except (Refused, TimeoutError):
         return Wrong("/database", "查询数据库没有应答", "the database of the read models does not answer")
+
+
+async def _storage(edge: Edge) -> Wrong | None:
+    """Whether an upload could be stored now, which only trying tells."""
+
+    def probe() -> None:
+        with storage_refusals():
+            edge.uploads.storage.probe()
+
+    try:
+        await asyncio.wait_for(asyncio.to_thread(probe), _PATIENCE)
+    except TimeoutError:
+        return Wrong("/storage", "存储目录没有应答", "the storage does not answer")
+    except Refused as refused:
+        if refused.code == "storage_full":
+            return Wrong("/storage", "存储空间不足", "the storage is full")
+        return Wrong("/storage", "存储目录不可写", "the storage cannot be written to")
+    return None
 
 
 async def _within(wait: Awaitable[bool]) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -31,10 +29,11 @@ from services.edge.parameters import (
     AsOf,
     Cursor,
     IdempotencyKey,
-    InvalidParameter,
     Limit,
     MinEventPosition,
     ProjectReference,
+    after_cursor,
+    cursor_of,
 )
 
 _EXAMPLE = Example(
@@ -85,12 +84,12 @@ async def list_projects(
     min_event_position: MinEventPosition = None,
 ) -> Response[tuple[Project, ...]]:
     edge = edge_of(request)
-    after = _from_cursor(cursor)
+    after = after_cursor("projects", cursor)
     cut = await edge.past.cut(as_of, min_event_position)
     shown = await edge.reads.project_list(cut, after=after, limit=limit)
     headers: dict[str, str] = {}
     if shown.answer.after is not None:
-        asked = {"limit": limit, "cursor": _cursor(shown.answer.after), "as_of": as_of}
+        asked = {"limit": limit, "cursor": cursor_of("projects", shown.answer.after), "as_of": as_of}
         query = urlencode({name: value for name, value in asked.items() if value is not None})
         headers["Link"] = f'</projects?{query}>; rel="next"'
     return show_as(msgspec.json.encode(shown.answer.items), shown, cut, **headers)
@@ -173,19 +172,3 @@ ROUTES: list[Any] = [
     archive_project,
     unarchive_project,
 ]
-
-
-def _cursor(after: int) -> str:
-    return base64.urlsafe_b64encode(f"projects:{after}".encode()).decode().rstrip("=")
-
-
-def _from_cursor(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    try:
-        kind, _, after = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).partition(b":")
-        if kind == b"projects" and 0 < int(after) < 2**63:
-            return int(after)
-    except (binascii.Error, ValueError):
-        pass
-    raise InvalidParameter("cursor", "不是本服务给出的游标", "it is not one that a Link header gave")

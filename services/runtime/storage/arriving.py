@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -45,6 +45,8 @@ class Arrived:
     of these ends it: `settle` once a fact names it, `discard` where none will, `doubt` where nobody can say.
     """
 
+    _sole = False  # whether nobody else can be about to store the same upload
+
     def __init__(self, place: Place, entry: Path, descriptor: int) -> None:
         self._place = place
         self._entry = entry
@@ -70,7 +72,7 @@ class Arrived:
         await self._flush()
         await self._written()
         await self._run(os.fsync, self._descriptor)
-        self.sha256 = self._digest.hexdigest()
+        self.sha256 = await self._run(self._hashed)
 
     async def place(self, dataset_id: UUID, stored_name: str) -> None:
         """Puts the file under its name, durably. A file of the same upload and content may lie there already. OSError.
@@ -85,14 +87,12 @@ class Arrived:
 
     async def discard(self) -> None:
         """No fact names it, or will: nothing of it stays."""
-        if self._writing is not None:
-            await asyncio.wait((self._writing,))
-            if not self._writing.cancelled():
-                self._writing.exception()
+        await self._still()
         await self._run(self._end, True)
 
     async def doubt(self) -> None:
         """The log did not say whether a fact names it: a later sweep finds out."""
+        await self._still()
         await self._run(self._leave)
 
     async def _flush(self) -> None:
@@ -111,25 +111,42 @@ class Arrived:
                 self._writing = writing
                 raise
 
+    async def _still(self) -> None:
+        """No thread uses the descriptor any more, so it can be closed; whether the last write failed is all one."""
+        if self._writing is not None:
+            await asyncio.wait((self._writing,))
+            if not self._writing.cancelled():
+                self._writing.exception()
+
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._place.threads, work, *arguments)
 
     def _write(self, block: list[bytes]) -> None:
+        write_all(self._descriptor, block)
+        self._hash(block)
+
+    def _hash(self, block: list[bytes]) -> None:
         for data in block:
             self._digest.update(data)
-        write_all(self._descriptor, block)
+
+    def _hashed(self) -> str:
+        return self._digest.hexdigest()
 
     def _link(self, dataset_id: UUID, stored_name: str) -> None:
         target = self._place.path(stored_name)
-        entry = self._place.incoming / f"{dataset_id}.{stored_name}"
         os.utime(self._descriptor)
         with self._place.moving():
-            self._entry.replace(entry)
-            self._entry = entry
-            with suppress(FileExistsError):
-                target.hardlink_to(entry)
+            self._enter(self._place.incoming / f"{dataset_id}.{stored_name}")
+            try:
+                target.hardlink_to(self._entry)
                 self._stored = target
+            except FileExistsError:
+                self._stored = target if self._sole else None
         sync_directory(self._place.files)
+
+    def _enter(self, entry: Path) -> None:
+        self._entry.replace(entry)
+        self._entry = entry
 
     def _end(self, remove: bool) -> None:
         if remove and self._stored is not None:
