@@ -86,16 +86,17 @@ _A_POLICY = {
     "description": "The policy, which names its own `id` and `version`",
     "content": {"application/yaml": {"schema": {"type": "string", "minLength": 1, "maxLength": LARGEST_POLICY}}},
 }
+_BYTES = {"type": "string", "format": "binary"}
 _FORM = {
     "type": "object",
-    "properties": {"file": {"type": "string", "format": "binary"}},
+    "properties": {"file": _BYTES},
     "required": ["file"],
     "additionalProperties": False,
 }
 # Bodies that are read as they come, of which the framework knows nothing.
 _STREAMED: dict[str, dict[str, Any]] = {
     "uploadDatasetFile": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}},
-    "continueUpload": {"required": True, "content": {"application/offset+octet-stream": {"schema": {}}}},
+    "continueUpload": {"required": True, "content": {"application/offset+octet-stream": {"schema": _BYTES}}},
 }
 _SUCCESSES = {"200": "As asked", "201": "Made", "202": "Accepted, not waited for"}
 

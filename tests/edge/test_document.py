@@ -19,6 +19,7 @@ from tests.edge.test_server import listening
 
 _EXAMPLES = 8
 load_all_checks()
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
 _CHECKS = CHECKS.get_by_names(
     [
         "not_a_server_error",
