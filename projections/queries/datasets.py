@@ -14,13 +14,14 @@ from contracts.datasets import (
     DatasetRecord,
     DatasetSummary,
     Download,
+    TrainConfigRef,
     UploadProgress,
     VersionDetail,
     VersionFile,
     VersionSummary,
 )
 from contracts.times import zulu_iso
-from projections.datasets import DELETED, check_from_column
+from projections.datasets import DELETED, check_from_column, train_config_from_column
 from projections.queries.cut import NOW, Cut
 from projections.tables import dataset_files, dataset_versions, datasets, downloads, from_column
 
@@ -86,8 +87,14 @@ def dataset_record(connection: Connection, dataset_id: UUID, cut: Cut = NOW) -> 
     uploads = (_of(dataset_id), cut.holds(dataset_files), *_UPLOADS)
     statement = select(dataset_files).where(*uploads).order_by(dataset_files.c.created)
     files = tuple(_file(found) for found in connection.execute(statement).mappings())
+    config = train_config_from_column(row["train_config"])
     return DatasetRecord(
-        **_fields(row), files=files, train_config=None, upload_progress=UploadProgress(files_count=len(files))
+        **_fields(row),
+        files=files,
+        train_config=None
+        if config is None
+        else TrainConfigRef(filename=config.filename, uploaded_at=config.uploaded_at, size=config.size),
+        upload_progress=UploadProgress(files_count=len(files)),
     )
 
 
