@@ -56,7 +56,10 @@ class Refused(Exception):
     """A request that is answered with a problem and changes nothing.
 
     `code` is a key of PROBLEMS; the keyword arguments fill its sentence and become plain text, never markup.
+    `position` is that of the last fact, where something had been recorded before it came to this.
     """
+
+    position: int | None = None
 
     def __init__(self, code: str, /, **values: Any) -> None:
         self.kind = PROBLEMS[code]

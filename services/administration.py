@@ -8,7 +8,7 @@ import hashlib
 import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -112,6 +112,19 @@ async def nats_user_remove(settings: Settings, given: argparse.Namespace) -> int
     return 0
 
 
+async def person_erase(settings: Settings, given: argparse.Namespace) -> int:
+    """By the right to delete messages, which no running service has."""
+    who: UUID | str = given.who
+    with suppress(ValueError):  # no name reads as a UUID
+        who = UUID(given.who)
+    async with _ledger(settings) as ledger, wiring.bus(settings, "command line", admin=True, patience=5) as nc:
+        if not await ledger.people.erase(who, nc.jetstream()):
+            print(f"Nobody is known as {given.who}.", file=sys.stderr)
+            return 1
+    print("The name is erased. It still stands in backups, and in what others wrote down.")
+    return 0
+
+
 async def rebuild(settings: Settings, _: argparse.Namespace) -> int:
     from projections.ownership import rebuild as rebuild_tables  # the only action with a database
 
@@ -181,6 +194,7 @@ ACTIONS: dict[str, Action] = {
     "nats_user_add": nats_user_add,
     "nats_user_list": nats_user_list,
     "nats_user_remove": nats_user_remove,
+    "person_erase": person_erase,
     "rebuild": rebuild,
     "logs_refill": logs_refill,
     "logs_show": logs_show,

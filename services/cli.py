@@ -102,13 +102,19 @@ def _parser() -> argparse.ArgumentParser:
     user.add_parser("list", help="list the users")
     user.add_parser("remove", help="end a user's access").add_argument("name", metavar="NAME")
 
+    person = add("person", _administration, "people, whose names are kept apart from the ledger").add_subparsers(
+        metavar="ACTION", required=True
+    )
+    erase = person.add_parser("erase", help="forget a person's name for good; what the person did stays on record")
+    erase.add_argument("who", metavar="NAME", help="the person's name, or id")
+
     logs = add("logs", _administration, "logs of runs").add_subparsers(metavar="ACTION", required=True)
     refill = logs.add_parser(
         "refill", help="bring back lost lines and metrics from the kept raw output of an ended run"
     )
     for action in (logs.add_parser("show", help="print the whole log of a run"), refill):
         action.add_argument("run_id", metavar="RUN", help="the run's id")
-    for prefix, group in (("token", token), ("nats_user", user), ("logs", logs)):
+    for prefix, group in (("token", token), ("nats_user", user), ("person", person), ("logs", logs)):
         for name, action in group.choices.items():
             action.set_defaults(action=f"{prefix}_{name}")
             _add_common(action, default=argparse.SUPPRESS)  # else it would undo what was said before the action

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import nats.errors
 import nats.js.errors
+from nats.aio.client import Client
 
 from events.log.streams import EVENTS, ensure_streams
 from services.runtime import wiring
@@ -20,6 +21,7 @@ async def prepare(settings: Settings) -> None:
     async with wiring.bus(settings, "prepare", admin=True) as nc:
         try:
             await ensure_streams(nc.jetstream(), settings.nats_replicas)
+            await _require_direct_reads(nc, settings)
         except nats.js.errors.ServiceUnavailableError as error:
             raise SettingRefused(f"{_server(settings)} has no JetStream: enable it in its configuration.") from error
         except (nats.errors.Error, nats.js.errors.Error) as error:
@@ -32,13 +34,22 @@ async def require_streams(settings: Settings) -> None:
     """Raises SettingRefused where nobody has prepared the server, NotReachable where it does not answer."""
     async with wiring.bus(settings, "look for streams") as nc:
         try:
-            await nc.jetstream().stream_info(EVENTS)
+            await _require_direct_reads(nc, settings)
         except (nats.js.errors.NotFoundError, nats.js.errors.ServiceUnavailableError) as error:
             raise SettingRefused(
                 f"{_server(settings)} has no streams of TrainLedger yet: make them with `trainledger prepare`."
             ) from error
         except (nats.errors.Error, nats.js.errors.Error) as error:
             raise wiring.NotReachable(f"{_server(settings)} does not answer for its streams: {error}.") from error
+
+
+async def _require_direct_reads(nc: Client, settings: Settings) -> None:
+    """A stream that somebody else made may lack what reading an aggregate needs, and questions would go unanswered."""
+    if not (await nc.jetstream().stream_info(EVENTS)).config.allow_direct:
+        raise SettingRefused(
+            f"Stream {EVENTS} of {_server(settings)} does not allow direct reads: "
+            f"set that with `nats stream edit {EVENTS} --allow-direct`."
+        )
 
 
 def _server(settings: Settings) -> str:

@@ -52,6 +52,8 @@ def answer(error: Exception, *, language: Language, request_id: str, body_limit:
         headers["content-range"] = f"bytes */{refused.values['size']}"
     if refused.code == "tus_version":
         headers["tus-version"] = TUS_VERSION
+    if refused.position is not None:
+        headers["event-position"] = str(refused.position)
     if refused.status == 503:
         headers["retry-after"] = _RETRY_AFTER
     return Answered(refused.status, headers, msgspec.json.encode(refused.problem(language, request_id)))

@@ -347,7 +347,9 @@ class Intake:
 
     async def _answer(self, settled: Settled, command: Command, identity: UUID) -> Answer:
         if settled.refusal is not None:
-            raise settled.refusal.refused()
+            refused = settled.refusal.refused()
+            refused.position = settled.position
+            raise refused
         return Answer(
             status=settled.status,
             body=await self._body(settled, type(command)),

@@ -67,6 +67,8 @@ class Reads:
         self._waiting: list[tuple[int, int, asyncio.Future[bool]]] = []
         self._numbers = count()
         self._looking: asyncio.Task[None] | None = None
+        self._answered = False  # ever
+        self._away = False
 
     async def start(self) -> None:
         """A database that is away, or whose tables the projector has yet to make, is no hindrance."""
@@ -130,10 +132,15 @@ class Reads:
     def _answer(self, question: Question[T]) -> Shown[T]:
         try:
             with self._database.reading() as connection:
-                return Shown(question(connection), projected_position(connection))
+                shown = Shown(question(connection), projected_position(connection))
         except (DBAPIError, PoolTimeoutError) as error:
-            _log.error("the database of the read models does not answer: %s", error)
+            # Once in each outage; before the first answer the tables may only have to be made yet.
+            level = logging.DEBUG if self._away else logging.ERROR if self._answered else logging.INFO
+            _log.log(level, "the database of the read models does not answer: %s", error)
+            self._away = True
             raise Refused("database_unavailable") from error
+        self._answered, self._away = True, False
+        return shown
 
     async def _on_projected(self, message: Msg) -> None:
         self._heard += 1

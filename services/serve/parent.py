@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -51,6 +53,7 @@ class Parent:
         self._nats_failures = 0
         self._nats_restart_at = 0.0
         self._wake_reader, self._wake_writer = socket.socketpair()
+        self._poll = select.poll()
 
     def run(self) -> int:
         self._catch_signals()
@@ -114,7 +117,7 @@ class Parent:
                 pause = min(pause or 60.0, wait or 60.0)
             if self.nats is not None and self.nats.exit_code() is not None:
                 pause = min(pause or 60.0, self._restart_nats(self.nats))
-            if not announced and self._edge_answers():
+            if not announced and self._ready():
                 announced = True
                 self._announce()
                 continue
@@ -173,15 +176,22 @@ class Parent:
             raise SettingRefused(f"nats-server does not start ({_described(code)}): {self.nats.last_words()}.")
         return self.nats.answers()
 
-    def _edge_answers(self) -> bool:
+    def _ready(self) -> bool:
+        """Whether the edge answers and the tables that it reads are there, however far the projector is."""
+        answer = self._edge_answers("/readyz")
+        return b" 200 " in answer[:16] or (b" 503 " in answer[:16] and b'"/database"' not in answer)
+
+    def _edge_answers(self, path: str) -> bytes:
+        """Its answer, of which the head may come alone; empty where there is none."""
         host = self.settings.host
         target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # a comparison binds nothing
-        request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
         with suppress(OSError), socket.create_connection((target, self.settings.port), timeout=1) as connection:
-            connection.settimeout(1)
+            connection.settimeout(5)
             connection.sendall(request)
-            return connection.recv(16).startswith(b"HTTP/1.1 ")
-        return False
+            with connection.makefile("rb") as answer:
+                return answer.read(16_384)
+        return b""
 
     def _announce(self) -> None:
         settings = self.settings
@@ -206,22 +216,29 @@ class Parent:
         return not self._stops
 
     def _sleep(self, seconds: float | None) -> None:
-        if select.select([self._wake_reader], [], [], seconds)[0]:
-            self._wake_reader.recv(4096)
+        for descriptor, _ in self._poll.poll(None if seconds is None else seconds * 1000):
+            if descriptor == self._wake_reader.fileno():
+                self._wake_reader.recv(4096)
+            else:
+                self._poll.unregister(descriptor)
+                self._stop_asked()
 
     def _catch_signals(self) -> None:
-        def count(*_: object) -> None:
-            # A signal sent to this process and to its whole group arrives twice and means one thing.
-            self._impatient = self._stops > 0 and time.monotonic() > self._stopped_at + 0.5
-            self._stops += 1
-            self._stopped_at = self._stopped_at or time.monotonic()
-
         for end in (self._wake_reader, self._wake_writer):
             end.setblocking(False)
         signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
         for signal_ in handover.stop_signals():
-            signal.signal(signal_, count)
+            signal.signal(signal_, self._stop_asked)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._poll.register(self._wake_reader, select.POLLIN)
+        if _leader_hears_the_hang_up():
+            self._poll.register(sys.stdin, 0)  # which tells of its end only
+
+    def _stop_asked(self, *_: object) -> None:
+        # A signal sent to this process and to its whole group arrives twice and means one thing.
+        self._impatient = self._stops > 0 and time.monotonic() > self._stopped_at + 0.5
+        self._stops += 1
+        self._stopped_at = self._stopped_at or time.monotonic()
 
 
 def _require_free_port(settings: Settings) -> None:
@@ -240,6 +257,22 @@ def _require_free_port(settings: Settings) -> None:
         raise SettingRefused(
             f"Port {settings.port} on {settings.host} is taken; choose another with --port or TRAINLEDGER_PORT."
         ) from error
+
+
+def _leader_hears_the_hang_up() -> bool:
+    """Whether a program without job control, such as make, leads the session of the terminal.
+
+    When that closes, the leader alone is told, and make waits for its children without telling them.
+    """
+    try:
+        leader = os.getsid(0)
+        return (
+            signal.SIGHUP in handover.stop_signals()
+            and leader == os.getpgrp() != os.getpid()
+            and os.isatty(sys.stdin.fileno())
+        )
+    except (OSError, ValueError, AttributeError):  # no standard input
+        return False
 
 
 def _described(code: int) -> str:

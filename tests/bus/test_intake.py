@@ -139,15 +139,18 @@ async def test_a_run_that_cannot_be_launched_answers_500_and_is_there(parts: Sta
     caller, key = await parts.caller(), str(uuid4())
     command = create()
     await parts.intake.handle(command, caller)
+    positions = []
     async with training(parts, fails="没有 bash"):
         for _ in range(2):
             with pytest.raises(Refused) as refused:
                 await parts.intake.handle(StartRun(project=command.name), caller, key=key)
             assert (refused.value.code, refused.value.status) == ("launch_failed", 500)
             assert "没有 bash" in refused.value.text("zh")
+            positions.append(refused.value.position)
     outcome = await parts.intake.outcome(caller, key)
     assert outcome.status == "refused"
     assert outcome.aggregate_id is not None
+    assert positions == [(await parts.log.read("runs", outcome.aggregate_id))[-1].meta.position] * 2
     run = (await parts.reads.run_detail(outcome.aggregate_id)).answer
     assert run is not None
     assert run.status == "failed"

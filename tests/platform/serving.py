@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from services.runtime.children import processes
 from tests.nats_server import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,6 +97,8 @@ class Serving:
             else:
                 os.kill(pid, signal.SIGKILL)
         until(lambda: not self.parts(), "the end of everything")
+        for file in self.data.glob("runs/*/*/pid"):  # trainings go on without a service
+            processes.send(processes.Identity.parse(file.read_text()), signal.SIGKILL)
 
     def part(self, name: str) -> int:
         return int(until(lambda: self.parts().get(name), f"a process {name}"))

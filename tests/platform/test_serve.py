@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import stat
+import subprocess
 import urllib.error
 from pathlib import Path
 
 import pytest
 
-from tests.platform.serving import Serving, until
+from tests.platform.serving import PATIENCE, Serving, until
 
 PROJECT = {
     "name": "qwen-finetune",
@@ -102,6 +104,23 @@ def test_a_closed_terminal_stops_all_in_order(serving: Serving) -> None:
     assert "lost NATS" not in serving.said(), "nats-server went before its clients"
 
 
+def test_a_closed_terminal_stops_what_make_started_in_it(serving: Serving) -> None:
+    """make, as the terminal's only program, takes the hang-up and waits; so does this shell."""
+    master, terminal = os.openpty()
+    shell = f"trap : HUP; {shlex.join(serving.arguments('serve', '--port', str(serving.port)))}; exit 0"
+    # setsid --ctty: the new session's terminal is its standard input
+    leader = subprocess.Popen(
+        ["setsid", "--ctty", "sh", "-c", shell], stdin=terminal, stdout=terminal, stderr=terminal,
+        env=serving.environment(), cwd=serving.directory,
+    )  # fmt: skip
+    os.close(terminal)
+    until(serving.healthy, "an answer")
+    assert leader.poll() is None
+    os.close(master)
+    leader.wait(PATIENCE)
+    assert not serving.parts()
+
+
 def test_a_terminal_that_is_gone_hears_no_last_words(serving: Serving) -> None:
     master, terminal = os.openpty()
     serving.start(terminal=terminal)
@@ -178,3 +197,15 @@ def test_others_are_served_only_with_a_token(serving: Serving) -> None:
         serving.get("/projects")
     assert serving.get("/projects", Authorization=f"Bearer {made.stdout.strip()}") == (200, [])
     assert serving.command("token", "revoke", made.stderr.split()[1]).returncode == 0
+
+
+def test_a_person_is_erased_from_the_command_line(running: Serving) -> None:
+    assert running.command("token", "add", "艾琳").returncode == 0
+    assert "艾琳" in running.command("token", "list").stdout
+    erased = running.command("person", "erase", "艾琳")
+    assert erased.returncode == 0, erased.stderr
+    listed = running.command("token", "list").stdout
+    assert "艾琳" not in listed
+    assert "(erased)" in listed
+    again = running.command("person", "erase", "艾琳")
+    assert (again.returncode, again.stderr) == (1, "Nobody is known as 艾琳.\n")

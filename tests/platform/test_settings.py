@@ -85,6 +85,7 @@ def test_a_wrong_value_is_one_sentence_that_names_it(environment: dict[str, str]
     [
         ("prot: 1", "has the unknown setting 'prot'"),
         ("PORT: 1", "has the unknown setting 'PORT'"),
+        ("port: 1\nhost: ::1\nport: 2", "has the setting 'port' twice"),
         ("- port", "must be a mapping"),
         ("a: [", "is not YAML"),
         ("port: many", "port in .* cannot be used: expected a whole number"),

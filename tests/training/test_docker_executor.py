@@ -155,15 +155,15 @@ async def test_where_nothing_can_run_the_reason_is_said(engine: DockerEngine, tm
     stopped = Box(engine, tmp_path, mounted=False)
     with running(stopped):
         stopped.container.get_wrapped_container().stop(timeout=0)
-        for name, url, reason in (
-            ("no-such-box", engine.url, "容器 no-such-box 不存在"),
-            (stopped.name, engine.url, f"容器 {stopped.name} 未在运行（exited）"),
-            ("box", f"unix://{tmp_path}/none.sock", "无法连接 Docker 引擎"),
+        for name, url, reason, english in (
+            ("no-such-box", engine.url, "容器 no-such-box 不存在", "there is no container no-such-box"),
+            (stopped.name, engine.url, f"容器 {stopped.name} 未在运行（exited）", "does not run (exited)"),
+            ("box", f"unix://{tmp_path}/none.sock", "无法连接 Docker 引擎", "the Docker engine does not answer"),
         ):
             executor = DockerExecutor(name, "llm", url)
             with pytest.raises(LaunchFailed, match=reason):
                 await executor.launch(place, ("true",), {})
-            assert reason in (await executor.unusable() or "")
+            assert english in (await executor.unusable() or "")
             await executor.close()
 
 

@@ -9,7 +9,14 @@ import msgspec
 
 
 class LaunchFailed(Exception):
-    """There is nothing to run, or nothing to run it in. Its text is a Chinese sentence that names the cause."""
+    """There is nothing to run, or nothing to run it in. Its text is a Chinese sentence that names the cause.
+
+    `english` says the same, where it is told to the service's operators too.
+    """
+
+    def __init__(self, text: str, english: str = "") -> None:
+        super().__init__(text)
+        self.english = english or text
 
 
 class Unreachable(Exception):

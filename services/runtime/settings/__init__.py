@@ -90,7 +90,8 @@ def _read_yaml(path: Path) -> dict[str, object]:
     import yaml  # most starts have no file
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content, top = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)  # the first knows each key once
     except (OSError, UnicodeDecodeError) as error:
         raise SettingRefused(f"The configuration file {path} cannot be read: {error}.") from error
     except yaml.YAMLError as error:
@@ -99,6 +100,10 @@ def _read_yaml(path: Path) -> dict[str, object]:
         return {}
     if not isinstance(content, dict):
         raise SettingRefused(f"The configuration file {path} must be a mapping of settings to values.")
+    keys = [key.value for key, _ in top.value] if top is not None else []
+    if len(keys) > len(content):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise SettingRefused(f"The configuration file {path} has the setting {twice!r} twice.")
     for key in content:
         if key not in ENVIRONMENT_NAMES:
             raise SettingRefused(f"The configuration file {path} has the unknown setting {key!r}.")

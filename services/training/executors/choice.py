@@ -24,8 +24,11 @@ async def choose(settings: Settings, root: Path) -> dict[str, Executor]:
     first: Executor = docker
     if settings.executor == "local":
         first = local
-    elif settings.executor == "auto" and (reason := await docker.unusable()):
-        _log.info("trainings run on this machine itself: %s", reason)
-        first = local
+    elif reason := await docker.unusable():
+        if settings.executor == "docker":
+            _log.warning("EXECUTOR is docker, but no training can be launched now: %s", reason)
+        else:
+            _log.info("trainings run on this machine itself: %s", reason)
+            first = local
     second: Executor = docker if first is local else local
     return {executor.name: executor for executor in (first, second)}

@@ -79,11 +79,11 @@ class DockerExecutor:
         await self._engine.close()
 
     async def unusable(self) -> str | None:
-        """Why nothing can be run now, none where it can."""
+        """Why nothing can be run now, in English; none where it can."""
         try:
             await self._named()
         except LaunchFailed as failure:
-            return str(failure)
+            return failure.english
         return None
 
     async def launch(self, place: Place, argv: tuple[str, ...], variables: Mapping[str, str]) -> None:
@@ -232,13 +232,20 @@ class DockerExecutor:
             container = await self._engine.container(self._name)
             details = await container.show()
         except Unreachable as error:
-            raise LaunchFailed(f"无法连接 Docker 引擎：{error}") from error
+            raise LaunchFailed(
+                f"无法连接 Docker 引擎：{error}", f"the Docker engine does not answer: {error}"
+            ) from error
         except errors() as error:
             if getattr(error, "status", None) == 404:
-                raise LaunchFailed(f"容器 {self._name} 不存在") from error
-            raise LaunchFailed(f"无法连接 Docker 引擎：{said(error)}") from error
+                raise LaunchFailed(f"容器 {self._name} 不存在", f"there is no container {self._name}") from error
+            raise LaunchFailed(
+                f"无法连接 Docker 引擎：{said(error)}", f"the Docker engine does not answer: {said(error)}"
+            ) from error
         if not details["State"]["Running"] or details["State"].get("Paused"):
-            raise LaunchFailed(f"容器 {self._name} 未在运行（{details['State'].get('Status', '未知')}）")
+            state = details["State"].get("Status", "?")
+            raise LaunchFailed(
+                f"容器 {self._name} 未在运行（{state}）", f"the container {self._name} does not run ({state})"
+            )
         return container, details
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from errno import ENOENT
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,7 @@ class Engine:
     def _connected(self) -> Docker:
         if self._docker is None:
             if self._url is None and "DOCKER_HOST" not in os.environ and not any(map(os.path.exists, _SOCKETS)):
-                raise Unreachable("/run/docker.sock 不存在")
+                raise Unreachable(f"/run/docker.sock: {os.strerror(ENOENT)}")
             import aiodocker  # heavy, and most machines without an engine never need it
 
             try:
