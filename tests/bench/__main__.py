@@ -9,6 +9,7 @@ BENCHES = {
     "log": "appends to JetStream, and following",
     "projection": "a rebuild of the read models",
     "http": "HTTP, beside bare handlers",
+    "uploads": "an upload, beside a bare handler that streams to a file",
     "training": "output lines and launches",
     "idle": "start and memory of `serve`",
 }

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import nats
 import uvicorn
-from litestar import Litestar, Request, get, post
+from litestar import Litestar, Request, get, post, put
 
 STREAM = "BENCH"
 
@@ -25,9 +27,23 @@ async def append(request: Request[Any, Any, Any]) -> dict[str, int]:
     return {"position": ack.seq}
 
 
-async def main(port: int, nats_url: str) -> None:
+@put("/upload", request_max_body_size=None)
+async def upload(request: Request[Any, Any, Any]) -> dict[str, int]:
+    """The shortest way from a body to a file that is on disk."""
+    path = request.app.state.directory / uuid4().hex
+    with path.open("wb", buffering=0) as file:
+        async for data in request.stream():
+            file.write(data)
+        os.fsync(file.fileno())
+        size = file.tell()
+    path.unlink()
+    return {"bytes": size}
+
+
+async def main(port: int, nats_url: str, directory: str = ".") -> None:
     connection = await nats.connect(nats_url)
-    app = Litestar([ping, append])
+    app = Litestar([ping, append, upload])
+    app.state.directory = Path(directory)
     app.state.js = connection.jetstream()
     await app.state.js.add_stream(name=STREAM, subjects=["bench.>"])
     config = uvicorn.Config(
@@ -41,4 +57,4 @@ if __name__ == "__main__":
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(int(sys.argv[1]), sys.argv[2]))
+        runner.run(main(int(sys.argv[1]), *sys.argv[2:]))
