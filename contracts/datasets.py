@@ -137,24 +137,37 @@ class CreatedDataset(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
 
 
-class FileCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file's content was found to be, as `DatasetFileChecked` tells it."""
+class LineProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """Something wrong at a line of a file, of Parquet at a row, counted from 1: its code, and a sentence on it."""
 
-    verdict: Verdict
-    format: str | None
-    records: int | None
-    fields: tuple[str, ...]
-    training_format: str | None
-    problems: tuple[BadLine, ...]
-    reason: str | None
-    checked_at: str
+    line: int
+    reason: str
+    detail: str
+
+
+class FileCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What the content of a file was found to be, as `DatasetFileChecked` tells it; no more than `pending` before.
+
+    `reason` is the code of why it is invalid and `detail` the sentence on it. `records` are the good ones beside the
+    `bad_records`, `problems` the first lines to look at.
+    """
+
+    verdict: Literal["pending", "valid", "invalid"] = "pending"
+    format: str | None = None
+    records: int | None = None
     bad_records: int = 0
+    training_format: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+    problems: tuple[LineProblem, ...] = ()
+    fields: tuple[str, ...] = ()
     schema: tuple[FoundField, ...] = ()
     schema_complete: bool = True
+    checked_at: str | None = None
 
 
 class DatasetFileView(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of a dataset; `check` is none until its content was looked at."""
+    """A file of a dataset, and what its content was found to be."""
 
     upload_id: UUID
     name: str
@@ -162,7 +175,7 @@ class DatasetFileView(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     uploaded_at: str
     sha256: str
-    check: FileCheck | None = None
+    check: FileCheck
 
 
 class UnfinishedUpload(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,8 +220,13 @@ class DatasetSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DatasetRecord(DatasetSummary, frozen=True, kw_only=True):
-    """`GET /v1/datasets/{dataset_id}`."""
+    """`GET /v1/datasets/{dataset_id}`.
 
+    `check` is `pending` while the content of a file was not looked at yet, then `valid` or, as `status`, `invalid`;
+    null without files.
+    """
+
+    check: Literal["pending", "valid", "invalid"] | None
     files: tuple[DatasetFileView, ...]
     train_config: TrainConfigRef | None
     upload_progress: UploadProgress

@@ -8,7 +8,9 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from contracts.datasets import FileCheck
+from contracts.dataset_checks import sentence
+from contracts.datasets import FileCheck, LineProblem
+from contracts.problems import Language
 from contracts.times import zulu_iso
 from events.datasets import (
     DatasetCreated,
@@ -26,6 +28,14 @@ from events.downloads import DatasetFileDownloaded
 from events.train_config import TrainConfigFile
 from projections.rows import Rows
 from projections.tables import dataset_files, dataset_versions, datasets, downloads, from_column, to_column
+
+
+class _Checked(msgspec.Struct, frozen=True):
+    """A verdict as its column holds it."""
+
+    fact: DatasetFileChecked
+    checked_at: str
+
 
 DELETED = "deleted"  # the status of a row that no list shows
 
@@ -65,9 +75,7 @@ def on_dataset_files_expired(rows: Rows, fact: DatasetFilesExpired) -> None:
 
 def on_dataset_file_checked(rows: Rows, fact: DatasetFileChecked) -> None:
     identifier = str(fact.upload_id)
-    fields = msgspec.structs.asdict(fact)
-    del fields["upload_id"]
-    check = FileCheck(**fields, checked_at=zulu_iso(from_column(rows.time)))
+    check = _Checked(fact, zulu_iso(from_column(rows.time)))
     file = rows.current(dataset_files, identifier)
     rows.change(dataset_files, identifier, verdict=fact.verdict, checked=msgspec.json.encode(check).decode())
     if fact.verdict == "invalid" and file["derived_version"] is None and file["removed_at"] is None:
@@ -129,8 +137,26 @@ def train_config_from_column(text: str | None) -> DatasetTrainConfig | None:
     return None if text is None else msgspec.json.decode(text, type=DatasetTrainConfig)
 
 
-def check_from_column(text: str | None) -> FileCheck | None:
-    return None if text is None else msgspec.json.decode(text, type=FileCheck)
+def check_from_column(text: str | None, language: Language) -> FileCheck:
+    if text is None:
+        return FileCheck()
+    checked = msgspec.json.decode(text, type=_Checked)
+    found = checked.fact
+    problems = (LineProblem(line=p.line, reason=p.reason, detail=sentence(p.reason, language)) for p in found.problems)
+    return FileCheck(
+        verdict=found.verdict,
+        format=found.format,
+        records=found.records,
+        bad_records=found.bad_records,
+        training_format=found.training_format,
+        reason=found.reason,
+        detail=None if found.reason is None else sentence(found.reason, language),
+        problems=tuple(problems),
+        fields=found.fields,
+        schema=found.schema,
+        schema_complete=found.schema_complete,
+        checked_at=checked.checked_at,
+    )
 
 
 def version_row_id(dataset_id: UUID, number: int) -> UUID:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,7 @@ from contracts.datasets import (
     VersionFile,
     VersionSummary,
 )
+from contracts.problems import Language
 from contracts.times import zulu_iso
 from projections.datasets import DELETED, check_from_column, train_config_from_column
 from projections.queries.cut import NOW, Cut
@@ -79,17 +80,23 @@ def dataset_list(
     return DatasetPage(tuple(DatasetSummary(**_fields(row)) for row in shown), shown[-1]["created"] if more else None)
 
 
-def dataset_record(connection: Connection, dataset_id: UUID, cut: Cut = NOW) -> DatasetRecord | None:
-    """A dataset with its uploads, none where it did not exist at the cut. What is unfinished is not on record."""
+def dataset_record(
+    connection: Connection, dataset_id: UUID, cut: Cut = NOW, *, language: Language = "zh"
+) -> DatasetRecord | None:
+    """A dataset with its uploads, none where it did not exist at the cut. What is unfinished is not on record.
+
+    What was found wrong with files is told in that language.
+    """
     row = _row(connection, dataset_id, cut)
     if row is None:
         return None
     uploads = (_of(dataset_id), cut.holds(dataset_files), *_UPLOADS)
     statement = select(dataset_files).where(*uploads).order_by(dataset_files.c.created)
-    files = tuple(_file(found) for found in connection.execute(statement).mappings())
+    files = tuple(_file(found, language) for found in connection.execute(statement).mappings())
     config = train_config_from_column(row["train_config"])
     return DatasetRecord(
         **_fields(row),
+        check=_check(files),
         files=files,
         train_config=None
         if config is None
@@ -210,7 +217,12 @@ def _fields(row: RowMapping) -> dict[str, Any]:
     }
 
 
-def _file(row: RowMapping) -> DatasetFileView:
+def _check(files: Sequence[DatasetFileView]) -> Literal["pending", "valid", "invalid"] | None:
+    verdicts = {file.check.verdict for file in files}
+    return next((verdict for verdict in ("invalid", "pending", "valid") if verdict in verdicts), None)
+
+
+def _file(row: RowMapping, language: Language) -> DatasetFileView:
     return DatasetFileView(
         upload_id=UUID(row["id"]),
         name=row["name"],
@@ -218,7 +230,7 @@ def _file(row: RowMapping) -> DatasetFileView:
         bytes=row["bytes"],
         uploaded_at=_iso(row["uploaded_at"]),
         sha256=row["sha256"],
-        check=check_from_column(row["checked"]),
+        check=check_from_column(row["checked"], language),
     )
 
 

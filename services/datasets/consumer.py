@@ -1,4 +1,4 @@
-"""Follows the facts of datasets: has files that were added checked, and removes the bytes of those that are gone."""
+"""Follows the facts of datasets: has files that were added checked, and uploads expired in time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from events.log import EventLog
 from services.datasets.examination import Examination
 from services.datasets.retention import Retention
 from services.runtime.durable_files import write_durably
-from services.runtime.storage import Storage, Unsafe
 
 _AT_ONCE = 2  # checks, as each may use a processor for long
 _LONGEST_PAUSE = 60.0
@@ -60,11 +59,8 @@ def read_checkpoint(file: Path) -> Checkpoint:
 class Consumer:
     """May be killed anywhere: what was not on record by then is done again."""
 
-    def __init__(
-        self, log: EventLog, storage: Storage, examination: Examination, retention: Retention, checkpoint: Path
-    ) -> None:
+    def __init__(self, log: EventLog, examination: Examination, retention: Retention, checkpoint: Path) -> None:
         self._log = log
-        self._storage = storage
         self._examination = examination
         self._retention = retention
         self._file = checkpoint
@@ -88,11 +84,11 @@ class Consumer:
             for file in checkpoint.unchecked:
                 self._check(file, group)
             async for batch in self._log.follow(self._position, (DatasetFact.context,)):
-                await self._on_batch(batch, group)
+                self._on_batch(batch, group)
                 self._position = batch[-1].meta.position
                 self._changed.set()
 
-    async def _on_batch(self, batch: list[Recorded], group: asyncio.TaskGroup) -> None:
+    def _on_batch(self, batch: list[Recorded], group: asyncio.TaskGroup) -> None:
         over = {entry.fact.upload_id for entry in batch if isinstance(entry.fact, DatasetFileChecked)}
         for entry in batch:
             dataset_id = entry.meta.aggregate_id
@@ -105,18 +101,13 @@ class Consumer:
                     for file in files:
                         if file.upload_id not in over:
                             self._check((dataset_id, file.upload_id), group)
-                case DatasetFileChecked(upload_id=upload_id):
+                case DatasetFileChecked(upload_id=upload_id) | DatasetFileRemoved(upload_id=upload_id):
                     self._leave(dataset_id, (upload_id,))
-                case DatasetFileRemoved(upload_id=upload_id, stored_name=stored_name):
-                    self._leave(dataset_id, (upload_id,))
-                    await self._remove((stored_name,))
-                case DatasetFilesExpired(upload_ids=upload_ids, stored_names=stored_names):
+                case DatasetFilesExpired(upload_ids=upload_ids):
                     self._leave(dataset_id, upload_ids)
-                    await self._remove(stored_names)
-                case DatasetDeleted(stored_names=stored_names):
+                case DatasetDeleted():
                     self._retain(dataset_id, None)
                     self._leave(dataset_id, [upload for dataset, upload in self._checks if dataset == dataset_id])
-                    await self._remove(stored_names)
 
     def _retain(self, dataset_id: UUID, days: int | None) -> None:
         if days is None:
@@ -146,22 +137,6 @@ class Consumer:
             pause = min(2 * pause, _LONGEST_PAUSE)
         self._checks.pop((dataset_id, upload_id), None)
         self._changed.set()
-
-    async def _remove(self, stored_names: Iterable[str]) -> None:
-        """Returns once they are gone; the facts after wait, and are seen again if this is killed."""
-        for stored_name in stored_names:
-            pause = 1.0
-            while True:
-                try:
-                    await asyncio.to_thread(self._storage.remove, stored_name)
-                    break
-                except Unsafe:
-                    _log.error("a fact names a file that cannot be one of the store")
-                    break
-                except OSError as error:
-                    _log.warning("the stored file %s cannot be removed yet: %s", stored_name, error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _keep_checkpoint(self) -> None:
         while True:

@@ -34,7 +34,6 @@ async def run(settings: Settings) -> None:
         dispatch = Dispatch(report_sources(log, settings))
         consumer = Consumer(
             log,
-            storage,
             Examination(log, dispatch, storage, Checker()),
             Retention(dispatch),
             settings.data_dir / "datasets.json",

@@ -49,7 +49,6 @@ class Shelf:
         """One that knows nothing of what happened on the server before this test began, as others use it too."""
         return Consumer(
             self.log,
-            self.storage,
             Examination(self.log, self.dispatch, self.storage, checker or Checker()),
             Retention(self.dispatch, look=0.05, now=now),
             self.checkpoint,

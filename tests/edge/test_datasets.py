@@ -386,8 +386,8 @@ async def test_checks_and_derived_versions_are_shown(http: httpx.AsyncClient, wo
         verdict="invalid",
         format="jsonl",
         records=999,
-        problems=(BadLine(line=7, reason="not JSON"),),
-        reason="1 bad line",
+        problems=(BadLine(line=7, reason="json_syntax"),),
+        reason="json_syntax",
     )
     await report(world, bad)
     position = await world.parts.log.last_position()
@@ -395,7 +395,15 @@ async def test_checks_and_derived_versions_are_shown(http: httpx.AsyncClient, wo
     assert (record["status"], record["version"]) == ("invalid", 2)
     [found] = record["files"]
     assert found["upload_id"] == upload
-    assert (found["check"]["verdict"], found["check"]["problems"]) == ("invalid", [{"line": 7, "reason": "not JSON"}])
+    assert (record["check"], found["check"]["verdict"], found["check"]["detail"]) == (
+        "invalid",
+        "invalid",
+        "不是合法的 JSON",
+    )
+    [problem] = found["check"]["problems"]
+    assert problem == {"line": 7, "reason": "json_syntax", "detail": "不是合法的 JSON"}
+    english = (await http.get(f"/v1/datasets/{dataset}", headers={"Accept-Language": "en"})).json()
+    assert english["files"][0]["check"]["detail"] == "Not valid JSON"
     version = (await http.get(f"/v1/datasets/{dataset}/versions/2")).json()
     assert (version["deidentified"], version["source"], version["job_id"]) == (True, 1, str(job))
     assert [one["upload_id"] for one in version["files"]] == [str(derived)]

@@ -39,12 +39,13 @@ class Serving:
         self.port = free_port()
         self.nats_port = free_port()
         self.output = directory / "output.txt"
+        self.settings: dict[str, str] = {}  # of every start and command, as environment variables
         self.process: subprocess.Popen[bytes] | None = None
 
     def environment(self, **more: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
         own = {"PYTHONPATH": str(ROOT), "TRAINLEDGER_NATS_PORT": str(self.nats_port), "EXECUTOR": "local"}
-        return kept | own | more
+        return kept | own | self.settings | more
 
     def command(self, name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """One command of the command line on this data directory, to its end."""

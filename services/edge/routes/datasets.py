@@ -38,7 +38,7 @@ from projections.queries.datasets import (
 )
 from services.edge.answers import carry_out, show, show_as
 from services.edge.bodies import StrictBody
-from services.edge.context import AnyRequest, Edge, edge_of
+from services.edge.context import AnyRequest, Edge, asked_of, edge_of
 from services.edge.described import COMMAND_ID, EVENT_POSITION, LINK, OF_BODIES, OF_COMMANDS, OF_READS, problems
 from services.edge.parameters import (
     AsOf,
@@ -139,11 +139,15 @@ async def get_dataset(
     edge = edge_of(request)
     dataset = dataset_id_of(dataset_id)
     cut = await edge.past.cut(as_of, min_event_position)
-    shown = await edge.reads.ask(lambda connection: dataset_record(connection, dataset, cut))
+    language = asked_of(request).language
+    shown = await edge.reads.ask(lambda connection: dataset_record(connection, dataset, cut, language=language))
     record = shown.answer
     if record is not None and cut.position is None:
         record = await _with_unfinished(edge, record)
-    return show(msgspec.structs.replace(shown, answer=record), cut, _missing(dataset_id))
+    if record is None:
+        raise _missing(dataset_id)
+    headers = {"Content-Language": language, "Vary": "Accept-Language"}
+    return show_as(msgspec.json.encode(record), shown, cut, **headers)
 
 
 @delete(
