@@ -195,6 +195,8 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
     """A run. Moments are ISO 8601 UTC without a zone suffix; `progress` is 0 to 1.
 
     `queue_position` is 1 for the next to be launched on its node, none for a run that does not wait for others.
+    `dataset` and `training_yaml` name what it trains on and by. Of an uploaded dataset the id, the version and the
+    SHA-256 of the file in hex are given too, and whether a de-identification made it; so of the training configuration.
     """
 
     id: UUID
@@ -217,6 +219,14 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
     failure_reason: str | None = None
     queue_position: int | None = None
     max_wall_seconds: float | None = None
+    dataset: str | None = None
+    dataset_id: UUID | None = None
+    dataset_version: int | None = None
+    dataset_sha256: str | None = None
+    deidentified: bool | None = None
+    training_yaml: str | None = None
+    train_config_version: int | None = None
+    train_config_sha256: str | None = None
 
 
 class AssetReport(msgspec.Struct, frozen=True, kw_only=True):

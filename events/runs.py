@@ -14,6 +14,38 @@ RunStatus = Literal["pending", "running", "completed", "failed", "canceled", "pa
 FailureCause = Literal["launch", "exit", "signal", "out_of_memory", "lost", "wall_time"]
 
 
+class StoredConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of the ledger's training configuration that a run trains by.
+
+    `name` is how it is called, `filename` how its uploader did; `size` in bytes, `sha256` in hex. `path`, relative to
+    the training directory, is where the run's node places a copy of `stored_name` for the training command.
+    """
+
+    version: int
+    name: str
+    filename: str
+    stored_name: str
+    size: int
+    sha256: str
+    path: str
+
+
+class StoredDataset(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a dataset's version that a run trains on. Fields as of `StoredConfig`.
+
+    `deidentified`: a de-identification made that version.
+    """
+
+    dataset_id: UUID
+    version: int
+    name: str
+    stored_name: str
+    size: int
+    sha256: str
+    path: str
+    deidentified: bool = False
+
+
 class RunFact(Event, frozen=True, kw_only=True):
     context: ClassVar[str] = "runs"
 
@@ -23,7 +55,8 @@ class RunRequested(RunFact, frozen=True, kw_only=True):
 
     `own_command`: the caller brought it. `resume_from` is the checkpoint that the training continues from, an absolute
     path on the node, recorded as `resume_source_artifact_id` of the run `resumes`. `max_wall_seconds` bounds how
-    long an attempt may run.
+    long an attempt may run. `dataset` and `training_yaml` are files of the training directory unless they are
+    uploaded ones: then they are the names of `stored_dataset` and `stored_config`.
     """
 
     project_id: UUID
@@ -36,6 +69,8 @@ class RunRequested(RunFact, frozen=True, kw_only=True):
     resumes: UUID | None = None
     resume_from: str | None = None
     max_wall_seconds: float | None = None
+    stored_dataset: StoredDataset | None = None
+    stored_config: StoredConfig | None = None
 
 
 class RunQueued(RunFact, frozen=True, kw_only=True):
@@ -181,12 +216,24 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     own_command: bool = False
     resume_from: str | None = None
     max_wall_seconds: float | None = None
+    stored_dataset: StoredDataset | None = None
+    stored_config: StoredConfig | None = None
     queued: bool = False
     failed_attempt: int = 0
     survivors: tuple[int, ...] = ()
     cancel_requested: bool = False
     artifact_paths: frozenset[str] = frozenset()
     artifact_tags: dict[UUID, frozenset[str]] = msgspec.field(default_factory=dict)
+
+    @property
+    def training_yaml_path(self) -> str:
+        """Relative to the training directory."""
+        return self.training_yaml if self.stored_config is None else self.stored_config.path
+
+    @property
+    def dataset_path(self) -> str:
+        """Relative to the training directory."""
+        return self.dataset if self.stored_dataset is None else self.stored_dataset.path
 
     @property
     def ended(self) -> bool:
@@ -208,6 +255,8 @@ def evolve(run: Run, fact: AnyRunFact) -> Run:
                 own_command=fact.own_command,
                 resume_from=fact.resume_from,
                 max_wall_seconds=fact.max_wall_seconds,
+                stored_dataset=fact.stored_dataset,
+                stored_config=fact.stored_config,
             )
         case RunQueued():
             return replace(run, queued=True)

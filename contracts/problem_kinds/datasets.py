@@ -28,6 +28,7 @@ KINDS: dict[str, ProblemKind] = {
     "storage_unavailable": ProblemKind(
         503, "存储目录暂不可用，文件未保存", "The storage cannot be written to now, so nothing was stored"
     ),
+    "storage_unreachable": ProblemKind(503, "存储服务没有应答", "Whoever holds the uploaded files does not answer"),
     # resumable uploads
     "tus_version": ProblemKind(
         412, "不支持的 tus 版本，请使用 Tus-Resumable: 1.0.0", "Unsupported version of tus, use Tus-Resumable: 1.0.0"

@@ -7,6 +7,16 @@ from contracts.problem_kinds.kind import ProblemKind
 KINDS: dict[str, ProblemKind] = {
     "run_not_found": ProblemKind(404, "训练任务不存在：{run_id}", "There is no run {run_id}"),
     "assets_missing": ProblemKind(400, "训练资源缺失：{missing}", "Training assets are missing: {missing}"),
+    "dataset_file_invalid": ProblemKind(
+        400,
+        "数据集 {dataset_id} 的文件 {name} 未通过内容检查，不能用于训练",
+        "The file {name} of the dataset {dataset_id} was found invalid, so nothing can train on it",
+    ),
+    "dataset_file_ambiguous": ProblemKind(
+        400,
+        "数据集 {dataset_id} 的版本 {version} 有多个文件，请用 /<文件名> 指明其一：{names}",
+        "Version {version} of the dataset {dataset_id} has several files, name one of them by /<file name>: {names}",
+    ),
     "asset_outside": ProblemKind(
         400, "训练资源路径越出训练目录：{outside}", "Asset paths leave the training directory: {outside}"
     ),

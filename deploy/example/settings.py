@@ -12,6 +12,13 @@ try:
 except ImportError:
     raise SystemExit("PyYAML is missing: install it, or let TRAINLEDGER_PYTHON name a Python that has it") from None
 
+# What the ledger tells a run goes before what its file says.
+_FROM_ENVIRONMENT = (
+    ("output_dir", "OUTPUT_DIR"),
+    ("resume_from_checkpoint", "RESUME_FROM_CHECKPOINT"),
+    ("dataset", "TRAINLEDGER_DATASET_FILE"),
+)
+
 HOME = Path(__file__).resolve().parent
 
 
@@ -100,14 +107,14 @@ def as_typed(name: str, kind: str, value: object) -> object:
 
 
 def read_settings(path: Path) -> Settings:
-    """The settings of a file; OUTPUT_DIR and RESUME_FROM_CHECKPOINT go before it. ValueError says what is wrong."""
+    """The settings of a file; the environment goes before it. ValueError says what is wrong."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as wrong:
         raise ValueError(f"not YAML: {wrong}") from None
     if not isinstance(found, dict):
         raise ValueError("not a mapping of keys to values")  # noqa: TRY004 (a wrong file, not a wrong call)
-    for key, variable in (("output_dir", "OUTPUT_DIR"), ("resume_from_checkpoint", "RESUME_FROM_CHECKPOINT")):
+    for key, variable in _FROM_ENVIRONMENT:
         if os.environ.get(variable):
             found[key] = os.environ[variable]
     kinds = {field.name: str(field.type) for field in fields(Settings)}

@@ -172,6 +172,14 @@ def _view(
         failure_reason=row["failure_reason"],
         queue_position=queue_position,
         max_wall_seconds=row["max_wall_seconds"],
+        dataset=row["dataset"],
+        dataset_id=None if row["dataset_id"] is None else UUID(row["dataset_id"]),
+        dataset_version=row["dataset_version"],
+        dataset_sha256=row["dataset_sha256"],
+        deidentified=None if row["deidentified"] is None else bool(row["deidentified"]),
+        training_yaml=row["training_yaml"],
+        train_config_version=row["train_config_version"],
+        train_config_sha256=row["train_config_sha256"],
     )
 
 

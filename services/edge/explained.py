@@ -88,12 +88,13 @@ def _told(fact: AnyRunFact, who: str, canceler: str | None, artifacts: dict[UUID
         case RunRequested():
             command = shlex.join(fact.argv)
             resumed = fact.resume_source_artifact_id
+            digests_zh, digests_en = _digests(fact)
             return (
                 "asked",
                 f"{who} 请求训练：{command}；已在节点 {fact.node} 上确认数据集 {fact.dataset} 与配置"
-                f" {fact.training_yaml}" + (f"；从产物 {resumed} 继续" if resumed else ""),
+                f" {fact.training_yaml}{digests_zh}" + (f"；从产物 {resumed} 继续" if resumed else ""),
                 f"{who} asked for a training: {command}; dataset {fact.dataset} and configuration"
-                f" {fact.training_yaml} were found on node {fact.node}"
+                f" {fact.training_yaml} were found on node {fact.node}{digests_en}"
                 + (f"; it resumes from artifact {resumed}" if resumed else ""),
             )
         case RunQueued():
@@ -167,6 +168,20 @@ def _told(fact: AnyRunFact, who: str, canceler: str | None, artifacts: dict[UUID
             )
         case _:
             assert_never(fact)
+
+
+def _digests(fact: RunRequested) -> tuple[str, str]:
+    """Which contents the names of uploaded files stand for."""
+    zh = en = ""
+    if (dataset := fact.stored_dataset) is not None:
+        zh += f"；数据集版本 {dataset.version}，文件 SHA-256 {dataset.sha256}"
+        en += f"; dataset version {dataset.version}, SHA-256 of the file {dataset.sha256}"
+        zh += "，已去标识化" if dataset.deidentified else ""
+        en += ", de-identified" if dataset.deidentified else ""
+    if (config := fact.stored_config) is not None:
+        zh += f"；训练配置版本 {config.version}（{config.filename}），SHA-256 {config.sha256}"
+        en += f"; training configuration version {config.version} ({config.filename}), SHA-256 {config.sha256}"
+    return zh, en
 
 
 def _name(actor: str, name_of: Callable[[UUID], str | None], language: Language) -> str | None:

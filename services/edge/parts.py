@@ -37,6 +37,7 @@ from services.runtime.settling import Facts, Runs
 from services.runtime.storage import Storage
 from services.runtime.storage.keeping import Keeper
 from services.runtime.storage.resumable import Resumable
+from services.runtime.uploads_on_record import UploadsOnRecord
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +81,7 @@ async def started(
         max_wall_seconds=settings.max_wall_seconds,
         serving=deployments,
         seal=secret.seal,
+        uploads=UploadsOnRecord(reads),
     )
     live = LiveRuns(nc)
     waits = Waits(run=settings.run_wait_seconds, projection=settings.projection_wait_seconds)

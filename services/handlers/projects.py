@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
+from contracts.assets import CONFIG_PREFIX, DATASET_PREFIX, config_reference, dataset_reference
 from contracts.problems import InvalidBody, Refused, Wrong
 from contracts.projects import ArchiveProject, CreateProject, ReviseProject, UnarchiveProject, reads_as_uuid
 from events.projects import Project, ProjectArchived, ProjectCreated, ProjectRevised, ProjectUnarchived
@@ -30,8 +31,8 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
 def check_create(command: CreateProject) -> None:
     """Refuses what can be refused without knowing any state, before anything is looked up."""
     wrongs = [*_wrong_with_name(command.name), *_wrong_with_owner(command.owner)]
-    wrongs += _wrong_with_asset("/dataset_name", command.dataset_name)
-    wrongs += _wrong_with_asset("/training_yaml_name", command.training_yaml_name)
+    wrongs += _wrong_with_dataset("/dataset_name", command.dataset_name)
+    wrongs += _wrong_with_config("/training_yaml_name", command.training_yaml_name)
     wrongs += _wrong_with_prose("/description", command.description)
     wrongs += _wrong_with_prose("/objective", command.objective)
     wrongs += _wrong_with_prose("/task_type", command.task_type)
@@ -50,9 +51,9 @@ def check_revise(command: ReviseProject) -> None:
     if changes.tags is not UNSET:
         wrongs += _wrong_with_tags(changes.tags)
     if changes.dataset_name is not UNSET:
-        wrongs += _wrong_with_asset("/dataset_name", changes.dataset_name)
+        wrongs += _wrong_with_dataset("/dataset_name", changes.dataset_name)
     if changes.training_yaml_name is not UNSET:
-        wrongs += _wrong_with_asset("/training_yaml_name", changes.training_yaml_name)
+        wrongs += _wrong_with_config("/training_yaml_name", changes.training_yaml_name)
     if wrongs:
         raise InvalidBody(*wrongs)
 
@@ -131,6 +132,24 @@ def _wrong_with_prose(pointer: str, text: str | None) -> list[Wrong]:
     if not text or not _CONTROL.search(text):
         return []
     return _wrong_with_text(pointer, text.translate(_LAYOUT))
+
+
+def _wrong_with_dataset(pointer: str, name: str) -> list[Wrong]:
+    if not name.startswith(DATASET_PREFIX):
+        return _wrong_with_asset(pointer, name)
+    if dataset_reference(name) is not None:
+        return []
+    form = "dataset:<id>[@<version>][/<file name>]"
+    return [Wrong(pointer, f"数据集引用的形式是 {form}", f"a dataset is named {form}")]
+
+
+def _wrong_with_config(pointer: str, name: str) -> list[Wrong]:
+    if name.partition(":")[0] != CONFIG_PREFIX:
+        return _wrong_with_asset(pointer, name)
+    if config_reference(name) is not None:
+        return []
+    form = "train-config[:<version>]"
+    return [Wrong(pointer, f"训练配置引用的形式是 {form}", f"the training configuration is named {form}")]
 
 
 def _wrong_with_asset(pointer: str, name: str) -> list[Wrong]:

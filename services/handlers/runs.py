@@ -26,6 +26,8 @@ from events.runs import (
     RunCanceled,
     RunCancelRequested,
     RunRequested,
+    StoredConfig,
+    StoredDataset,
 )
 
 _MOST_TAGS = 100
@@ -33,49 +35,67 @@ _MOST_TAGS = 100
 _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u2028\\u2029]")
 
 
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """What of the names of a project, or of the inputs of a run, was uploaded; `missing` are the names of what is not,
+    or no longer, there."""
+
+    dataset: StoredDataset | None = None
+    config: StoredConfig | None = None
+    missing: tuple[str, ...] = ()
+
+
 class StartGathered(msgspec.Struct, frozen=True, kw_only=True):
-    """`assets` is none where the project cannot run anyway. `deidentified`: its dataset is a stored version
-    that a de-identification made. The rest are settings."""
+    """`assets` is none where the project cannot run anyway. `stored` is what of its names was
+    uploaded, and `assets` knows of the rest only. The rest are settings."""
 
     project: Project
     assets: AssetReport | None
     command_template: str
     own_command_setting: str | None
     max_wall_seconds: float | None = None
-    deidentified: bool = False
+    stored: Stored = Stored()
 
 
 def start_run(_: Run, command: StartRun, gathered: StartGathered) -> tuple[RunRequested, ...]:
     """`own_command_setting` names the setting that would allow a caller's own command, none where it is on."""
     project, assets = gathered.project, gathered.assets
     _require_open(project, command.project)
-    _require_deidentified(project, gathered.deidentified)
+    stored = gathered.stored
+    _require_deidentified(project, stored.dataset)
     own = command.start_command is not None
     if own and gathered.own_command_setting is not None:
         raise Refused("start_command_not_allowed", setting=gathered.own_command_setting)
     if assets is None:
         raise Refused("no_training_node")
-    _require_assets(assets)
+    _require_assets(assets, stored)
+    dataset, config = stored.dataset, stored.config
     return (
         RunRequested(
             project_id=project_id(command.project),
             node=assets.node,
-            dataset=project.dataset_name,
-            training_yaml=project.training_yaml_name,
+            dataset=project.dataset_name if dataset is None else dataset.name,
+            training_yaml=project.training_yaml_name if config is None else config.name,
             argv=(
-                fill_command(gathered.command_template, project.training_yaml_name, project.dataset_name)
+                fill_command(
+                    gathered.command_template,
+                    project.training_yaml_name if config is None else config.path,
+                    project.dataset_name if dataset is None else dataset.path,
+                )
                 if command.start_command is None
                 else _own_command(command.start_command)
             ),
             own_command=own,
             max_wall_seconds=_wall(command, gathered),
+            stored_dataset=dataset,
+            stored_config=config,
         ),
     )
 
 
 class ResumeGathered(msgspec.Struct, frozen=True, kw_only=True):
     """`source` is the run to continue and `artifacts` what it left; `assets` is the report of its node, none where that
-    does not answer or the run cannot be continued anyway. `deidentified`: as of its dataset. The rest are settings."""
+    does not answer or the run cannot be continued anyway. `stored` is what of its inputs was uploaded, at the
+    versions that it trained on. The rest are settings."""
 
     project: Project
     source: Run
@@ -84,7 +104,7 @@ class ResumeGathered(msgspec.Struct, frozen=True, kw_only=True):
     command_template: str
     own_command_setting: str | None
     max_wall_seconds: float | None = None
-    deidentified: bool = False
+    stored: Stored = Stored()
 
 
 def resume_run(_: Run, command: ResumeRun, gathered: ResumeGathered) -> tuple[RunRequested, ...]:
@@ -95,7 +115,7 @@ def resume_run(_: Run, command: ResumeRun, gathered: ResumeGathered) -> tuple[Ru
     source, assets = gathered.source, gathered.assets
     _require_open(gathered.project, command.project)
     _require_in_project(source, command)
-    _require_deidentified(gathered.project, gathered.deidentified)
+    _require_deidentified(gathered.project, source.stored_dataset)
     assert source.status is not None
     if not source.ended:
         raise Refused("run_not_ended", status=source.status)
@@ -108,13 +128,13 @@ def resume_run(_: Run, command: ResumeRun, gathered: ResumeGathered) -> tuple[Ru
     complete = [artifact for artifact in candidates if artifact.path not in assets.incomplete]
     if not complete:
         raise Refused("checkpoint_incomplete", node=source.node, path=candidates[-1].path)
-    _require_assets(assets)
+    _require_assets(assets, gathered.stored)
     if command.start_command is not None:
         argv = _own_command(command.start_command)
     elif own:
         argv = source.argv
     else:
-        argv = fill_command(gathered.command_template, source.training_yaml, source.dataset)
+        argv = fill_command(gathered.command_template, source.training_yaml_path, source.dataset_path)
     return (
         RunRequested(
             project_id=project_id(command.project),
@@ -127,6 +147,8 @@ def resume_run(_: Run, command: ResumeRun, gathered: ResumeGathered) -> tuple[Ru
             resumes=command.run_id,
             resume_from=complete[-1].path,
             max_wall_seconds=_wall(command, gathered),
+            stored_dataset=source.stored_dataset,
+            stored_config=source.stored_config,
         ),
     )
 
@@ -159,16 +181,16 @@ def _require_open(project: Project, reference: str) -> None:
         raise Refused("project_archived", name=project.name)
 
 
-def _require_deidentified(project: Project, deidentified: bool) -> None:
-    if project.require_deidentified and not deidentified:
+def _require_deidentified(project: Project, dataset: StoredDataset | None) -> None:
+    if project.require_deidentified and (dataset is None or not dataset.deidentified):
         raise Refused("raw_data_refused", project=project.name)
 
 
-def _require_assets(assets: AssetReport) -> None:
+def _require_assets(assets: AssetReport, stored: Stored) -> None:
     if assets.outside:
         raise Refused("asset_outside", outside=", ".join(assets.outside))
-    if assets.missing:
-        raise Refused("assets_missing", missing=", ".join(assets.missing))
+    if missing := (*stored.missing, *assets.missing):
+        raise Refused("assets_missing", missing=", ".join(missing))
 
 
 def fill_command(template: str, training_yaml: str, dataset: str) -> tuple[str, ...]:

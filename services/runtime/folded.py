@@ -56,6 +56,7 @@ def run_detail(run_id: UUID, run: Run, recorded: Sequence[Recorded]) -> RunDetai
     waiting = run.status == "pending" and run.attempt == 0
     queued = next((entry.fact for entry in recorded if isinstance(entry.fact, RunQueued)), None) if waiting else None
     last = recorded[-1]
+    dataset, config = run.stored_dataset, run.stored_config
     return RunDetail(
         id=run_id,
         project_id=run.project_id,
@@ -77,6 +78,14 @@ def run_detail(run_id: UUID, run: Run, recorded: Sequence[Recorded]) -> RunDetai
         failure_reason=failure.reason if failure else None,
         queue_position=queued.ahead + 1 if queued else None,
         max_wall_seconds=run.max_wall_seconds,
+        dataset=run.dataset,
+        dataset_id=dataset.dataset_id if dataset else None,
+        dataset_version=dataset.version if dataset else None,
+        dataset_sha256=dataset.sha256 if dataset else None,
+        deidentified=dataset.deidentified if dataset else None,
+        training_yaml=run.training_yaml,
+        train_config_version=config.version if config else None,
+        train_config_sha256=config.sha256 if config else None,
     )
 
 

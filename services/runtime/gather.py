@@ -23,6 +23,7 @@ from events.log import EventLog
 from events.projects import Project, ProjectFact
 from events.runs import Run, RunArtifactRecorded, RunFact
 from services.handlers import datasets, deployments, projects, runs, tokens
+from services.runtime.gather_stored import Uploads, stored_for, stored_of
 
 
 class People(Protocol):
@@ -62,6 +63,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     max_wall_seconds: float | None = None
     serving: Serving | None = None
     seal: Callable[[int], str] | None = None
+    uploads: Uploads | None = None
 
 
 async def for_create_project(command: CreateProject, sources: Sources) -> projects.Gathered:
@@ -76,10 +78,11 @@ async def for_revise_project(command: ReviseProject, sources: Sources) -> projec
 async def for_start_run(command: StartRun, sources: Sources) -> runs.StartGathered:
     project = await load_project(command.project, sources.log)
     asks = project.exists and not project.archived
-    names = (project.dataset_name, project.training_yaml_name)
+    stored, names = await stored_of(project, sources.log, sources.uploads) if asks else (runs.Stored(), ())
     return runs.StartGathered(
         project=project,
         assets=await sources.nodes.assets(names) if asks else None,
+        stored=stored,
         command_template=sources.start_command_template,
         own_command_setting=None if sources.allow_start_command else "ALLOW_START_COMMAND",
         max_wall_seconds=sources.max_wall_seconds,
@@ -109,9 +112,10 @@ async def for_resume_run(command: ResumeRun, sources: Sources) -> runs.ResumeGat
         checkpoints = runs.resumable(command, gathered.artifacts)
     except Refused:
         return gathered  # the decision says so
-    names = (source.dataset, source.training_yaml)
+    stored, names = await stored_for(source, sources.log)
     paths = tuple(checkpoint.path for checkpoint in checkpoints)
-    return msgspec.structs.replace(gathered, assets=await sources.nodes.assets_of(source.node, names, paths))
+    assets = await sources.nodes.assets_of(source.node, names, paths)
+    return msgspec.structs.replace(gathered, assets=assets, stored=stored)
 
 
 async def for_create_deployment(command: CreateDeployment, sources: Sources) -> deployments.CreateGathered:

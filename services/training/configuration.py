@@ -33,12 +33,19 @@ class Configuration(msgspec.Struct, frozen=True):
 
 
 def keep_configuration(
-    root: Path, name: str, directory: Path, *, own_directory: str | None = None, resume: str | None = None
+    root: Path,
+    name: str,
+    directory: Path,
+    *,
+    own_directory: str | None = None,
+    resume: str | None = None,
+    filename: str | None = None,
 ) -> Configuration | None:
     """Writes the YAML of a run into its directory, once: it is what the run was launched with, whatever becomes of it.
 
     The copy's output_dir has the further part `own_directory`, and its resume_from_checkpoint is `resume`, where they
-    are given. None where the YAML is not a regular file of a sensible size inside `root` any more.
+    are given. `filename` is what it is called, where not as `name` ends. None where the YAML is not a regular file of
+    a sensible size inside `root` any more.
     """
     original, copy = directory / _ORIGINAL, directory / _KEPT
     if not original.exists():
@@ -56,7 +63,7 @@ def keep_configuration(
             changes["resume_from_checkpoint"] = resume
         _write(copy, derived(content, changes) or content)
     used = copy.read_bytes()
-    filename = Path(name).name
+    filename = filename or Path(name).name
     if used == content:
         return Configuration(_found(filename, "config", copy, used), named)
     return Configuration(

@@ -24,7 +24,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     Both are relative to the working directory unless the YAML's is absolute, and none where it names none; `output` is
     none too where runs have no output directory of their own.
-    `resume` is the checkpoint to continue from, spelt like them. `launched_at` is in Unix seconds.
+    `resume` is the checkpoint to continue from, spelt like them, and `dataset` the uploaded file to train on, if any.
+    `launched_at` is in Unix seconds.
     """
 
     argv: tuple[str, ...]
@@ -33,6 +34,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     output: str | None
     shared: str | None
     resume: str | None = None
+    dataset: str | None = None
     max_wall_seconds: float | None = None
 
     @property
@@ -52,7 +54,7 @@ def prepare(place: Place, run: Run, root: Path, *, own_output: bool = True) -> P
         pass
     own = str(place.run_id) if own_output else None
     resume = _as_seen_by_it(run.resume_from, root) if run.resume_from else None
-    configuration = keep_configuration(root, run.training_yaml, place.directory, own_directory=own, resume=resume)
+    configuration = _keep(root, run, place, own=own, resume=resume)
     named = configuration.output_dir if configuration else None
     plan = Plan(
         argv=run.argv,
@@ -61,6 +63,7 @@ def prepare(place: Place, run: Run, root: Path, *, own_output: bool = True) -> P
         output=os.path.join(named, own) if named and own else None,  # noqa: PTH118 - as the YAML spells it
         shared=named,
         resume=resume,
+        dataset=run.stored_dataset.path if run.stored_dataset else None,
         max_wall_seconds=run.max_wall_seconds,
     )
     write_durably(file, msgspec.json.encode(plan))
@@ -71,10 +74,16 @@ def shared_directory(place: Place, run: Run, root: Path) -> str | None:
     """Where a run without an output directory of its own will write, by the YAML that is kept for it from now on."""
     place.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     resume = _as_seen_by_it(run.resume_from, root) if run.resume_from else None
-    configuration = keep_configuration(root, run.training_yaml, place.directory, resume=resume)
+    configuration = _keep(root, run, place, own=None, resume=resume)
     if configuration is None or configuration.output_dir is None:
         return None
     return os.path.realpath(root / configuration.output_dir)
+
+
+def _keep(root: Path, run: Run, place: Place, *, own: str | None, resume: str | None) -> Configuration | None:
+    uploaded = run.stored_config.filename if run.stored_config else None
+    path = run.training_yaml_path
+    return keep_configuration(root, path, place.directory, own_directory=own, resume=resume, filename=uploaded)
 
 
 def variables(plan: Plan) -> dict[str, str]:
@@ -84,6 +93,8 @@ def variables(plan: Plan) -> dict[str, str]:
         told["OUTPUT_DIR"] = plan.output
     if plan.resume is not None:
         told["RESUME_FROM_CHECKPOINT"] = plan.resume
+    if plan.dataset is not None:
+        told["TRAINLEDGER_DATASET_FILE"] = plan.dataset
     return told
 
 

@@ -19,11 +19,13 @@ from services.runtime.reporting import report_sources
 from services.runtime.settings import Settings
 from services.runtime.settings.kinds import SettingRefused
 from services.runtime.settings.training import DOCUMENTED_TRAINING_DIR, labels
+from services.runtime.stored_files import StoredFiles
 from services.runtime.wiring import bus
 from services.training.assets import answer_asset_questions
 from services.training.consumer import Consumer, read_checkpoint
 from services.training.executors.choice import choose
 from services.training.files import Files, answer_file_questions
+from services.training.inputs import Inputs, remove_drafts
 from services.training.lease import Lease, own_heartbeat
 from services.training.presence import answer_status_questions, earlier_names, stay_known, stay_present
 from services.training.slots import Slots
@@ -45,6 +47,7 @@ async def run(settings: Settings) -> None:
         checkpoint = settings.data_dir / "training.json"
         live = (await asyncio.to_thread(read_checkpoint, checkpoint)).live
         earlier = await earlier_names(log, settings.node, live)
+        await asyncio.to_thread(remove_drafts, root)
         executors = await choose(settings, root)
         description = RegisterNode(
             name=settings.node,
@@ -63,6 +66,7 @@ async def run(settings: Settings) -> None:
             own_output=settings.run_output == "own",
             launch_retries=settings.launch_retries,
             slots=Slots(settings.concurrent_runs),
+            inputs=Inputs(root, settings.storage / "files", StoredFiles(nc)),
         )
         answering = [
             await answer_asset_questions(nc, settings.node, root),

@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 from uuid import UUID, uuid4
@@ -34,6 +35,7 @@ from services.training.assignment import is_assigned_here, make_assignment_id
 from services.training.collecting import files, found, keep_output
 from services.training.endings import explain, overtime_mark
 from services.training.executors import Executor, Place
+from services.training.inputs import Inputs, place_config, place_inputs
 from services.training.launching import Plan, prepare, shared_directory, variables
 from services.training.output import Output
 from services.training.overlaps import Overlaps
@@ -72,6 +74,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     launch_retries: int = 0
     retry_pause: float = 1.0
     slots: Slots = msgspec.field(default_factory=Slots)
+    inputs: Inputs | None = None
     overlaps: Overlaps = msgspec.field(default_factory=Overlaps)
 
     def place(self, run_id: UUID, attempt: int) -> Place:
@@ -129,6 +132,8 @@ class Supervisor:
         executor = next(iter(self._node.executors))
         directory = None
         if not self._node.own_output:
+            with suppress(LaunchFailed):  # the launch says so
+                await place_config(self._node.inputs, run, self._cancel)
             directory = await asyncio.to_thread(shared_directory, place, run, self._node.root)
         waiting = self._node.slots.wait(self._run_id, position, Running(executor, directory))
         await _first_of(self._cancel, waiting.decided)
@@ -153,6 +158,11 @@ class Supervisor:
         """Returns once the run's end is on record, or that its attempt failed: False, another one has to follow."""
         assert run.executor is not None
         executor = self._node.executors[run.executor]
+        if run.status == "pending" and isinstance(await executor.look(place), NeverStarted):
+            try:
+                await place_inputs(self._node.inputs, run, self._cancel)
+            except LaunchFailed as failure:
+                return await self._report_launch_failed(place, str(failure), report) == "over"
         plan = await asyncio.to_thread(prepare, place, run, self._node.root, own_output=self._node.own_output)
         shared = await asyncio.to_thread(os.path.realpath, self._node.root / plan.shared) if plan.shared else None
         self._node.slots.occupy(self._run_id, Running(executor.name, None if plan.output else shared))

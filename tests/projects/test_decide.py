@@ -93,6 +93,48 @@ def test_chinese_asset_names_are_taken() -> None:
     assert given().when(create(dataset_name="数据/客服_对话.jsonl"), Gathered(owner=ALICE)).refused is None
 
 
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("dataset_name", f"dataset:{ALICE}"),
+        ("dataset_name", f"dataset:{ALICE}@12/客服 对话 (1).jsonl"),
+        ("dataset_name", f"{ALICE}_train.jsonl"),
+        ("training_yaml_name", "train-config"),
+        ("training_yaml_name", "train-config:7"),
+    ],
+)
+def test_what_was_uploaded_can_be_named(field: str, name: str) -> None:
+    for command in (create(**{field: name}), revise(**{field: name})):
+        assert (
+            given(*(() if isinstance(command, CreateProject) else (CREATED,)))
+            .when(command, Gathered(owner=ALICE))
+            .refused
+            is None
+        )
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("dataset_name", "dataset:"),
+        ("dataset_name", "dataset:pairs"),
+        ("dataset_name", f"dataset:{ALICE}@0"),
+        ("dataset_name", f"dataset:{ALICE}@latest"),
+        ("dataset_name", f"dataset:{ALICE}/a/b"),
+        ("dataset_name", f"dataset:{ALICE}/a\nb"),
+        ("dataset_name", f"dataset:{ALICE}/{'x' * 256}"),
+        ("training_yaml_name", "train-config:"),
+        ("training_yaml_name", "train-config:0"),
+        ("training_yaml_name", "train-config:-1"),
+        ("training_yaml_name", "train-config:1; id"),
+        ("training_yaml_name", "train-config:../a"),
+    ],
+)
+def test_half_a_reference_is_refused(field: str, name: str) -> None:
+    refused = given().when(create(**{field: name}), Gathered(owner=ALICE)).then_refused("invalid_body")
+    assert [wrong.pointer for wrong in refused.wrongs] == [f"/{field}"]
+
+
 def test_a_revision_records_only_what_changed() -> None:
     command = revise(description="new", owner="bob", dataset_name=CREATED.dataset_name)
     given(CREATED).when(command, Gathered(owner=BOB)).then(ProjectRevised(description="new", owner=BOB))

@@ -29,9 +29,10 @@ from events.runs import (
     RunLaunchFailed,
     RunRequested,
     RunStarted,
+    StoredDataset,
 )
 from services.handlers.run_reports import artifact_id
-from services.handlers.runs import StartGathered, fill_command
+from services.handlers.runs import StartGathered, Stored, fill_command
 from tests.given import given
 
 RUN = UUID("22222222-2222-4222-8222-222222222222")
@@ -48,6 +49,16 @@ REQUESTED = RunRequested(
     dataset="datasets/qwen_demo.jsonl",
     training_yaml="configs/qwen_demo.yaml",
     argv=ARGV,
+)
+DEIDENTIFIED = StoredDataset(
+    dataset_id=RUN,
+    version=2,
+    name=f"dataset:{RUN}@2/train.jsonl",
+    stored_name=f"{RUN}_train.jsonl",
+    size=7,
+    sha256="ab" * 32,
+    path=f"datasets/.trainledger/{'ab' * 32}.jsonl",
+    deidentified=True,
 )
 ASSIGNED = RunAssigned(attempt=1, node="box", executor="local")
 STARTED = RunStarted(attempt=1)
@@ -205,4 +216,7 @@ def test_a_project_that_requires_deidentified_data_trains_on_nothing_else() -> N
     strict = gathered(replace(PROJECT, require_deidentified=True))
     refused = given().when(START, strict).then_refused("raw_data_refused")
     assert (refused.status, "qwen-finetune" in refused.text("zh")) == (409, True)
-    given().when(START, replace(strict, deidentified=True)).then(REQUESTED)
+    requested = replace(REQUESTED, dataset=DEIDENTIFIED.name, stored_dataset=DEIDENTIFIED)
+    given().when(START, replace(strict, stored=Stored(dataset=DEIDENTIFIED))).then(requested)
+    raw = replace(DEIDENTIFIED, deidentified=False)
+    given().when(START, replace(strict, stored=Stored(dataset=raw))).then_refused("raw_data_refused")

@@ -14,7 +14,7 @@ from services.handlers.run_reports import artifact_id
 from services.handlers.runs import ResumeGathered
 from services.runtime.commands import RUNS
 from tests.given import fold, given
-from tests.runs.test_decide import ALL_THERE, ASSIGNED, PROJECT, REQUESTED, RUN, STARTED
+from tests.runs.test_decide import ALL_THERE, ASSIGNED, DEIDENTIFIED, PROJECT, REQUESTED, RUN, STARTED
 
 FAILED = RunFailed(attempt=1, cause="exit", exit_code=1, reason="exit code 1")
 RESUME = ResumeRun(project="qwen-finetune", run_id=RUN)
@@ -109,4 +109,7 @@ def test_a_command_of_ones_own_needs_the_setting_also_when_it_is_the_sources() -
 def test_a_project_that_came_to_require_deidentified_data_resumes_nothing_else() -> None:
     strict = gathered(NEWEST, project=replace(PROJECT, require_deidentified=True))
     given().when(RESUME, strict).then_refused("raw_data_refused")
-    given().when(RESUME, replace(strict, deidentified=True)).then(resumed(NEWEST))
+    source = replace(strict.source, dataset=DEIDENTIFIED.name, stored_dataset=DEIDENTIFIED)
+    given().when(RESUME, replace(strict, source=source)).then(
+        resumed(NEWEST, dataset=DEIDENTIFIED.name, stored_dataset=DEIDENTIFIED)
+    )
