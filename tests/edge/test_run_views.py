@@ -37,6 +37,7 @@ async def test_every_point_is_kept_with_its_step(http: httpx.AsyncClient, run: T
         "timestamp": "2023-11-14T22:13:20.000000",
         "attempt": 1,
         "byte_offset": 0,
+        "source": "output",
     }
     assert await points(http, run, name="loss", from_step=1) == [("loss", 1, 2.0), ("loss", 2, 1.0)]
     assert await points(http, run, name="nothing") == []
