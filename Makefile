@@ -26,8 +26,8 @@ check: install-dev ## Lint, formatting, types, import directions
 bench: install-dev ## Measure, and print the numbers of one run
 	@$(PY) -m tests.bench $(ARGS)
 
-chaos: install-dev ## Only the tests that kill things
-	@$(PY) -m pytest -m chaos $(ARGS)
+chaos: install-dev ## Only the tests that kill things, in their long form
+	@TRAINLEDGER_CHAOS=long $(PY) -m pytest -m chaos $(ARGS)
 
 model-server: install-dev ## Install the model server that tests of deployments use (1.2 GB, once)
 	@$(PY) -m tests.deployments.model_server

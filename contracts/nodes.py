@@ -33,6 +33,19 @@ class DeclareNodeLost(Command, frozen=True, kw_only=True):
     silent_seconds: float
 
 
+class ForgetNode(Command, frozen=True, kw_only=True):
+    """Asks that a node which is lost be shown no longer; what is on record of its runs stays."""
+
+    name: str
+
+
+class ForgottenNode(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `DELETE /v1/nodes/{name}`."""
+
+    name: str
+    status: Literal["forgotten"] = "forgotten"
+
+
 class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU of a node, memory in bytes."""
 

@@ -32,7 +32,11 @@ class NodeLost(NodeFact, frozen=True, kw_only=True):
     silent_seconds: float
 
 
-AnyNodeFact = NodeRegistered | NodeLost
+class NodeForgotten(NodeFact, frozen=True, kw_only=True):
+    """Somebody said that the lost node will not come back; it is shown no longer, unless it does."""
+
+
+AnyNodeFact = NodeRegistered | NodeLost | NodeForgotten
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,5 +52,7 @@ def evolve(node: Node, fact: AnyNodeFact) -> Node:
             return replace(node, registered=fact, lost=False)
         case NodeLost():
             return replace(node, lost=True)
+        case NodeForgotten():
+            return Node()
         case _:
             assert_never(fact)

@@ -45,7 +45,7 @@ from events.deployments import (
 from events.downloads import DatasetFileDownloaded
 from events.event import Event
 from events.leases import LeaseReleased, LeaseTaken
-from events.nodes import NodeLost, NodeRegistered
+from events.nodes import NodeForgotten, NodeLost, NodeRegistered
 from events.policies import PolicyDeleted, PolicyUploaded
 from events.projects import ProjectArchived, ProjectCreated, ProjectRevised, ProjectUnarchived
 from events.runs import (
@@ -104,6 +104,7 @@ HANDLERS: dict[type[Event], Handler] = {
     TrainConfigDeleted: train_config.on_train_config_deleted,
     NodeRegistered: nodes.on_node_registered,
     NodeLost: nodes.on_node_lost,
+    NodeForgotten: nodes.on_node_forgotten,
     DeploymentRequested: deployments.on_deployment_requested,
     DeploymentPlaced: deployments.on_deployment_placed,
     DeploymentLaunched: deployments.on_deployment_launched,

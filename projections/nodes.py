@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from events.nodes import NodeLost, NodeRegistered
+from events.nodes import NodeForgotten, NodeLost, NodeRegistered
 from projections.rows import Rows
 from projections.tables import nodes
 
@@ -19,6 +19,7 @@ def on_node_registered(rows: Rows, fact: NodeRegistered) -> None:
         "training_directory": fact.training_directory,
         "registered_at": rows.time,
         "lost_at": None,
+        "forgotten_at": None,
     }
     try:
         rows.change(nodes, **columns)
@@ -28,3 +29,7 @@ def on_node_registered(rows: Rows, fact: NodeRegistered) -> None:
 
 def on_node_lost(rows: Rows, _: NodeLost) -> None:
     rows.change(nodes, lost_at=rows.time)
+
+
+def on_node_forgotten(rows: Rows, _: NodeForgotten) -> None:
+    rows.change(nodes, forgotten_at=rows.time)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.problem_kinds import datasets, deid, deployments, projects, requests, runs, tokens, train_config
+from contracts.problem_kinds import datasets, deid, deployments, nodes, projects, requests, runs, tokens, train_config
 from contracts.problem_kinds.kind import ProblemKind
 
 PROBLEMS: dict[str, ProblemKind] = {
@@ -10,6 +10,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     **projects.KINDS,
     **tokens.KINDS,
     **runs.KINDS,
+    **nodes.KINDS,
     **datasets.KINDS,
     **train_config.KINDS,
     **deid.KINDS,

@@ -25,15 +25,17 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-async def follow(wire: Wire, stream: str, after: int, subjects: Sequence[str]) -> AsyncGenerator[list[Stored], None]:
-    """Batches of all messages of these subjects above position `after`, for ever.
+async def follow(
+    wire: Wire, stream: str, after: int, subjects: Sequence[str], *, most: int = _BATCH
+) -> AsyncGenerator[list[Stored], None]:
+    """Batches of all messages of these subjects above position `after`, for ever; `most` are asked for at once.
 
     LogReplaced: the stream is gone or is not the one that was followed. LogUnavailable: the connection was closed.
     """
     created: str | None = None
     pause = _FIRST_PAUSE
     while True:
-        consumer = _Consumer(wire, stream, subjects)
+        consumer = _Consumer(wire, stream, subjects, most)
         try:
             info = await wire.stream_info(stream)
             if (created is not None and info.created != created) or info.state.last_seq < after:
@@ -57,10 +59,11 @@ async def follow(wire: Wire, stream: str, after: int, subjects: Sequence[str]) -
 class _Consumer:
     """One ephemeral pull consumer; it lives until anything is unclear, then another continues where this one ended."""
 
-    def __init__(self, wire: Wire, stream: str, subjects: Sequence[str]) -> None:
+    def __init__(self, wire: Wire, stream: str, subjects: Sequence[str], most: int) -> None:
         self._wire = wire
         self._stream = stream
         self._subjects = subjects
+        self._most = most
         self._name = uuid4().hex
         self._arrived: list[Delivery] = []
         self._wake = asyncio.Event()
@@ -131,8 +134,8 @@ class _Consumer:
                 heard = asyncio.get_running_loop().time()
 
     async def _ask(self) -> None:
-        self._asked, self._left = True, _BATCH
-        request = f'{{"batch":{_BATCH},"expires":30000000000,"idle_heartbeat":{int(_HEARTBEAT * 1e9)}}}'
+        self._asked, self._left = True, self._most
+        request = f'{{"batch":{self._most},"expires":30000000000,"idle_heartbeat":{int(_HEARTBEAT * 1e9)}}}'
         await self._wire.publish(
             f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}", request.encode(), self._inbox
         )

@@ -16,8 +16,11 @@ from projections.tables import from_column, nodes, runs
 
 
 def node_list(connection: Connection, cut: Cut = NOW) -> tuple[NodeDetail, ...]:
-    """All nodes at the cut in the order of their first registration, without anything that only the node can say."""
-    statement = select(nodes).where(cut.holds(nodes)).order_by(nodes.c.created)
+    """All nodes at the cut that are not forgotten, in the order of their first registration.
+
+    Without anything that only the node can say.
+    """
+    statement = select(nodes).where(cut.holds(nodes), nodes.c.forgotten_at.is_(None)).order_by(nodes.c.created)
     found = connection.execute(statement).mappings().all()
     live = _live_runs(connection, cut) if found else {}
     return tuple(

@@ -18,4 +18,5 @@ nodes = fact_table(
     Column("training_directory", text_column(), nullable=False),
     Column("registered_at", moment_column(), nullable=False),
     Column("lost_at", moment_column()),
+    Column("forgotten_at", moment_column()),
 )

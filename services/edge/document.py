@@ -28,7 +28,7 @@ from contracts.datasets import (
 from contracts.deid import DatasetDeidentification, DeidJobView, DeidReport
 from contracts.deid_texts import DeidRequest, DeidResponse, ReverseRequest, ReverseResponse
 from contracts.deployments import CreateDeployment, DeploymentInfo, DeploymentRemoval, LogPiece, NodeGpus
-from contracts.nodes import NodeDetail
+from contracts.nodes import ForgottenNode, NodeDetail
 from contracts.outcomes import Outcome
 from contracts.policies import LARGEST_POLICY, PolicyDetail, PolicyRemoved, PolicySummary
 from contracts.problems import Problem
@@ -157,6 +157,7 @@ _BODIES = (
     UploadAborted,
     Download,
     NodeDetail,
+    ForgottenNode,
     CreateDeployment,
     DeploymentInfo,
     DeploymentRemoval,

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-async def gathered(batches: AsyncIterator[list[T]], most: int) -> AsyncGenerator[list[T], None]:
-    """What came while the last was worked on, as one batch, which stops growing at `most` items.
+def _one(_: object) -> int:
+    return 1
+
+
+async def gathered(
+    batches: AsyncIterator[list[T]], most: int, weight: Callable[[T], int] = _one
+) -> AsyncGenerator[list[T], None]:
+    """What came while the last was worked on, as one batch, which stops growing once it weighs `most`.
 
     So one fact that comes alone is given at once, and a rebuild gets batches large enough to be fast. Ends, or raises,
     as `batches` does, after everything that came before.
     """
     ahead: list[T] = []
+    weighed = 0
     came, room = asyncio.Event(), asyncio.Event()
     room.set()
     ended = False
 
     async def read() -> None:
-        nonlocal ended
+        nonlocal ended, weighed
         try:
             async for batch in batches:
                 await room.wait()
                 ahead.extend(batch)
+                weighed += sum(map(weight, batch))
                 came.set()
-                if len(ahead) >= most:
+                if weighed >= most:
                     room.clear()
         finally:
             ended = True
@@ -43,6 +51,7 @@ async def gathered(batches: AsyncIterator[list[T]], most: int) -> AsyncGenerator
                 break
             together = ahead.copy()
             ahead.clear()
+            weighed = 0
             room.set()
             if not ended:
                 came.clear()

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 # In one transaction. Keys are scattered, so a rebuild writes the same pages again with every transaction.
 _MOST_FACTS = 10_000
-_MOST_TELEMETRY = 1_000
+_MOST_LINES = 10_000  # and points: whoever follows a run live sees nothing of them before the commit
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
@@ -39,6 +39,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _PASSING = (OperationalError, InterfaceError, InternalError, NotPrepared)
 
 T = TypeVar("T")
+
+
+def _lines_in(stored: StoredTelemetry) -> int:
+    return 1 if stored.batch is None else 1 + len(stored.batch.lines) + len(stored.batch.points)
 
 
 class TelemetrySource(Protocol):
@@ -149,7 +153,9 @@ class Projector:
             position = await self._position(TELEMETRY)
             await self._tell_heard(position)
             try:
-                async with contextlib.aclosing(gathered(self._telemetry.follow(position), _MOST_TELEMETRY)) as batches:
+                async with contextlib.aclosing(
+                    gathered(self._telemetry.follow(position), _MOST_LINES, _lines_in)
+                ) as batches:
                     async for batch in batches:
                         position = await self._append(batch, position)
                         pause = _FIRST_PAUSE

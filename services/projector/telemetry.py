@@ -19,6 +19,8 @@ from projections.telemetry import StoredTelemetry
 
 _log = logging.getLogger(__name__)
 
+_AT_ONCE = 8  # messages; each may hold thousands of lines
+
 _decode = msgspec.json.Decoder(TelemetryBatch).decode
 
 
@@ -38,7 +40,7 @@ class TelemetryStream:
 
     async def follow(self, after: int) -> AsyncGenerator[list[StoredTelemetry], None]:
         """Batches of everything above position `after` that is still held, in order, for ever. LogReplaced."""
-        async with contextlib.aclosing(follow(self._wire, TELEMETRY, after, ())) as batches:
+        async with contextlib.aclosing(follow(self._wire, TELEMETRY, after, (), most=_AT_ONCE)) as batches:
             async for batch in batches:
                 yield [_read(stored) for stored in batch]
 

@@ -10,6 +10,7 @@ import msgspec
 
 from contracts.command import Command
 from contracts.deid import CancelDeidentification, DeidentifyDataset, DeidJobView, JobProblem
+from contracts.nodes import ForgetNode, ForgottenNode
 from contracts.policies import DeletePolicy, PolicyDetail, PolicyRemoved, UploadPolicy
 from contracts.times import zulu_iso
 from events.deid import (
@@ -19,6 +20,7 @@ from events.deid import (
     DeidJob,
 )
 from events.event import Recorded
+from events.nodes import Node, NodeRegistered
 from events.policies import Policy, PolicyUploaded
 
 # From the aggregate's id, its state and all its facts, oldest first.
@@ -83,7 +85,13 @@ def deid_job(job_id: UUID, job: DeidJob, recorded: Sequence[Recorded]) -> DeidJo
     )
 
 
+def forgotten_node(_: UUID, __: Node, recorded: Sequence[Recorded]) -> ForgottenNode:
+    name = next(entry.fact.name for entry in reversed(recorded) if isinstance(entry.fact, NodeRegistered))
+    return ForgottenNode(name=name)
+
+
 ANSWERS: dict[type[Command], Told] = {
+    ForgetNode: forgotten_node,
     UploadPolicy: policy_detail,
     DeletePolicy: policy_removed,
     DeidentifyDataset: deid_job,

@@ -44,7 +44,7 @@ from contracts.deployments import (
     RestartDeployment,
 )
 from contracts.leases import ReleaseLease, TakeLease
-from contracts.nodes import DeclareNodeLost, RegisterNode, node_id
+from contracts.nodes import DeclareNodeLost, ForgetNode, RegisterNode, node_id
 from contracts.policies import DeletePolicy, UploadPolicy, policy_aggregate
 from contracts.projects import ArchiveProject, CreateProject, ReviseProject, UnarchiveProject, project_id
 from contracts.runs import (
@@ -273,6 +273,7 @@ HANDLERS: dict[type[Command], Handler] = {
     ),
     RegisterNode: Handler(aggregate=NODES, target=_node, decide=nodes.register_node),
     DeclareNodeLost: Handler(aggregate=NODES, target=_node, decide=nodes.declare_node_lost),
+    ForgetNode: Handler(aggregate=NODES, target=_node, decide=nodes.forget_node, role="admin"),
     CreateDeployment: Handler(
         aggregate=DEPLOYMENTS,
         target=lambda _, command_id: new_aggregate(command_id),

@@ -11,6 +11,7 @@ BENCHES = {
     "http": "HTTP, beside bare handlers",
     "uploads": "an upload, beside a bare handler that streams to a file",
     "training": "output lines and launches",
+    "live": "a printing child under the whole service",
     "idle": "start and memory of `serve`",
 }
 

@@ -1,4 +1,4 @@
-"""A printing child under the whole service: lines/s until their rows are committed, and how late a client sees a line."""
+"""A printing child under the whole service: lines/s to committed rows, and how late a client sees a line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ begun, write = time.time(), sys.stdout.write
 for first in range(0, count, 500):
     if rate:
         time.sleep(max(0.0, begun + first / rate - time.time()))
-    write("".join(f"{number:>99}\\n" for number in range(first, first + 499)) + f"at {time.time():.6f}".ljust(99) + "\\n")
+    write("".join(f"{number:>99}\\n" for number in range(first, first + 499)))
+    write(f"at {time.time():.6f}".ljust(99) + "\\n")
     sys.stdout.flush()
 """
 
@@ -67,7 +68,7 @@ def printed(serving: Served, project: str, count: int, rate: float, *, followed:
     follower = Follower(serving.port, path + "/logs")
     if followed:
         follower.start()
-    database = sqlite3.connect(serving.directory / "training.db")
+    database = sqlite3.connect(f"file:{serving.data / 'training.db'}?mode=ro", uri=True)
     try:
         statement = "SELECT max(lines) FROM run_telemetry WHERE run_id = ?"
         until(lambda: (database.execute(statement, (run["id"],)).fetchone()[0] or 0) >= count, "all rows", 600)
@@ -109,17 +110,16 @@ def bench_live(directory: Path) -> None:
         }
         serving.post("/projects", body)
         waits = [started_at(serving, "bench") for _ in range(10)]
-        print(f"request to the child's first instruction, median   {statistics.median(waits) * 1000:6.0f} ms", flush=True)
+        first = statistics.median(waits) * 1000
+        print(f"request to the child's first instruction, median   {first:6.0f} ms", flush=True)
         print(f"memory before (PSS, MB)   {memory(serving)}", flush=True)
         took, _ = printed(serving, "bench", FAST, 0, followed=False)
         print(f"{FAST:,} lines of 100 bytes, request to committed rows   {FAST / took:10,.0f} lines/s", flush=True)
-        raw = next((serving.data / "runs").glob("*/1/out.log"))
-        begun = time.perf_counter()
         largest = max((serving.data / "runs").glob("*/1/out.log"), key=lambda path: path.stat().st_size)
         begun = time.perf_counter()
         counted = subprocess.run(["tail", "-c", "+1", largest], capture_output=True).stdout.count(b"\n")
         took = time.perf_counter() - begun
-        print(f"bare tail of the same file   {counted / took:10,.0f} lines/s ({raw.name})", flush=True)
+        print(f"bare tail of the same file   {counted / took:10,.0f} lines/s", flush=True)
         print(f"memory after (PSS, MB)   {memory(serving)}", flush=True)
         for rate in (5_000, STEADY):
             took, ages = printed(serving, "bench", rate * SECONDS, rate, followed=True)

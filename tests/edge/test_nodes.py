@@ -83,6 +83,7 @@ async def test_a_node_is_live_then_unreachable_then_lost_and_live_again(
 
     answer = await http.get("/v1/nodes")
     [unreachable] = answer.json()
+    assert (await http.delete(f"/v1/nodes/{NODE}")).json()["code"] == "node_not_lost"
     assert (unreachable["status"], unreachable["gpus"], unreachable["runs"]) == ("unreachable", None, [run["id"]])
     assert unreachable["last_heartbeat"] >= live["last_heartbeat"]
     before = answer.headers["event-position"]
@@ -98,9 +99,13 @@ async def test_a_node_is_live_then_unreachable_then_lost_and_live_again(
     assert NODE in failed["failure_reason"]
     assert failed["logs"][-1]["level"] == "ERROR"
 
+    assert (await http.delete("/v1/nodes/nobody")).json()["code"] == "node_not_found"
+    forgotten = await http.delete(f"/v1/nodes/{NODE}")
+    assert (forgotten.status_code, forgotten.json()) == (200, {"name": NODE, "status": "forgotten"})
+    assert await listed(http) == []
+
     async def is_live() -> bool:
-        [node] = await listed(http)
-        return (node["status"], node["lost_at"]) == ("live", None)
+        return [(node["status"], node["lost_at"]) for node in await listed(http)] == [("live", None)]
 
     async with present(world, tmp_path):
         await eventually(is_live)

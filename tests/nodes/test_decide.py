@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.nodes import DeclareNodeLost, RegisterNode
+from contracts.nodes import DeclareNodeLost, ForgetNode, RegisterNode
 from contracts.runs import ReportRunEnded, ReportRunLost
-from events.nodes import NodeLost, NodeRegistered
+from events.nodes import NodeForgotten, NodeLost, NodeRegistered
 from events.runs import RunAssigned, RunCancelRequested, RunCompleted, RunFailed, RunRequested, RunStarted
 from tests.given import given
 
@@ -32,6 +32,15 @@ def test_a_node_that_changed_or_returned_is_registered_again() -> None:
         REGISTERED
     )
     given(REGISTERED, LOST).when(REGISTER).then(REGISTERED)
+
+
+def test_only_a_lost_node_can_be_forgotten_and_it_may_come_back() -> None:
+    forget = ForgetNode(name="gpu-1")
+    given(REGISTERED, LOST).when(forget).then(NodeForgotten())
+    given(REGISTERED).when(forget).then_refused("node_not_lost")
+    for history in ((), (REGISTERED, LOST, NodeForgotten())):
+        given(*history).when(forget).then_refused("node_not_found")
+    given(REGISTERED, LOST, NodeForgotten()).when(REGISTER).then(REGISTERED)
 
 
 def test_a_node_is_lost_once() -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from litestar import Response, get
+from litestar import Response, delete, get
+from litestar.params import PathParameter
 from msgspec.structs import replace
 
-from contracts.nodes import NodeDetail
+from contracts.nodes import ForgetNode, ForgottenNode, NodeDetail
 from contracts.times import naive_iso
 from projections.queries.nodes import node_list
-from services.edge.answers import show_as
+from services.edge.answers import carry_out, show_as
 from services.edge.context import AnyRequest, edge_of
-from services.edge.described import EVENT_POSITION, OF_READS, problems
-from services.edge.parameters import AsOf, MinEventPosition
+from services.edge.described import COMMAND_ID, EVENT_POSITION, OF_COMMANDS, OF_READS, problems
+from services.edge.parameters import AsOf, IdempotencyKey, MinEventPosition
 from services.runtime.node_states import Seen
+
+_NodeName = Annotated[str, PathParameter(description="Name of the node", min_length=1, max_length=64)]
 
 
 @get(
@@ -39,7 +42,22 @@ async def list_nodes(
     return show_as(msgspec.json.encode(views), shown, cut)
 
 
-ROUTES: list[Any] = [list_nodes]
+@delete(
+    "/v1/nodes/{name:str}",
+    operation_id="forgetNode",
+    summary="Forget a node that is lost and will not come back; its runs stay on record",
+    tags=["nodes"],
+    status_code=200,
+    response_headers=[EVENT_POSITION, COMMAND_ID],
+    responses=problems(*OF_COMMANDS, "node_not_found", "node_not_lost"),
+)
+async def forget_node(
+    request: AnyRequest, name: _NodeName, idempotency_key: IdempotencyKey = None
+) -> Response[ForgottenNode]:
+    return await carry_out(request, ForgetNode(name=name), idempotency_key)
+
+
+ROUTES: list[Any] = [list_nodes, forget_node]
 
 
 def _with(view: NodeDetail, seen: Seen) -> NodeDetail:
