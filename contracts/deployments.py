@@ -157,12 +157,18 @@ class StateQuestion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeploymentState(msgspec.Struct, frozen=True, kw_only=True):
-    """`status` is none where the node knows no more than is on record; `log_tail` are the last lines of its log."""
+    """`status` is none where the node knows no more than is on record; `log_tail` are the last lines of its log.
+
+    What failed and is not on record yet has its exit code, cause and reason here.
+    """
 
     deployment_id: UUID
     status: DeploymentStatus | None = None
     pid: int | None = None
     health_ok: bool = False
+    exit_code: int | None = None
+    failure_cause: DeploymentFailure | None = None
+    failure_reason: str | None = None
     log_tail: tuple[str, ...] | None = None
 
 

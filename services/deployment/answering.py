@@ -92,7 +92,18 @@ class Answers:
                 status = "stopping"
             pid = deployment.launched.pid
             return DeploymentState(deployment_id=deployment_id, status=status, pid=pid, health_ok=healthy)
-        return DeploymentState(deployment_id=deployment_id, status=_status_of_gone(deployment, state))
+        status = _status_of_gone(deployment, state)
+        if status != "failed" or not isinstance(state, Ended | Lost):
+            return DeploymentState(deployment_id=deployment_id, status=status)
+        ending = explain(state)
+        return DeploymentState(
+            deployment_id=deployment_id,
+            status=status,
+            exit_code=ending.exit_code,
+            failure_cause=ending.failure or "exit",
+            failure_reason=ending.reason,
+            log_tail=await asyncio.to_thread(_lines, attempt, None),
+        )
 
     async def log(self, question: LogQuestion, most: int) -> tuple[LogAnswer, bytes]:
         """At most `most` bytes."""
@@ -173,8 +184,12 @@ def _tail(attempt: attempts.Attempt, loaded: Loaded) -> tuple[str, ...] | None:
     ]
     if not ended or loaded.state.status not in ("failed", "starting"):
         return None
+    return _lines(attempt, ended[-1].log_bytes)
+
+
+def _lines(attempt: attempts.Attempt, until: int | None) -> tuple[str, ...] | None:
     try:
-        return attempts.last_lines(attempt.log, _TAIL, ended[-1].log_bytes)
+        return attempts.last_lines(attempt.log, _TAIL, until)
     except OSError:
         return None
 

@@ -7,7 +7,7 @@ import signal
 
 import msgspec
 
-from events.deployments import AttemptEnd
+from events.deployments import AttemptEnd, DeploymentFailure
 from services.runtime.children import Ended, Lost
 
 _ADDRESS_IN_USE = re.compile(r"address already in use|EADDRINUSE|errno 98\b", re.IGNORECASE)
@@ -20,6 +20,10 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     cause: AttemptEnd | None
     reason: str
     exit_code: int | None = None
+
+    @property
+    def failure(self) -> DeploymentFailure | None:
+        return None if self.cause == "restart" or self.cause == "machine_restart" else self.cause
 
 
 def explain(state: Ended | Lost) -> Ending:

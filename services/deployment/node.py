@@ -10,6 +10,7 @@ import msgspec
 
 from contracts.leases import GpuOffer, ReleaseLease, TakeLease, Wish
 from contracts.nodes import node_id
+from contracts.problems import Refused
 from events.event import Origin
 from events.leases import Leases, LeaseTaken
 from events.log import EventLog
@@ -47,6 +48,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     liveness_seconds: float = 120.0
     stop_seconds: float = 10.0
     restarts: int = 5
+    taking: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
 
     def attempt(self, deployment_id: UUID, number: int) -> Attempt:
         directory = self.attempts / str(deployment_id) / str(number)
@@ -75,18 +77,32 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises Refused (no_free_port, no_gpu) and LogUnavailable.
         """
-        held = (await self.leases()).held.get(holder)
-        if held is not None and held.port is not None and await asyncio.to_thread(is_free, self.host, held.port):
-            return held
-        if held is not None:
-            await self.release(holder)
-        taken = await self.dispatch(await self.room(holder, wish), _origin())
-        lease: LeaseTaken = taken.state.held[holder]
-        return lease
+        async with self.taking:  # one after the other here, so that only other processes' are in the way
+            held = (await self.leases()).held.get(holder)
+            if held is not None and held.port is not None and await asyncio.to_thread(is_free, self.host, held.port):
+                return held
+            if held is not None:
+                await self.release(holder)
+            while True:
+                try:
+                    taken = await self.dispatch(await self.room(holder, wish), _origin())
+                except Refused as refused:
+                    if refused.code != "too_much_contention":
+                        raise
+                else:
+                    lease: LeaseTaken = taken.state.held[holder]
+                    return lease
 
     async def release(self, holder: UUID) -> None:
         """Raises LogUnavailable."""
-        await self.dispatch(ReleaseLease(node=self.name, holder=holder), _origin())
+        while True:
+            try:
+                await self.dispatch(ReleaseLease(node=self.name, holder=holder), _origin())
+            except Refused as refused:
+                if refused.code != "too_much_contention":
+                    raise
+            else:
+                return
 
     def _look(self, holders: frozenset[str]) -> tuple[tuple[int, ...], tuple[GpuOffer, ...]]:
         offers = tuple(_offer(device, holders) for device in self.gpus.devices())

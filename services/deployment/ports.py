@@ -35,18 +35,17 @@ def reachable_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def strangers_listen(port: int, members: Iterable[int]) -> bool:
-    """Whether processes that are known and none of `members` listen on the port, and none of those does.
+def strangers_listen(sockets: set[str], members: Iterable[int]) -> bool:
+    """Whether processes that are known and none of `members` have one of the sockets, and none of those does.
 
     Another user's processes, which do not show what they have open, are not known.
     """
-    sockets = _listening(port)
-    if not sockets or any(_holds(pid, sockets) for pid in members):
+    if any(holds(pid, sockets) for pid in members):
         return False
-    return any(_holds(int(entry), sockets) for entry in os.listdir(_PROC) if entry.isdigit())  # noqa: PTH208
+    return any(holds(int(entry), sockets) for entry in os.listdir(_PROC) if entry.isdigit())  # noqa: PTH208
 
 
-def _listening(port: int) -> set[str]:
+def listening(port: int) -> set[str]:
     """The listening sockets of a port, as links in /proc/PID/fd spell them."""
     found = set()
     for table in ("tcp", "tcp6"):
@@ -61,7 +60,8 @@ def _listening(port: int) -> set[str]:
     return found
 
 
-def _holds(pid: int, sockets: set[str]) -> bool:
+def holds(pid: int, sockets: set[str]) -> bool:
+    """Whether the process has one of these sockets open; false where it does not show."""
     try:
         with os.scandir(_PROC / str(pid) / "fd") as entries:
             return any(os.readlink(entry.path) in sockets for entry in entries)  # noqa: PTH115

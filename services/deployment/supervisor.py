@@ -34,7 +34,7 @@ from services.deployment import attempts
 from services.deployment.attempts import Attempt
 from services.deployment.endings import Ending, explain, says_port_taken
 from services.deployment.node import ACTOR, Node
-from services.deployment.ports import is_free, reachable_host, strangers_listen
+from services.deployment.ports import holds, is_free, listening, reachable_host, strangers_listen
 from services.deployment.watching import watching
 from services.handlers.deployments import fill_command, split_extra_args, wish_of
 from services.runtime.children import Ended, LaunchFailed, Lost, NeverStarted, Starting, host, wrapped
@@ -56,6 +56,8 @@ _MEMORY_LOOK = 0.2
 _OWN_PREFIXES = ("NATS_", "TRAINLEDGER_")
 # It would move vLLM's own ports; the other two say which GPU there is.
 _REPLACED = ("VLLM_PORT", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
+
+_NO_ROOM: dict[str, Literal["no_port", "no_gpu"]] = {"no_free_port": "no_port", "no_gpu": "no_gpu"}
 
 _Verdict = Literal["gone", "changed", "start_timeout", "unhealthy"]
 
@@ -114,7 +116,9 @@ class Supervisor:
         try:
             lease = await self._node.lease(self._id, wish_of(deployment.requested))
         except Refused as refused:
-            cause: Literal["no_port", "no_gpu"] = "no_port" if refused.code == "no_free_port" else "no_gpu"
+            if refused.code not in _NO_ROOM:
+                raise
+            cause = _NO_ROOM[refused.code]
             unplaced = ReportDeploymentUnplaced(deployment_id=self._id, cause=cause, reason=refused.text("zh"))
             await report(unplaced, f"{number}/unplaced")
             return
@@ -411,7 +415,12 @@ def _environment(placed: DeploymentPlaced) -> dict[str, str]:
 
 
 def _is_anothers(attempt: Attempt, port: int) -> bool:
-    return strangers_listen(port, [identity.pid for identity in host.members(attempt)])
+    """Mostly the command itself listens, which costs no look at all processes to find out."""
+    sockets = listening(port)
+    command = wrapped.command_identity(attempt)
+    if not sockets or (command is not None and holds(command.pid, sockets)):
+        return False
+    return strangers_listen(sockets, [identity.pid for identity in host.members(attempt)])
 
 
 def _machine_restarted(attempt: Attempt) -> bool:

@@ -165,6 +165,9 @@ def _with(view: DeploymentInfo, states: dict[UUID, DeploymentState] | None) -> D
         status=state.status or view.status,
         pid=state.pid if state.status is not None else view.pid,
         health_ok=state.health_ok,
+        exit_code=view.exit_code if state.exit_code is None else state.exit_code,
+        failure_cause=state.failure_cause or view.failure_cause,
+        failure_reason=state.failure_reason or view.failure_reason,
         reachable=True,
         log_tail=state.log_tail,
     )

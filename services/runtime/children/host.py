@@ -23,7 +23,7 @@ from services.runtime.children import (
 from services.runtime.children.processes import Identity
 
 _AFTER_KILL = 5.0  # seconds that the kernel gets to take a killed process away
-_SWEEP = 0.05
+_FIRST_SWEEP, _LONGEST_SWEEP = 0.02, 0.5  # each reads all of /proc, and many may be stopped at once
 
 
 def launch(
@@ -82,7 +82,7 @@ async def stop(child: Child, grace: float) -> tuple[int, ...]:
     """TERM, after `grace` seconds KILL, to everything of the child; the pids that are alive all the same."""
     told: dict[Identity, signal.Signals] = {}
     clock = asyncio.get_running_loop().time
-    begun = clock()
+    begun, pause = clock(), _FIRST_SWEEP
     while (left := await asyncio.to_thread(members, child)) or isinstance(
         await asyncio.to_thread(look, child), Starting
     ):
@@ -96,5 +96,6 @@ async def stop(child: Child, grace: float) -> tuple[int, ...]:
             if processes.send(identity, number) and number is signal.SIGTERM:
                 processes.send(identity, signal.SIGCONT)  # a stopped process takes TERM only once it continues
             told[identity] = number
-        await asyncio.sleep(_SWEEP)
+        await asyncio.sleep(pause)
+        pause = min(1.5 * pause, _LONGEST_SWEEP)
     return ()

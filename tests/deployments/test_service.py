@@ -1,0 +1,305 @@
+"""Deployments as clients of `trainledger serve` see them, with servers that behave as badly as they may."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.runtime.children import processes
+from tests.deployments.place import TEMPLATE
+from tests.nats_server import free_port
+from tests.platform.serving import Serving, until
+
+PORTS = 40
+
+
+class Served(Serving):
+    """Its servers are misbehaving ones, on ports of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.first_port = free_ports(PORTS)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        own = {
+            "VLLM_CMD_TEMPLATE": TEMPLATE,
+            "TRAINLEDGER_DEPLOY_PORTS": f"{self.first_port}-{self.first_port + PORTS - 1}",
+            "TRAINLEDGER_DEPLOY_STOP_SECONDS": "2",
+        }
+        return super().environment(**own | more)
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}",
+            data=data,
+            method=method,
+            headers={"Content-Type": "application/json", "Accept-Language": "en"} | headers,
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, decoded(answer.read(), answer.headers["content-type"])
+        except urllib.error.HTTPError as error:
+            return error.code, decoded(error.read(), error.headers["content-type"])
+
+    def create(self, **body: Any) -> dict[str, Any]:
+        status, made = self.ask("POST", "/deployments", {"model_path": "models/qwen2.5"} | body)
+        assert status == 201, made
+        assert isinstance(made, dict)
+        return made
+
+    def shown(self, deployment_id: str) -> dict[str, Any]:
+        status, body = self.ask("GET", f"/deployments/{deployment_id}")
+        assert status == 200, body
+        assert isinstance(body, dict)
+        return body
+
+    def running(self, deployment_id: str) -> dict[str, Any]:
+        """Waits for it."""
+        until(lambda: self.shown(deployment_id)["status"] == "running", f"{deployment_id} running")
+        return self.shown(deployment_id)
+
+    def children(self, deployment_id: str) -> set[int]:
+        """What is alive of it, by its mark."""
+        found = set()
+        for attempt in range(1, 10):
+            found |= {one.pid for one in processes.members(f"TRAINLEDGER_DEPLOYMENT={deployment_id}/{attempt}", None)}
+        return found
+
+    def taken_ports(self) -> list[int]:
+        [node] = self.ask("GET", "/gpus")[1]
+        assert node["reachable"]
+        ports: list[int] = node["ports"]
+        return ports
+
+
+def decoded(body: bytes, media: str) -> Any:
+    return json.loads(body) if media.startswith("application/") else body.decode()
+
+
+def free_ports(count: int) -> int:
+    """The first of so many free ones in a row, as far as can be told."""
+    for _ in range(100):
+        first = free_port()
+        if first + count < 65_000:
+            return first
+    raise AssertionError("no free ports")
+
+
+def end(served: Served) -> None:
+    served.end_everything()
+    for directory in (served.data / "deployments").glob("*"):
+        for pid in served.children(directory.name):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    made = Served(tmp_path_factory.mktemp("served"))
+    made.start()
+    yield made
+    end(made)
+
+
+DOCUMENTED = {
+    "model_path": "models/qwen2.5",
+    "model_version": "v1",
+    "tags": ["demo"],
+    "extra_args": "--max-num-seqs 4",
+    "preferred_gpu": 0,
+    "health_path": "/health",
+}
+
+
+def test_the_documented_example(served: Served) -> None:
+    status, made = served.ask("POST", "/deployments", DOCUMENTED)
+    assert status == 201, made
+    deployment_id = made["deployment_id"]
+    body = served.running(deployment_id)
+    for name in ("model_path", "model_version", "tags", "health_path"):
+        assert body[name] == DOCUMENTED[name]
+    assert body["health_ok"] is True
+    assert body["pid"] in served.children(deployment_id)
+    assert isinstance(body["started_at"], float)
+    assert body["stopped_at"] is None
+    assert body["log_file"] == f"{served.data}/deploy_logs/{deployment_id}.log"
+    assert body["vllm_cmd"].endswith(f"models/qwen2.5 --host 127.0.0.1 --port {body['port']} --max-num-seqs 4")
+
+    def listed(query: str) -> list[str]:
+        return [view["deployment_id"] for view in served.ask("GET", f"/deployments?{query}")[1]]
+
+    assert listed("") == listed("model=qwen&tag=demo&status=RunNing") == [deployment_id]
+    assert listed("model=llama") == listed("tag=dem") == listed("status=failed") == listed("model=QWEN") == []
+    assert served.ask("GET", "/deployments?status=well")[0] == 400
+
+    status, removed = served.ask("DELETE", f"/deployments/{deployment_id}")
+    assert (status, removed) == (200, {"detail": "deployment removed", "deployment_id": deployment_id})
+    assert not served.children(deployment_id)
+    assert body["port"] not in served.taken_ports()
+    assert served.ask("DELETE", f"/deployments/{deployment_id}")[0] == 404
+    assert served.ask("GET", f"/deployments/{deployment_id}")[0] == 404
+    assert deployment_id not in listed("")
+    assert deployment_id in listed("all=true")
+    assert served.ask("GET", f"/deployments/{deployment_id}/logs")[1]["content"].startswith("serving models/qwen2.5")
+
+
+def test_bad_requests(served: Served) -> None:
+    for wrong, status in (
+        ({"model_path": "-x"}, 400),
+        ({"extra_args": "--port 1"}, 400),
+        ({"extra_args": "'"}, 400),
+        ({"model_path": None}, 422),
+        ({"model_path": 7}, 422),
+        ({"healthpath": "/x"}, 422),
+        ({"health_path": "x"}, 422),
+        ({"tags": ["x" * 101]}, 422),
+        ({"tags": ["x"] * 101}, 422),
+        ({"tags": ["x" * 2_000_000]}, 413),
+        ({"preferred_gpu": -1}, 422),
+        ({"restart_policy": "always"}, 422),
+        ({"gpu_required": True}, 503),
+        ({"min_free_memory": 1}, 503),
+        ({"node": "nobody"}, 409),
+        ({"node": "a.b>"}, 422),
+        ({"model_path": None, "artifact_id": "93f22d88-9d39-4f71-a3b1-0f41d396a4f7"}, 404),
+    ):
+        answer = served.ask("POST", "/deployments", {"model_path": "models/qwen2.5"} | wrong)
+        assert answer[0] == status, (wrong, answer)
+    for path in ("/deployments/x", "/deployments/93f22d88-9d39-4f71-a3b1-0f41d396a4f7"):
+        assert served.ask("GET", path)[0] == served.ask("DELETE", path)[0] == 404
+        assert served.ask("POST", path + "/restart")[0] == served.ask("GET", path + "/logs")[0] == 404
+
+
+def test_a_server_that_does_not_end_is_left_stopping_and_then_killed(served: Served) -> None:
+    made = served.create(extra_args="--ignore-term --own-session-worker")
+    deployment_id = made["deployment_id"]
+    served.running(deployment_id)
+    status, problem = served.ask("DELETE", f"/deployments/{deployment_id}")
+    assert (status, problem["code"]) == (409, "deployment_stopping")
+    body = served.shown(deployment_id)
+    assert (body["status"], set(body["survivors"])) == ("stopping", served.children(deployment_id))
+    assert served.ask("POST", f"/deployments/{deployment_id}/restart")[0] == 409
+    assert served.ask("DELETE", f"/deployments/{deployment_id}?force=true")[0] == 200
+    assert not served.children(deployment_id)
+
+
+def test_a_failure_is_told_with_its_exit_code_and_last_words(served: Served) -> None:
+    made = served.create(extra_args="--die-after 0.1 --exit-code 3 --load-seconds 9 --say 'CUDA out of memory'")
+    deployment_id = made["deployment_id"]
+    until(lambda: served.shown(deployment_id)["status"] == "failed", "its failure")
+    body = served.shown(deployment_id)
+    assert (body["exit_code"], body["failure_cause"], body["pid"], body["health_ok"]) == (3, "exit", None, False)
+    assert body["log_tail"] == ["serving models/qwen2.5 CUDA out of memory"]
+    status, _ = served.ask("DELETE", f"/deployments/{deployment_id}")
+    assert status == 200
+
+
+def test_a_log_is_read_in_pieces_whole_and_live(served: Served) -> None:
+    made = served.create(extra_args="--say 你好")
+    deployment_id = made["deployment_id"]
+    served.running(deployment_id)
+    logs = f"/deployments/{deployment_id}/logs"
+    text = "serving models/qwen2.5 你好\n"
+    assert served.ask("GET", logs, None, Accept="text/plain") == (200, text)
+    piece = served.ask("GET", f"{logs}?length=25")[1]
+    assert (piece["content"], piece["size"]) == ("serving models/qwen2.5 ", len(text.encode()))
+    assert served.ask("GET", f"{logs}?offset={piece['next_offset']}")[1]["content"] == "你好\n"
+    assert served.ask("GET", f"{logs}?tail=1")[1]["content"] == text
+    assert served.ask("GET", f"{logs}?tail=1&offset=3")[0] == 400
+    with ThreadPoolExecutor() as threads:
+        live = threads.submit(served.ask, "GET", logs, None, Accept="text/event-stream")
+        assert served.ask("DELETE", f"/deployments/{deployment_id}")[0] == 200
+        events = live.result(60)[1]
+    assert '"content":"serving models/qwen2.5 你好\\n"' in events
+    assert events.endswith('id: end\nevent: end\ndata: {"status":"stopped"}\n\n')
+
+
+def test_twenty_at_once_get_twenty_ports_and_twenty_servers(served: Served) -> None:
+    with ThreadPoolExecutor(20) as threads:
+        made = list(threads.map(lambda _: served.create(), range(20)))
+        assert len({body["port"] for body in made}) == 20
+        shown = list(threads.map(lambda body: served.running(body["deployment_id"]), made))
+        assert len({body["pid"] for body in shown}) == 20
+        assert {body["health_ok"] for body in served.ask("GET", "/deployments")[1]} == {True}
+        paths = [f"/deployments/{body['deployment_id']}?force=true" for body in made]
+        removed = threads.map(lambda path: served.ask("DELETE", path)[0], paths)
+        assert set(removed) == {200}
+    assert served.taken_ports() == []
+    assert not any(served.children(body["deployment_id"]) for body in made)
+
+
+def test_a_key_makes_one_deployment(served: Served) -> None:
+    key = {"Idempotency-Key": "one-deployment"}
+    with ThreadPoolExecutor(3) as threads:
+        answers = list(threads.map(lambda _: served.ask("POST", "/deployments", {"model_path": "m"}, **key), range(3)))
+    assert {status for status, _ in answers} == {201}
+    [deployment_id] = {body["deployment_id"] for _, body in answers}
+    assert served.ask("DELETE", f"/deployments/{deployment_id}?force=true")[0] == 200
+
+
+def test_servers_live_through_the_death_of_everything_else(served: Served) -> None:
+    made = served.create(restart_policy="on-failure")
+    deployment_id = made["deployment_id"]
+    before = served.running(deployment_id)
+    served.kill("serve", "edge", "workers", "nats-server")
+    served.start()
+    after = served.running(deployment_id)
+    for name in ("pid", "port", "started_at", "attempt"):
+        assert after[name] == before[name]
+    os.kill(after["pid"], signal.SIGKILL)
+    until(lambda: served.shown(deployment_id)["attempt"] == 2, "another attempt")
+    assert served.running(deployment_id)["pid"] != after["pid"]
+    stopped = served.command("stop", "--all")
+    assert stopped.returncode == 0, stopped.stderr
+    assert not served.children(deployment_id)
+    assert served.process is not None
+    served.process.wait(60)
+    served.process = None
+    served.start()
+    assert served.taken_ports() == []
+
+
+@pytest.mark.parametrize("rounds", [3, pytest.param(50, marks=pytest.mark.chaos)])
+def test_nothing_is_left_whenever_the_service_is_killed(served: Served, rounds: int) -> None:
+    """SIGKILL of the deployment service at random instants of a deployment's making and removal."""
+    random_ = random.Random(rounds)
+    with ThreadPoolExecutor(2) as threads:
+        for number in range(rounds):
+            key = {"Idempotency-Key": f"round-{rounds}-{number}"}
+            killing = threads.submit(kill_after, served, random_.uniform(0.0, 0.5))
+            status, made = served.ask(
+                "POST", "/deployments", {"model_path": "m", "extra_args": "--own-session-worker"}, **key
+            )
+            killing.result()
+            assert status in (201, 409, 503), made
+            if status == 503:  # nobody answered; whoever asks again is answered
+                continue
+            status, made = served.ask(
+                "POST", "/deployments", {"model_path": "m", "extra_args": "--own-session-worker"}, **key
+            )
+            assert status == 201, made
+            deployment_id = made["deployment_id"]
+            killing = threads.submit(kill_after, served, random_.uniform(0.0, 0.3))
+            served.ask("DELETE", f"/deployments/{deployment_id}?force=true")
+            killing.result()
+            until(lambda id_=deployment_id: served.ask("DELETE", f"/deployments/{id_}?force=true")[0] == 404, "its end")
+            until(lambda id_=deployment_id: not served.children(id_), "the end of its processes")
+            facts = served.ask("GET", "/deployments?all=true")[1]
+            assert deployment_id in {view["deployment_id"] for view in facts}
+    until(lambda: served.ask("GET", "/gpus")[1] and served.taken_ports() == [], "the return of all ports")
+
+
+def kill_after(served: Served, seconds: float) -> None:
+    time.sleep(seconds)
+    served.kill("workers")
