@@ -45,6 +45,22 @@ class TrainConfigStored(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[FieldError, ...] = ()
 
 
+class DatasetTrainConfigView(msgspec.Struct, frozen=True, kw_only=True):
+    """The training configuration that belongs to a dataset, as `TrainConfigView` without a version."""
+
+    filename: str
+    uploaded_at: str
+    size: int
+    sha256: str
+
+
+class DatasetTrainConfigStored(msgspec.Struct, frozen=True, kw_only=True):
+    """`PUT /v1/datasets/{dataset_id}/train-config`, as `TrainConfigStored`."""
+
+    train_config: DatasetTrainConfigView
+    warnings: tuple[FieldError, ...] = ()
+
+
 class TrainConfigGone(msgspec.Struct, frozen=True, kw_only=True):
     """`DELETE /v1/train-config`."""
 

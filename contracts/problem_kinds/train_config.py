@@ -17,6 +17,11 @@ KINDS: dict[str, ProblemKind] = {
     "train_config_invalid": ProblemKind(
         400, "训练配置无效：{reason}", "The training configuration is not valid: {reason}"
     ),
+    "train_config_unreadable": ProblemKind(
+        503,
+        "训练配置 {filename} 在存储中无法读取",
+        "The training configuration {filename} cannot be read from the storage",
+    ),
     "dataset_train_config_missing": ProblemKind(
         404, "数据集 {dataset_id} 没有训练配置", "The dataset {dataset_id} has no training configuration"
     ),

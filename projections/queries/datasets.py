@@ -22,7 +22,7 @@ from contracts.datasets import (
 )
 from contracts.problems import Language
 from contracts.times import zulu_iso
-from projections.datasets import DELETED, check_from_column, train_config_from_column
+from projections.datasets import DELETED, DatasetTrainConfig, check_from_column, train_config_from_column
 from projections.queries.cut import NOW, Cut
 from projections.tables import dataset_files, dataset_versions, datasets, downloads, from_column
 
@@ -103,6 +103,12 @@ def dataset_record(
         else TrainConfigRef(filename=config.filename, uploaded_at=config.uploaded_at, size=config.size),
         upload_progress=UploadProgress(files_count=len(files)),
     )
+
+
+def dataset_train_config(connection: Connection, dataset_id: UUID, cut: Cut = NOW) -> DatasetTrainConfig | None:
+    """Of a dataset that exists at the cut; none where it has none."""
+    row = _row(connection, dataset_id, cut)
+    return None if row is None else train_config_from_column(row["train_config"])
 
 
 def dataset_exists(connection: Connection, dataset_id: UUID, cut: Cut = NOW) -> bool:

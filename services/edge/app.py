@@ -17,6 +17,7 @@ from services.edge.problems import MEDIA_TYPE, answer
 from services.edge.routes import (
     artifacts,
     commands,
+    dataset_configs,
     dataset_files,
     datasets,
     deid,
@@ -27,9 +28,11 @@ from services.edge.routes import (
     nodes,
     policies,
     projects,
+    run_configs,
     run_logs,
     run_views,
     runs,
+    train_config,
     uploads,
 )
 
@@ -38,10 +41,13 @@ ROUTES = [
     *runs.ROUTES,
     *run_logs.ROUTES,
     *run_views.ROUTES,
+    *run_configs.ROUTES,
     *artifacts.ROUTES,
     *datasets.ROUTES,
     *dataset_files.ROUTES,
+    *dataset_configs.ROUTES,
     *uploads.ROUTES,
+    *train_config.ROUTES,
     *nodes.ROUTES,
     *deid.ROUTES,
     *deid_texts.ROUTES,

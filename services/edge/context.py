@@ -39,6 +39,7 @@ class Uploads(msgspec.Struct, frozen=True, kw_only=True):
     storage: Storage
     resumable: Resumable
     limit: int
+    config_limit: int
     resumable_limit: int
 
 

@@ -35,6 +35,15 @@ from contracts.problems import Problem
 from contracts.projects import CreateProject, Project, ProjectChanges, ProjectDetail
 from contracts.run_views import LogPage, LogSlice, RunArtifacts, RunExplanation, RunMetrics
 from contracts.runs import Artifact, ArtifactTag, RunDetail, RunOptions
+from contracts.train_config import (
+    DatasetTrainConfigStored,
+    RunConfigDifference,
+    TrainConfigGone,
+    TrainConfigStored,
+    TrainConfigVersion,
+    TrainConfigView,
+    VersionDifference,
+)
 from services import VERSION
 from services.edge.routes.health import Alive, Ready
 
@@ -95,7 +104,10 @@ _FORM = {
 }
 # Bodies that are read as they come, of which the framework knows nothing.
 _STREAMED: dict[str, dict[str, Any]] = {
-    "uploadDatasetFile": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}},
+    **{
+        operation: {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}
+        for operation in ("uploadDatasetFile", "uploadTrainConfig", "uploadDatasetTrainConfig")
+    },
     "continueUpload": {"required": True, "content": {"application/offset+octet-stream": {"schema": _BYTES}}},
 }
 _SUCCESSES = {"200": "As asked", "201": "Made", "202": "Accepted, not waited for"}
@@ -156,6 +168,13 @@ _BODIES = (
     UploadState,
     UploadAborted,
     Download,
+    TrainConfigView,
+    TrainConfigStored,
+    TrainConfigGone,
+    TrainConfigVersion,
+    VersionDifference,
+    RunConfigDifference,
+    DatasetTrainConfigStored,
     NodeDetail,
     ForgottenNode,
     CreateDeployment,

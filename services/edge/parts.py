@@ -131,5 +131,6 @@ def _uploads(settings: Settings) -> Uploads:
         storage=storage,
         resumable=resumable,
         limit=settings.upload_limit_bytes,
+        config_limit=settings.train_config_limit_bytes,
         resumable_limit=settings.resumable_limit_bytes,
     )

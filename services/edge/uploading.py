@@ -9,6 +9,7 @@ from uuid import UUID, uuid4, uuid5
 
 from litestar import Response
 
+from contracts.command import Command
 from contracts.datasets import AddDatasetFile
 from contracts.problems import Refused
 from events.datasets import Dataset, DatasetFact
@@ -28,14 +29,16 @@ _log = logging.getLogger(__name__)
 LEAST: Role = "operator"  # the role that may add files
 
 
-async def may_upload(request: AnyRequest, dataset_id: UUID, key: str | None = None) -> Caller:
+async def may_upload(
+    request: AnyRequest, dataset_id: UUID, key: str | None = None, kind: type[Command] = AddDatasetFile
+) -> Caller:
     """Who uploads. Refuses before a byte is received what would be refused after the last one.
 
     Raises Refused: forbidden, invalid_command_id, dataset_not_found.
     """
     edge, asked = edge_of(request), asked_of(request)
     caller = await edge.caller(asked.identity)
-    await edge.intake.require(AddDatasetFile, caller, LEAST, asked.request_id)
+    await edge.intake.require(kind, caller, LEAST, asked.request_id)
     if key is not None:
         check_key(key)
     dataset: Dataset = (await load(edge.log, DATASETS, dataset_id)).state

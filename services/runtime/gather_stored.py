@@ -37,8 +37,9 @@ async def stored_of(project: Project, log: EventLog, uploads: Uploads | None) ->
         dataset = assets.stored_dataset(reference, state, deidentified=project.require_deidentified)
         missing += [] if dataset else [project.dataset_name]
     else:
-        dataset = await _of_stored_name(project.dataset_name, log, uploads)
-        elsewhere += [] if dataset else [project.dataset_name]
+        known, dataset = await _of_stored_name(project.dataset_name, log, uploads)
+        if dataset is None:
+            (missing if known else elsewhere).append(project.dataset_name)
     if (wanted := names.config_reference(project.training_yaml_name)) is not None:
         config = assets.stored_config(wanted, await load_train_config(log))
         missing += [] if config else [project.training_yaml_name]
@@ -59,12 +60,13 @@ async def stored_for(run: Run, log: EventLog) -> tuple[Stored, tuple[str, ...]]:
     return Stored(dataset=stored, config=run.stored_config, missing=tuple(missing)), tuple(elsewhere)
 
 
-async def _of_stored_name(name: str, log: EventLog, uploads: Uploads | None) -> StoredDataset | None:
+async def _of_stored_name(name: str, log: EventLog, uploads: Uploads | None) -> tuple[bool, StoredDataset | None]:
+    """Whether that name was ever given to an upload, and its file, none where that is not there any more."""
     upload_id = names.upload_of(name)
     dataset_id = None if upload_id is None or uploads is None else await uploads.dataset_of(upload_id)
     if dataset_id is None:
-        return None
-    return assets.stored_file(DatasetReference(dataset_id), await load_dataset(dataset_id, log), name)
+        return False, None
+    return True, assets.stored_file(DatasetReference(dataset_id), await load_dataset(dataset_id, log), name)
 
 
 async def load_dataset(dataset_id: UUID, log: EventLog) -> Dataset:

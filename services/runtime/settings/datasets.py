@@ -25,6 +25,10 @@ class DatasetSettings(TrainingSettings, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1)],
         Meta(title="TRAINLEDGER_UPLOAD_LIMIT_BYTES", description="Largest file of `PUT /v1/datasets/{id}/files`"),
     ] = 104_857_600
+    train_config_limit_bytes: Annotated[
+        Annotated[int, Meta(ge=1, le=16 * 1024 * 1024)],
+        Meta(title="TRAINLEDGER_TRAIN_CONFIG_LIMIT_BYTES", description="Largest training configuration (YAML)"),
+    ] = 5_242_880
     resumable_limit_bytes: Annotated[
         Annotated[int, Meta(ge=1)],
         Meta(title="TRAINLEDGER_RESUMABLE_LIMIT_BYTES", description="Largest file of a resumable upload (tus)"),

@@ -19,10 +19,7 @@ T = TypeVar("T")
 async def record(
     arrived: Arrived, dataset_id: UUID, upload_id: UUID, name: str, hand_in: Callable[[AddDatasetFile], Awaitable[T]]
 ) -> T:
-    """Places the file, hands the command in, and ends the file by what became of it; raises what `hand_in` raises.
-
-    Only a refusal that is final removes the file: after anything else it may yet be on record.
-    """
+    """As `hand_over`, of a file of a dataset."""
     stored = stored_name(upload_id, name)
     command = AddDatasetFile(
         dataset_id=dataset_id,
@@ -32,14 +29,23 @@ async def record(
         bytes=arrived.size,
         sha256=arrived.sha256,
     )
+    return await hand_over(arrived, dataset_id, stored, lambda: hand_in(command))
+
+
+async def hand_over(arrived: Arrived, owner: UUID, stored: str, hand_in: Callable[[], Awaitable[T]]) -> T:
+    """Places the file, hands in what names it, and ends the file by what became of it; raises what `hand_in` raises.
+
+    `owner` is the aggregate whose facts name it, for a later sweep. Only a refusal that is final removes the file:
+    after anything else it may yet be on record.
+    """
     try:
         with storage_refusals():
-            await arrived.place(dataset_id, stored)
+            await arrived.place(owner, stored)
     except BaseException:
         await arrived.doubt()
         raise
     try:
-        answer = await hand_in(command)
+        answer = await hand_in()
     except Refused as refused:
         await (arrived.doubt() if is_transient(refused) else arrived.discard())
         raise
