@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from uuid import UUID
 
 from contracts.deid import DeidentifyDataset
-from events import datasets as dataset_facts
-from events.datasets import Dataset, DatasetFact
-from events.log import EventLog
 from services.handlers.deid import DeidentifyGathered, FrozenPolicy
 from services.runtime.deid_policies import find_policy
 from services.runtime.gather import Sources
+from services.runtime.gather_stored import load_dataset
 
 
 async def for_deidentify_dataset(command: DeidentifyDataset, sources: Sources) -> DeidentifyGathered:
@@ -27,11 +24,3 @@ async def for_deidentify_dataset(command: DeidentifyDataset, sources: Sources) -
         policy=FrozenPolicy(id=policy.id, version=policy.version, content=policy.content),
         sealed_seed=await asyncio.to_thread(seal, seed),
     )
-
-
-async def load_dataset(dataset_id: UUID, log: EventLog) -> Dataset:
-    dataset = Dataset()
-    for recorded in await log.read(DatasetFact.context, dataset_id):
-        assert isinstance(recorded.fact, dataset_facts.AnyDatasetFact)
-        dataset = dataset_facts.evolve(dataset, recorded.fact)
-    return dataset
