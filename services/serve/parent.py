@@ -187,7 +187,7 @@ class Parent:
         target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # a comparison binds nothing
         request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
         with suppress(OSError), socket.create_connection((target, self.settings.port), timeout=1) as connection:
-            connection.settimeout(5)
+            connection.settimeout(2.5)  # readyz may wait for the projector, 2 s at most
             connection.sendall(request)
             with connection.makefile("rb") as answer:
                 return answer.read(16_384)
