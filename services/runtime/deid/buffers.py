@@ -3,23 +3,102 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Offsets = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
+Flags = NDArray[np.bool_]
+
+
+class Areas(NamedTuple):
+    """Where text is, in ascending order and apart from each other; and for each area where its field's name stands.
+
+    An area without a name has an empty one.
+    """
+
+    starts: Offsets
+    ends: Offsets
+    name_starts: Offsets
+    name_ends: Offsets
+
+    @classmethod
+    def plain(cls, starts: Offsets, ends: Offsets) -> Areas:
+        nowhere = np.zeros(len(starts), dtype=np.int64)
+        return cls(starts, ends, nowhere, nowhere)
 
 
 class Buffer:
-    """Bytes, and the areas in them that are text: their starts and ends in ascending order, apart from each other."""
+    """Bytes with areas of text.
 
-    def __init__(self, content: bytes, starts: Offsets, ends: Offsets) -> None:
-        self.content, self.starts, self.ends = content, starts, ends
-        self.bytes: Bytes = np.frombuffer(content, dtype=np.uint8)
+    `bytes` is what is searched: full-width digits, letters and a few signs are one ASCII byte each there, so that a
+    value is the same in both widths. `areas` are in offsets of `bytes`; `original` turns those into offsets of
+    `content`. `shown`, if given, is searched in the place of `content`: as long, and other only where nothing is found.
+    """
+
+    def __init__(self, content: bytes, areas: Areas, shown: Bytes | None = None) -> None:
+        self.content = content
+        self.raw: Bytes = np.frombuffer(content, dtype=np.uint8)
+        self.raw_areas = areas
+        self.bytes, self._origin = _narrowed(self.raw if shown is None else shown)
+        if self._origin is None:
+            self.areas = areas
+        else:
+            origin = self._origin
+            self.areas = Areas(*(np.searchsorted(origin, offsets) for offsets in areas))
 
     @classmethod
     def of_texts(cls, texts: Sequence[bytes]) -> Buffer:
         lengths = np.array([len(text) for text in texts], dtype=np.int64)
         ends = np.cumsum(lengths + 1) - 1
-        return cls(b"\n".join(texts), ends - lengths, ends)
+        return cls(b"\n".join(texts), Areas.plain(ends - lengths, ends))
+
+    def original(self, offsets: Offsets) -> Offsets:
+        return offsets if self._origin is None else self._origin[offsets]
+
+    def rewritten(self, changed: Bytes) -> Bytes:
+        """The original content with what `changed`, as long as `bytes`, has other than `bytes`, in its old widths."""
+        content = self.raw.copy()
+        if self._origin is None and self.bytes is self.raw:
+            content[:] = changed
+            return content
+        places = np.flatnonzero(changed != self.bytes)
+        new, at = changed[places], self.original(places)
+        wide = (content[at] == 0xEF) & (new < 0x80)
+        content[at[~wide]] = new[~wide]
+        at, new = at[wide], new[wide]
+        content[at + 1] = np.where(new < 0x60, 0xBC, 0xBD)
+        content[at + 2] = np.where(new < 0x60, new + np.uint8(0x60), new + np.uint8(0x20))
+        return content
+
+
+def _narrowed(content: Bytes) -> tuple[Bytes, Offsets | None]:
+    """Full-width forms as ASCII, and for each byte (and the end) its offset before; None where nothing changed."""
+    first = np.flatnonzero(content == 0xEF)
+    first = first[first < len(content) - 2]
+    if not len(first):
+        return content, None
+    narrow = _NARROW[content[first + 1] & 1, content[first + 2]]
+    narrow[(content[first + 1] & 0xFE) != 0xBC] = 0
+    first, narrow = first[narrow > 0], narrow[narrow > 0]
+    if not len(first):
+        return content, None
+    kept = np.ones(len(content) + 1, dtype=np.bool_)
+    kept[first + 1] = kept[first + 2] = False
+    replaced = content.copy()
+    replaced[first] = narrow
+    return replaced[kept[:-1]], np.flatnonzero(kept)
+
+
+def _narrow_forms() -> Bytes:
+    """By the second (its last bit) and third byte of UTF-8: the ASCII of U+FF01 to U+FF5E, or 0."""
+    forms = np.zeros((2, 256), dtype=np.uint8)
+    for character in "+-./0123456789@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz":
+        _, second, third = chr(ord(character) + 0xFEE0).encode()
+        forms[second & 1, third] = ord(character)
+    return forms
+
+
+_NARROW = _narrow_forms()

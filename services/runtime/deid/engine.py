@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
+import numpy as np
 
 from contracts.problems import Wrong
-from services.runtime.deid.buffers import Buffer
+from services.runtime.deid.buffers import Areas
+from services.runtime.deid.documents import Rewriter, Rewriting
 from services.runtime.deid.keys import Keys
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.recognisers import Recogniser
-from services.runtime.deid.refusals import TextRefused
+from services.runtime.deid.refusals import NotReversible, TextRefused
 from services.runtime.deid.replacing import Replacer
 
 Locale = Literal["zh-CN", "en-US"]
@@ -37,33 +38,64 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Deidentifier:
-    """One policy under one key. May be used by several threads; without a seed, a policy of key `seed` has a key of
-    its own for every instance.
-    """
+    """One policy under one key. Without a seed, a policy of key `seed` has a new key for every instance."""
 
     def __init__(self, policy: Policy, keys: Keys, seed: int | None = None) -> None:
-        self._recogniser = Recogniser(policy)
-        self._replacer = Replacer(policy, keys.derive(policy.key, policy.id, policy.version, seed))
+        self._policy, self._seed = policy, seed
+        self._keys = keys.derive(policy.key, policy.id, policy.version, seed)
 
     def texts(self, texts: Sequence[str], locale: Locale = "zh-CN", format: TextFormat = "text") -> Result:  # noqa: A002
         """Each text by itself; with format `json` each is a JSON document, of which only string values change.
 
         Raises TextRefused where a text is no valid Unicode or not the JSON that it should be.
         """
-        del format
-        buffer = Buffer.of_texts([_encoded(text, index) for index, text in enumerate(texts)])
-        spans = self._recogniser.find(buffer, locale)
-        edits = self._replacer.replace(buffer, spans)
-        seen: dict[tuple[str, str], str] = {}
-        counts: Counter[str] = Counter()
-        for kind, original, pseudo in edits.pairs():
-            counts[kind] += 1
-            seen.setdefault((kind, original), pseudo)
-        return Result(
-            texts=[part.decode() for part in edits.parts(buffer.starts, buffer.ends)],
-            mapping=[Replaced(kind, original, pseudo) for (kind, original), pseudo in seen.items()],
-            counts=dict(counts),
-        )
+        rewriter = Rewriter(Recogniser(self._policy), Replacer(self._policy, self._keys), locale)
+        return _result(rewriter, texts, format)
+
+    def reverse(self, texts: Sequence[str], locale: Locale = "zh-CN", format: TextFormat = "text") -> Result:  # noqa: A002
+        """Back from de-identified texts: an `original` of the mapping is a pseudonym, its `pseudo` what it stood for.
+
+        Only what was pseudonymised or shifted comes back, in capitals where an ID ended in x. Raises NotReversible for
+        a policy of key `seed` without a seed, else as `texts`.
+        """
+        if self._policy.key == "seed" and self._seed is None:
+            raise NotReversible("该策略需要 seed 才能还原", "this policy is reversed with its seed only")
+        recogniser = Recogniser(self._policy, pseudonyms=True)
+        rewriter = Rewriter(recogniser, Replacer(self._policy, self._keys, inverse=True), locale)
+        return _result(rewriter, texts, format)
+
+
+def _result(rewriter: Rewriter, texts: Sequence[str], format: TextFormat) -> Result:  # noqa: A002
+    contents = [_encoded(text, index) for index, text in enumerate(texts)]
+    lengths = np.array([len(content) for content in contents], dtype=np.int64)
+    ends = np.cumsum(lengths + 1) - 1
+    starts = ends - lengths
+    joined = b"\n".join(contents)
+    if format == "json":
+        for index, content in enumerate(contents):
+            _require_json(content, index)
+        done = rewriter.json(joined, starts, None)
+    else:
+        done = rewriter.text(joined, Areas.plain(starts, ends))
+    return Result(
+        texts=[part.decode() for part in done.stretches(starts, ends)],
+        mapping=_mapping(done),
+        counts=dict(done.counts()),
+    )
+
+
+def _mapping(done: Rewriting) -> list[Replaced]:
+    seen: dict[tuple[str, str], str] = {}
+    for kind, original, pseudo in done.pairs():
+        seen.setdefault((kind, original), pseudo)
+    return [Replaced(kind, original, pseudo) for (kind, original), pseudo in seen.items()]
+
+
+def _require_json(content: bytes, index: int) -> None:
+    try:
+        msgspec.json.decode(content, type=msgspec.Raw)
+    except (ValueError, RecursionError):
+        raise TextRefused(Wrong(f"/text/{index}", "不是有效的 JSON", "is not valid JSON")) from None
 
 
 def _encoded(text: str, index: int) -> bytes:

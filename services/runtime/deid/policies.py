@@ -31,7 +31,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     output: Output | None = None
     min_score: Score | None = None
     min_digits: Annotated[int, Meta(ge=1, le=36)] = 1
-    mask: Annotated[str, Meta(pattern=r"\A[!-~]\Z")] = "*"
+    mask: Annotated[str, Meta(pattern=r"\A[!#-+.-\[\]-~]\Z")] = "*"
     keep_last: Annotated[int, Meta(ge=0, le=8)] = 0
     days: Annotated[int, Meta(ge=1, le=3650)] = 365
 

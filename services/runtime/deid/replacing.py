@@ -2,78 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 
+import msgspec
 import numpy as np
 
 from services.runtime.deid.buffers import Buffer, Bytes, Offsets
+from services.runtime.deid.dates import Dates
 from services.runtime.deid.keys import DerivedKeys
-from services.runtime.deid.policies import Policy
-from services.runtime.deid.pseudonyms.numbers import Numbers
+from services.runtime.deid.policies import Policy, Rule
+from services.runtime.deid.pseudonyms.values import Pseudonyms, digit_places
 from services.runtime.deid.spans import Spans
+
+_HASH_DIGITS = 16
 
 
 class Edits:
-    """A buffer after its spans were replaced: `content` by as many bytes in place, `pieces` (by number of the span)
-    by text of another length.
+    """A buffer after its spans were replaced: by as many bytes in place, or by pieces of another length.
+
+    `pieces`: by the number of the span. `whole`: the original content with what is as long as before replaced.
     """
 
-    def __init__(self, buffer: Buffer, spans: Spans, content: Bytes, pieces: dict[int, bytes]) -> None:
-        self._buffer, self._spans, self._content, self._pieces = buffer, spans, content, pieces
+    def __init__(self, buffer: Buffer, spans: Spans, changed: Bytes, pieces: dict[int, bytes]) -> None:
+        self.spans, self.pieces = spans, pieces
+        self.starts, self.ends = buffer.original(spans.starts), buffer.original(spans.ends)
+        self.whole = buffer.rewritten(changed).tobytes()
+        self._before = buffer.content
 
     def pairs(self) -> Iterator[tuple[str, str, str]]:
         """Type, original and what took its place, in order."""
-        spans, after = self._spans, self._content.tobytes()
-        for index in range(len(spans)):
-            start, end = int(spans.starts[index]), int(spans.ends[index])
-            new = self._pieces.get(index, after[start:end])
-            yield spans.names[spans.kinds[index]], self._buffer.content[start:end].decode(), new.decode()
+        for index, (start, end) in enumerate(zip(self.starts.tolist(), self.ends.tolist(), strict=True)):
+            new = self.pieces.get(index, self.whole[start:end])
+            yield self.spans.names[self.spans.kinds[index]], self._before[start:end].decode(), new.decode()
 
-    def parts(self, starts: Offsets, ends: Offsets) -> Iterator[bytes]:
-        """What became of each area of the buffer."""
-        after = self._content.tobytes()
-        numbers = sorted(self._pieces)
-        places = [(int(self._spans.starts[n]), int(self._spans.ends[n]), self._pieces[n]) for n in numbers]
-        following = 0
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            if following == len(places) or places[following][0] >= end:
-                yield after[start:end]
-                continue
-            joined, at = [], start
-            while following < len(places) and places[following][0] < end:
-                first, last, new = places[following]
-                joined += [after[at:first], new]
-                at = last
-                following += 1
-            yield b"".join((*joined, after[at:end]))
+    def counts(self) -> dict[str, int]:
+        """How many spans of each type there are."""
+        numbers, counts = np.unique(self.spans.kinds, return_counts=True)
+        return {self.spans.names[number]: int(count) for number, count in zip(numbers, counts, strict=True)}
+
+    def places(self) -> list[tuple[int, int, bytes]]:
+        """Where in the original content which pieces belong, in ascending order."""
+        return [(int(self.starts[n]), int(self.ends[n]), self.pieces[n]) for n in sorted(self.pieces)]
 
 
 class Replacer:
-    """Replaces by one policy under one key."""
+    """Replaces by one policy under one key, forth or, with `inverse`, from pseudonyms back to originals."""
 
-    def __init__(self, policy: Policy, keys: DerivedKeys) -> None:
-        self._policy = policy
-        self._numbers = Numbers(keys)
+    def __init__(self, policy: Policy, keys: DerivedKeys, *, inverse: bool = False) -> None:
+        self._rules: dict[str, Rule] = policy.types | {own.name: own for own in policy.patterns}
+        self._pseudonyms = Pseudonyms(policy, keys)
+        self._dates = Dates(keys)
+        self._hash_key = keys.key("hash")
+        self._inverse = inverse
 
     def replace(self, buffer: Buffer, spans: Spans) -> Edits:
-        content = buffer.bytes.copy()
-        places, owners = digit_places(buffer.bytes, spans)
-        lengths = np.bincount(owners, minlength=len(spans))
-        for n in np.unique(lengths):
-            chosen = (lengths == n)[owners]
-            positions = places[chosen].reshape(-1, n)
-            base = np.where(buffer.bytes[positions] >= 0x80, np.uint8(0x90), np.uint8(0x30))
-            rows = self._numbers.digits(buffer.bytes[positions] - base, b"NUMBER")
-            content[positions] = rows + base
-        return Edits(buffer, spans, content, {})
+        changed = buffer.bytes.copy()
+        pieces: dict[int, bytes] = {}
+        for number in np.unique(spans.kinds):
+            kind = spans.names[number]
+            rule = self._rules[kind]
+            chosen = np.flatnonzero(spans.kinds == number)
+            if kind == "DATE" and rule.action == "pseudonymise":
+                rule = msgspec.structs.replace(rule, action="date_shift")  # a date stays a date
+            if rule.action == "pseudonymise":
+                mine = spans.take(chosen)
+                self._pseudonyms.write(kind, buffer.bytes, changed, mine.starts, mine.ends, inverse=self._inverse)
+            elif rule.action != "keep" and (rule.action == "date_shift" or not self._inverse):
+                write = self._written(kind, rule)
+                if rule.action == "date_shift":
+                    chosen = self._shift_in_place(buffer.bytes, changed, spans, chosen, rule)
+                starts, ends = spans.starts[chosen].tolist(), spans.ends[chosen].tolist()
+                for index, start, end in zip(chosen.tolist(), starts, ends, strict=True):
+                    old = buffer.bytes[start:end].tobytes()
+                    new = write(old.decode()).encode()
+                    if len(new) == len(old):
+                        changed[start:end] = np.frombuffer(new, dtype=np.uint8)
+                    else:
+                        pieces[index] = new
+        return Edits(buffer, spans, changed, pieces)
+
+    def _shift_in_place(self, content: Bytes, changed: Bytes, spans: Spans, chosen: Offsets, rule: Rule) -> Offsets:
+        """Dates of four, two and two digits, or of eight, all at once; returns the spans that are left."""
+        starts, ends = spans.starts[chosen], spans.ends[chosen]
+        owners, places = digit_places(content, starts, ends)
+        eight = np.bincount(owners, minlength=len(chosen)) == 8
+        positions = places[eight[owners]].reshape(-1, 8)
+        gaps = np.diff(positions, axis=1) > 1
+        apart = gaps[:, 3] & gaps[:, 5] & (gaps.sum(axis=1) == 2)
+        plain = apart | ~gaps.any(axis=1)
+        positions = positions[plain]
+        rows = content[positions] - np.uint8(48)
+        changed[positions] = self._dates.written(rows, rule.days, inverse=self._inverse) + np.uint8(48)
+        done = np.flatnonzero(eight)[plain]
+        return np.delete(chosen, done)
+
+    def _written(self, kind: str, rule: Rule) -> Callable[[str], str]:
+        match rule.action:
+            case "mask":
+                return lambda text: masked(text, rule.mask, rule.keep_last)
+            case "hash":
+                return lambda text: f"<{kind}:{self._hashed(kind, text)}>"
+            case "replace":
+                return lambda _: f"<{kind}>"
+            case "date_shift":
+                return lambda text: self._dates.shifted(text, rule.days, inverse=self._inverse)
+            case _:
+                return lambda _: ""
+
+    def _hashed(self, kind: str, text: str) -> str:
+        """Keyed; the same for the same value in whatever spelling."""
+        value = "".join(character for character in text.lower() if character.isalnum())
+        content = kind.encode() + b"\0" + value.encode()
+        return hashlib.blake2b(content, key=self._hash_key, digest_size=_HASH_DIGITS // 2).hexdigest()
 
 
-def digit_places(content: Bytes, spans: Spans) -> tuple[Offsets, Offsets]:
-    """Where the digits of all spans stand (of a full-width one its last byte), and the number of the span of each."""
-    lengths = spans.ends - spans.starts
-    owners = np.repeat(np.arange(len(spans)), lengths)
-    places = np.arange(len(owners)) + np.repeat(spans.starts - (np.cumsum(lengths) - lengths), lengths)
-    found = content[places]
-    is_digit = (found - np.uint8(0x30)) < 10
-    is_digit |= ((found - np.uint8(0x90)) < 10) & (content[places - 1] == 0xBC)
-    return places[is_digit], owners[is_digit]
+def masked(text: str, mask: str, keep_last: int) -> str:
+    """Letters, digits and 汉字 as masks, apart from the last `keep_last` of them; separators stay."""
+    count = sum(character.isalnum() for character in text)
+    characters = []
+    for character in text:
+        if character.isalnum():
+            characters.append(character if count <= keep_last else mask)
+            count -= 1
+        else:
+            characters.append(character)
+    return "".join(characters)

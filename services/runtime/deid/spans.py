@@ -39,3 +39,13 @@ class Spans:
             self.scores[chosen],
             self.checked[chosen],
         )
+
+    def joined(self, other: Spans) -> Spans:
+        return Spans(
+            self.names,
+            np.concatenate([self.kinds, other.kinds]),
+            np.concatenate([self.starts, other.starts]),
+            np.concatenate([self.ends, other.ends]),
+            np.concatenate([self.scores, other.scores]),
+            np.concatenate([self.checked, other.checked]),
+        )

@@ -2,34 +2,115 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from services.runtime.deid.buffers import Buffer
+from services.runtime.deid.buffers import Buffer, Offsets
 from services.runtime.deid.kinds import TYPES
 from services.runtime.deid.policies import Policy
-from services.runtime.deid.recognisers.digits import Runs
+from services.runtime.deid.recognisers import digits, forms, names, tokens
+from services.runtime.deid.recognisers.candidates import Candidates
+from services.runtime.deid.recognisers.digits import MARGIN, Groups, Runs
+from services.runtime.deid.recognisers.patterns import Patterns
+from services.runtime.deid.recognisers.resolution import apart, resolved
+from services.runtime.deid.recognisers.words import BITS, Words
 from services.runtime.deid.spans import Spans
+
+_CONTEXT = {
+    "CN_PHONE": ("phone", 0.3), "CN_LANDLINE": ("phone", 0.3), "US_PHONE": ("phone", 0.3), "CN_ID": ("id", 0.35),
+    "BANK_CARD": ("card", 0.35), "CREDIT_CARD": ("card", 0.3), "CN_USCC": ("uscc", 0.35), "PASSPORT": ("passport", 0.4),
+    "HK_MO_PERMIT": ("permit", 0.4), "TW_PERMIT": ("tw", 0.5), "IMEI": ("imei", 0.4), "QQ": ("qq", 0.5),
+    "WECHAT": ("wechat", 0.2), "US_SSN": ("ssn", 0.5), "IBAN": ("iban", 0.2), "DATE": ("date", 0.4),
+    "CN_PLATE": ("plate", 0.1),
+}  # fmt: skip
+_AGAINST = {"CN_PHONE": 0.1, "BANK_CARD": 0.25, "CREDIT_CARD": 0.25, "CN_LANDLINE": 0.25, "IMEI": 0.3, "IPV4": 0.35,
+            "CN_ID": 0.1, "US_PHONE": 0.25, "US_SSN": 0.3, "QQ": 0.3}  # fmt: skip
+_CONTEXT_CLASSES = frozenset({name for name, _ in _CONTEXT.values()} | {"secret", "other"})
+_NUMBER_SCORE = 0.5
 
 
 class Recogniser:
     """Finds what one policy names."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, *, pseudonyms: bool = False) -> None:
+        self._forms = forms.pseudonyms(policy) if pseudonyms else forms.originals()
         self._names = (*TYPES, *(own.name for own in policy.patterns))
         self._rules = policy.types
+        own_names = {own.name for own in policy.patterns}
+        self._wanted = frozenset(policy.types) | own_names
+        self._typed = frozenset(policy.types) - {"NUMBER"}
+        self._classes = _CONTEXT_CLASSES | ({"name", "address"} if self._wanted & {"PERSON", "ADDRESS"} else set())
+        self._patterns = Patterns(policy.patterns) if policy.patterns else None
+        least = {kind: rule.min_score for kind, rule in policy.types.items()}
+        least |= {own.name: own.min_score for own in policy.patterns}
+        self._least = np.array([_or(least.get(name), policy.min_score) for name in self._names], dtype=np.float32)
+        self._bits = np.array([BITS[_CONTEXT[name][0]] if name in _CONTEXT else 0 for name in self._names])
+        self._bonus = np.array([_CONTEXT[name][1] if name in _CONTEXT else 0 for name in self._names], dtype=np.float32)
+        self._malus = np.array([_AGAINST.get(name, 0) for name in self._names], dtype=np.float32)
 
     def find(self, buffer: Buffer, locale: str) -> Spans:
-        """Spans in ascending order that do not overlap."""
+        """Spans in ascending order that do not overlap, each inside one area of the buffer."""
         del locale
         runs = Runs.of(buffer.bytes)
+        out = Candidates(self._names, self._wanted)
+        if self._typed or self._patterns:
+            words = self._candidates(buffer, runs, out)
+            spans, area = _inside(_moved(out.spans(), -MARGIN), buffer)
+            spans = resolved(self._weighed(spans, area, words, buffer))
+        else:
+            spans = out.spans()
+        return self._with_numbers(spans, runs, buffer)
+
+    def _candidates(self, buffer: Buffer, runs: Runs, out: Candidates) -> Words:
+        words = Words.of(buffer.bytes, self._classes)
+        if self._typed:
+            groups = Groups(digits.with_margins(buffer.bytes), runs, self._forms)
+            searched = groups.content.tobytes()
+            digits.find(groups, out)
+            tokens.find(groups, searched, words, out)
+            names.find(buffer, words, out)
+        if self._patterns:
+            self._patterns.find(buffer.bytes.tobytes(), out)
+        return words
+
+    def _weighed(self, spans: Spans, area: Offsets, words: Words, buffer: Buffer) -> Spans:
+        near = words.near(spans.starts, spans.ends, buffer.areas, area)
+        scores = spans.scores + self._bonus[spans.kinds] * ((near & self._bits[spans.kinds]) > 0)
+        scores -= self._malus[spans.kinds] * ((near & BITS["other"]) > 0)
+        spans.scores = np.minimum(scores, 1).astype(np.float32)
+        return spans.take(spans.scores >= self._least[spans.kinds])
+
+    def _with_numbers(self, spans: Spans, runs: Runs, buffer: Buffer) -> Spans:
+        """Runs of digits of which nothing else is part."""
         rule = self._rules.get("NUMBER")
-        wanted = runs.digits >= rule.min_digits if rule else np.zeros(len(runs.starts), dtype=np.bool_)
-        starts, ends = runs.starts[wanted], runs.ends[wanted]
-        return Spans(
-            self._names,
-            np.full(len(starts), self._names.index("NUMBER"), dtype=np.int16),
-            starts,
-            ends,
-            np.full(len(starts), 0.5, dtype=np.float32),
-            np.zeros(len(starts), dtype=np.bool_),
-        )
+        if rule is None:
+            return spans
+        long = runs.digits >= rule.min_digits
+        numbers = Candidates(self._names, self._wanted)
+        numbers.add("NUMBER", runs.starts[long], runs.ends[long], _NUMBER_SCORE)
+        found, _ = _inside(numbers.spans(), buffer)
+        if not len(spans):
+            return found
+        found = found.take(apart(found, spans))
+        both = spans.joined(found)
+        return both.take(np.argsort(both.starts, kind="stable"))
+
+
+def _or(given: float | None, otherwise: float) -> float:
+    return otherwise if given is None else given
+
+
+def _moved(spans: Spans, by: int) -> Spans:
+    spans.starts, spans.ends = spans.starts + by, spans.ends + by
+    return spans
+
+
+def _inside(spans: Spans, buffer: Buffer) -> tuple[Spans, Any]:
+    """Those that lie in one area, and the number of that area."""
+    areas = buffer.areas
+    if not len(areas.starts):
+        return spans.take(np.zeros(len(spans), dtype=np.bool_)), np.zeros(0, dtype=np.int64)
+    area = np.searchsorted(areas.starts, spans.starts, side="right") - 1
+    inside = (area >= 0) & (spans.ends <= areas.ends[np.maximum(area, 0)])
+    return spans.take(inside), area[inside]

@@ -1,0 +1,90 @@
+"""Dates moved by as many days each, so that what lies between two of them stays."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import date, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.runtime.deid.keys import DerivedKeys
+
+_NUMBERS = re.compile(r"\d+")
+_FIRST, _LAST = date(1900, 1, 1), date(2099, 12, 31)
+_CYCLE = (_LAST - _FIRST).days + 1
+_EPOCH = (_FIRST - date(1970, 1, 1)).days
+_MOST_REMEMBERED = 100_000
+
+
+class Dates:
+    """Of one key, which for a subject is that of its seed."""
+
+    def __init__(self, keys: DerivedKeys) -> None:
+        self._key = keys.key("days")
+        self._remembered: dict[tuple[str, int, bool], str] = {}
+
+    def offset(self, most: int) -> int:
+        """From -most to most days, never 0."""
+        drawn = int.from_bytes(hashlib.blake2b(b"%d" % most, key=self._key, digest_size=8).digest()) % (2 * most)
+        return drawn - most if drawn < most else drawn - most + 1
+
+    def shifted(self, text: str, most: int, *, inverse: bool = False) -> str:
+        """The date moved, in its own form: order, separators and whether months and days have leading zeros.
+
+        Days run in a circle from 1900 to 2099, so that no two dates fall together.
+        """
+        asked = text, most, inverse
+        if asked not in self._remembered:
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[asked] = self._shifted(text, most, inverse=inverse)
+        return self._remembered[asked]
+
+    def _shifted(self, text: str, most: int, *, inverse: bool) -> str:
+        found = list(_NUMBERS.finditer(text))
+        parts = [match[0] for match in found]
+        if len(parts) == 1:
+            year, month, day = int(parts[0][:4]), int(parts[0][4:6]), int(parts[0][6:])
+            moved = self._moved(year, month, day, most, inverse=inverse)
+            return moved.strftime("%Y%m%d")
+        if len(parts) != 3:
+            return text
+        order = _order(parts)
+        year, month, day = (int(parts[place]) for place in order)
+        moved = self._moved(year, month, day, most, inverse=inverse)
+        padded = any(len(parts[place]) == 2 and parts[place][0] == "0" for place in order[1:])
+        padded |= all(len(parts[place]) == 2 for place in order[1:])
+        width = 2 if padded else 1
+        new = {order[0]: f"{moved.year}", order[1]: f"{moved.month:0{width}}", order[2]: f"{moved.day:0{width}}"}
+        pieces, at = [], 0
+        for index, match in enumerate(found):
+            pieces += [text[at : match.start()], new[index]]
+            at = match.end()
+        return "".join((*pieces, text[at:]))
+
+    def written(self, rows: NDArray[np.uint8], most: int, *, inverse: bool = False) -> NDArray[np.uint8]:
+        """The same for N dates of eight digits each, year, month and day, N x 8."""
+        value = rows.astype(np.int64) @ (10 ** np.arange(7, -1, -1, dtype=np.int64))
+        months = (value // 10_000 - 1970) * 12 + value // 100 % 100 - 1
+        start = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + value % 100 - 1 - _EPOCH
+        by = self.offset(most)
+        moved = ((start + (-by if inverse else by)) % _CYCLE + _EPOCH).astype("datetime64[D]")
+        month = moved.astype("datetime64[M]").astype(np.int64)
+        day = (moved - moved.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64) + 1
+        new = (month // 12 + 1970) * 10_000 + (month % 12 + 1) * 100 + day
+        digits: NDArray[np.uint8] = (new[:, None] // 10 ** np.arange(7, -1, -1, dtype=np.int64) % 10).astype(np.uint8)
+        return digits
+
+    def _moved(self, year: int, month: int, day: int, most: int, *, inverse: bool) -> date:
+        start = (date(year, month, 1) - _FIRST).days + day - 1
+        by = self.offset(most)
+        return _FIRST + timedelta((start + (-by if inverse else by)) % _CYCLE)
+
+
+def _order(parts: list[str]) -> tuple[int, int, int]:
+    """Where year, month and day stand."""
+    if len(parts[0]) == 4:
+        return 0, 1, 2
+    return (2, 1, 0) if int(parts[0]) > 12 else (2, 0, 1)

@@ -1,0 +1,76 @@
+"""What kinds of files there are, and how one is cut into chunks that nothing crosses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+
+from services.runtime.deid.refusals import FileRefused
+
+FileFormat = Literal["jsonl", "json", "csv", "tsv", "text", "parquet"]
+
+LONGEST_RECORD = 64 * 1024 * 1024
+"""Bytes of a line, of a CSV record, or of a whole JSON document."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_SUFFIXES: dict[str, FileFormat] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".txt": "text",
+    ".md": "text",
+    ".parquet": "parquet",
+}
+
+
+def format_of(name: str) -> FileFormat:
+    """By the ending of a file's name. Raises FileRefused where it tells nothing."""
+    suffix = Path(name).suffix.lower()
+    if suffix not in _SUFFIXES:
+        known = ", ".join(_SUFFIXES)
+        raise FileRefused(f"无法从文件名判断格式，支持 {known}", f"the name tells no format; known are {known}")
+    return _SUFFIXES[suffix]
+
+
+def chunks(file: BinaryIO, kind: FileFormat, size: int) -> Iterator[bytes]:
+    """Stretches of about `size` bytes, each ending with a record. Raises FileRefused where a record is too long."""
+    if kind == "json":
+        content = file.read(LONGEST_RECORD + 1)
+        if len(content) > LONGEST_RECORD:
+            raise _too_long()
+        if content:
+            yield content
+        return
+    quoted = kind in ("csv", "tsv")
+    left = b""
+    while block := file.read(size):
+        left += block
+        end = _last_end(left, quoted=quoted)
+        if end:
+            yield left[:end]
+            left = left[end:]
+        elif len(left) > LONGEST_RECORD:
+            raise _too_long()
+    if left:
+        yield left
+
+
+def _last_end(content: bytes, *, quoted: bool) -> int:
+    """After the last line end; in CSV, of one outside quotes."""
+    if not quoted or b'"' not in content:
+        return content.rfind(b"\n") + 1
+    raw = np.frombuffer(content, dtype=np.uint8)
+    quotes, ends = np.flatnonzero(raw == ord('"')), np.flatnonzero(raw == ord("\n"))
+    outside = ends[np.searchsorted(quotes, ends) % 2 == 0]
+    return int(outside[-1]) + 1 if len(outside) else 0
+
+
+def _too_long() -> FileRefused:
+    limit = LONGEST_RECORD // 2**20
+    return FileRefused(f"单条记录超过 {limit} MiB", f"a record has more than {limit} MiB")

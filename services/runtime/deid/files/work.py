@@ -1,0 +1,188 @@
+"""What is done to one chunk of a file, in whichever process."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from services.runtime.deid.buffers import Areas, Offsets
+from services.runtime.deid.documents import Rewriter, Rewriting
+from services.runtime.deid.files import tables
+from services.runtime.deid.files.formats import FileFormat
+from services.runtime.deid.keys import DerivedKeys
+from services.runtime.deid.policies import Policy
+from services.runtime.deid.recognisers import Recogniser
+from services.runtime.deid.replacing import Replacer
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a process has to know of a file's de-identification. `header`: the columns of a table."""
+
+    policy: Policy
+    keys: DerivedKeys
+    locale: str
+    kind: FileFormat
+    fields: tuple[str, ...] | None = None
+    header: tuple[str, ...] = ()
+
+
+class Bad(msgspec.Struct, frozen=True):
+    """A line that is not what it should be, counted from 0 within its chunk.
+
+    `fatal`: nothing after it can be read, so it cannot be left out.
+    """
+
+    line: int
+    zh: str
+    en: str
+    fatal: bool = False
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a chunk. Bad lines are left out of its content."""
+
+    content: bytes
+    lines: int
+    records: int
+    counts: Counter[str]
+    bad: tuple[Bad, ...] = ()
+    fields: frozenset[str] = frozenset()
+
+
+class Work:
+    """Does one job, chunk by chunk."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        recogniser, replacer = Recogniser(job.policy), Replacer(job.policy, job.keys)
+        self._rewriter = Rewriter(recogniser, replacer, job.locale)
+
+    def do(self, chunk: bytes) -> Done:
+        match self._job.kind:
+            case "jsonl":
+                return self._jsonl(chunk)
+            case "json":
+                return self._json(chunk)
+            case "csv" | "tsv":
+                return self._table(chunk)
+            case _:
+                return self._text(chunk)
+
+    def rewritten(self, values: Sequence[bytes], name: str) -> tuple[list[bytes], Counter[str]]:
+        """Values of one column, each a text of its own under the column's name."""
+        return tables.cells_rewritten(self._rewriter, [(name, value) for value in values])
+
+    def _jsonl(self, chunk: bytes) -> Done:
+        lines = _line_count(chunk)
+        kept, records, bad = chunk, lines, list[Bad]()
+        if not _all_json(chunk):
+            kept, records, bad = _good_lines(chunk, _json_fault)
+        done = self._rewriter.json(kept, _line_starts(kept), self._job.fields)
+        return _done(done, lines, records, bad)
+
+    def _json(self, chunk: bytes) -> Done:
+        fault = _json_fault(chunk)
+        if fault:
+            return Done(content=b"", lines=1, records=0, counts=Counter(), bad=(Bad(0, *fault, fatal=True),))
+        done = self._rewriter.json(chunk, np.zeros(1, dtype=np.int64), self._job.fields)
+        return _done(done, _line_count(chunk), 1, [])
+
+    def _text(self, chunk: bytes) -> Done:
+        lines = _line_count(chunk)
+        kept, records, bad = chunk, lines, list[Bad]()
+        if _unicode_fault(chunk):
+            kept, records, bad = _good_lines(chunk, _unicode_fault)
+        starts = _line_starts(kept)
+        ends = np.append(starts[1:], len(kept)) if len(starts) else starts
+        return _done(self._rewriter.text(kept, Areas.plain(starts, ends)), lines, records, bad)
+
+    def _table(self, chunk: bytes) -> Done:
+        job = self._job
+        columns = [n for n, name in enumerate(job.header) if job.fields is None or name in job.fields]
+        try:
+            table = tables.read(chunk, "\t" if job.kind == "tsv" else ",", len(job.header))
+        except tables.NotATable as error:
+            bad = (Bad(error.line, error.zh, error.en, fatal=True),)
+            return Done(content=b"", lines=_line_count(chunk), records=0, counts=Counter(), bad=bad)
+        cells = [(job.header[column], row[column].encode()) for row in table.rows for column in columns]
+        new, counts = tables.cells_rewritten(self._rewriter, cells)
+        content = tables.written(table, columns, [cell.decode() for cell in new])
+        zh, en = "列数与表头不符", "has another number of columns than the header"
+        ragged = tuple(Bad(line, zh, en) for line in table.ragged)
+        return Done(content=content, lines=_line_count(chunk), records=len(table.rows), counts=counts, bad=ragged)
+
+
+def _done(done: Rewriting, lines: int, records: int, bad: list[Bad]) -> Done:
+    content = done.joined()
+    return Done(content=content, lines=lines, records=records, counts=done.counts(), bad=tuple(bad), fields=done.fields)
+
+
+_LINE = msgspec.json.Decoder(msgspec.Raw)
+
+
+def _all_json(chunk: bytes) -> bool:
+    """Every line is one JSON value, and none is blank."""
+    decode = _LINE.decode
+    try:
+        chunk.decode()
+        for line in _lines(chunk):
+            decode(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _json_fault(line: bytes) -> tuple[str, str] | None:
+    if fault := _unicode_fault(line):
+        return fault
+    try:
+        _LINE.decode(line)
+    except RecursionError:
+        return "嵌套过深", "is nested too deeply"
+    except ValueError:
+        return "不是有效的 JSON", "is not valid JSON"
+    return None
+
+
+def _unicode_fault(content: bytes) -> tuple[str, str] | None:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return "不是有效的 UTF-8 文本", "is not valid UTF-8"
+    return None
+
+
+def _good_lines(chunk: bytes, fault_of: object) -> tuple[bytes, int, list[Bad]]:
+    """The chunk without its bad lines, how many records it has (blank lines are none), and the bad ones."""
+    assert callable(fault_of)
+    kept, records, bad = [], 0, []
+    for number, line in enumerate(_lines(chunk)):
+        if not line.strip():
+            kept.append(line)
+        elif fault := fault_of(line):
+            bad.append(Bad(number, *fault))
+        else:
+            kept.append(line)
+            records += 1
+    return b"".join(kept), records, bad
+
+
+def _lines(chunk: bytes) -> list[bytes]:
+    """With their ends; only `\\n` ends a line."""
+    return io.BytesIO(chunk).readlines()
+
+
+def _line_count(chunk: bytes) -> int:
+    return chunk.count(b"\n") + (not chunk.endswith(b"\n") and bool(chunk))
+
+
+def _line_starts(chunk: bytes) -> Offsets:
+    if not chunk:
+        return np.zeros(0, dtype=np.int64)
+    ends = np.flatnonzero(np.frombuffer(chunk, dtype=np.uint8) == ord("\n"))
+    starts = np.concatenate([np.zeros(1, dtype=np.int64), ends + 1])
+    return starts[starts < len(chunk)]

@@ -1,0 +1,146 @@
+"""Numbering plans: of which fields the values of a type consist, which codes are given out, and which never are.
+
+Sources: GB/T 2260 (provinces of resident IDs), GB 32100-2015 (USCC), ISO/IEC 7812 (cards), the mobile numbering plan
+of the MIIT, GSMA TS.06 (IMEI), the Social Security Administration's rules since 2011.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.runtime.deid import checksums
+from services.runtime.deid.checksums import USCC_ALPHABET, Expected
+
+Codes = NDArray[np.int64]
+
+PROVINCES = (
+    11, 12, 13, 14, 15, 21, 22, 23, 31, 32, 33, 34, 35, 36, 37, 41, 42, 43, 44, 45, 46, 50, 51, 52, 53, 54, 61, 62, 63,
+    64, 65, 71, 81, 82, 83,
+)  # fmt: skip
+MOBILE = tuple(range(13, 20))
+NEVER_MOBILE = (11, 12, 21, 22, 23, 24, 25)
+ISSUERS = (2, 3, 4, 5, 6)
+NEVER_ISSUERS = (0, 1, 7, 8, 9)
+TYPE_ALLOCATION = (1, 10, 30, 33, 35, 44, 45, 49, 50, 51, 52, 53, 54, 86, 91, 98, 99)
+NEVER_ALLOCATED = tuple(range(60, 77))
+DEPARTMENTS = "123456789ANY"
+NEVER_DEPARTMENTS = "0HJKLMPQRTUWX"
+PASSPORT_LETTERS = "DEGKPS"
+NEVER_PASSPORT_LETTERS = "QRUVXY"
+PERMIT_LETTERS = "CHLMTW"
+NEVER_PERMIT_LETTERS = "ABFINO"
+PLATE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
+PLATE_PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
+NEVER_PLATE_PROVINCES = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黄宇宙洪荒日"
+
+
+class Field:
+    """`width` characters: the codes (numbers in the plan's radix) that are given out, and as many that never are."""
+
+    def __init__(self, width: int, given: Codes, never: Codes | None = None) -> None:
+        self.width, self.given, self.never = width, np.sort(given), None if never is None else np.sort(never)
+
+
+class Plan:
+    """Fields in their order, and the check character after them, if any.
+
+    `spare`: codes of the first field, never given out, for values made invalid; there the check is wrong besides.
+    """
+
+    def __init__(
+        self, fields: Sequence[Field], radix: int = 10, check: tuple[Expected, int] | None = None, spare: Any = None
+    ) -> None:
+        self.fields, self.radix, self.check = tuple(fields), radix, check
+        self.spare = None if spare is None else np.sort(np.array(spare, dtype=np.int64))
+
+
+def free(width: int, radix: int = 10) -> list[Field]:
+    """Fields without a rule, each of as many characters as fit a table."""
+    step = 4 if radix == 10 else 2
+    widths = [step] * (width // step) + ([width % step] if width % step else [])
+    return [Field(w, np.arange(radix**w, dtype=np.int64)) for w in widths]
+
+
+def only(width: int, given: Sequence[int], never: Sequence[int] | None = None) -> Field:
+    return Field(width, np.array(given, dtype=np.int64), None if never is None else np.array(never, dtype=np.int64))
+
+
+@cache
+def days(first: int, last: int, pattern: str) -> Codes:
+    """Every day of the years from `first` to `last`, written by `pattern`, as numbers."""
+    start, end = date(first, 1, 1), date(last, 12, 31)
+    written = [int((start + timedelta(n)).strftime(pattern)) for n in range((end - start).days + 1)]
+    return np.unique(np.array(written, dtype=np.int64))
+
+
+@cache
+def plan(kind: str, pattern: str) -> Plan | None:
+    """The plan of a type's values of one pattern: a sign for each character, `9` digit, `A` letter; or None.
+
+    A landline's pattern ends with `B` where its area code has two digits after the 0.
+    """
+    n = len(pattern)
+    digits = set(pattern) <= {"9"}
+    match kind:
+        case "CN_ID" if n == 18:
+            unused = [code for code in range(100) if code not in PROVINCES]
+            fields = [only(2, PROVINCES, unused[: len(PROVINCES)]), *free(4), Field(8, days(1900, 2099, "%Y%m%d"))]
+            return Plan([*fields, *free(3)], check=(checksums.resident_id, 11), spare=unused)
+        case "CN_ID" if n == 15 and digits:
+            unused = [code for code in range(100) if code not in PROVINCES]
+            fields = [only(2, PROVINCES, unused[: len(PROVINCES)]), *free(4), Field(6, days(1900, 1999, "%y%m%d"))]
+            return Plan([*fields, *free(3)])
+        case "BANK_CARD" | "CREDIT_CARD" if digits and 12 <= n <= 19:
+            fields = [only(1, ISSUERS, NEVER_ISSUERS), *free(n - 2)]
+            return Plan(fields, check=(checksums.luhn, 10), spare=(*NEVER_ISSUERS, 2))
+        case "IMEI" if digits and n == 15:
+            fields = [only(2, TYPE_ALLOCATION, NEVER_ALLOCATED), *free(12)]
+            return Plan(fields, check=(checksums.luhn, 10), spare=(*NEVER_ALLOCATED, 77, 78))
+        case "CN_PHONE" if digits and n == 11:
+            return Plan([only(2, MOBILE, NEVER_MOBILE), *free(9)])
+        case "CN_LANDLINE" if 10 <= n <= 12:
+            area = only(2, (10, *range(20, 30))) if pattern.endswith("B") else only(3, range(300, 1000))
+            return Plan([only(1, (0,), (9,)), area, only(1, range(2, 9)), *free(n - area.width - 2)])
+        case "US_SSN" if digits and n == 9:
+            areas = [area for area in range(1, 900) if area != 666]
+            return Plan([only(3, areas), only(2, range(1, 100)), only(4, range(1, 10_000))])
+        case "US_PHONE" if digits and n == 10:
+            return Plan([only(1, range(2, 10)), *free(2), only(1, range(2, 10)), *free(6)])
+        case "QQ" if digits and 5 <= n <= 11:
+            return Plan([only(1, range(1, 10)), *free(n - 1)])
+        case "CN_USCC" if n == 18:
+            given = [USCC_ALPHABET.index(letter) for letter in DEPARTMENTS]
+            never = [USCC_ALPHABET.index(letter) for letter in NEVER_DEPARTMENTS]
+            region = [only(1, range(10)) for _ in range(6)]
+            fields = [only(1, given, never[: len(given)]), *free(1, 31), *region, *free(9, 31)]
+            return Plan(fields, radix=31, check=(checksums.uscc, 31), spare=never)
+        case "PASSPORT":
+            return _lettered(pattern, PASSPORT_LETTERS, NEVER_PASSPORT_LETTERS)
+        case "HK_MO_PERMIT":
+            return _lettered(pattern, PERMIT_LETTERS, NEVER_PERMIT_LETTERS)
+        case _:
+            return None
+
+
+def octets(widths: tuple[int, ...]) -> Plan:
+    """Of an IPv4 address whose numbers have these widths."""
+    given = {1: range(10), 2: range(10, 100), 3: range(100, 256)}
+    return Plan([only(width, given[width]) for width in widths])
+
+
+def _lettered(pattern: str, given: str, never: str) -> Plan | None:
+    """A letter of the plan, at times another letter (without I and O), then digits; radix 36."""
+    rest = pattern.lstrip("A")
+    letters = len(pattern) - len(rest)
+    if letters not in (1, 2) or not rest or set(rest) != {"9"}:
+        return None
+    fields = [only(1, [int(letter, 36) for letter in given], [int(letter, 36) for letter in never])]
+    if letters == 2:
+        fields.append(only(1, [int(letter, 36) for letter in PLATE_LETTERS]))
+    return Plan([*fields, *(only(1, range(10)) for _ in rest)], radix=36)

@@ -1,0 +1,155 @@
+"""Words that speak for a type where they stand near a candidate, or name its field."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.runtime.deid.buffers import Areas, Bytes, Offsets
+
+WORDS: Final[dict[str, tuple[str, ...]]] = {
+    "phone": (
+        "手机", "电话", "联系方式", "致电", "来电", "拨打", "热线", "座机", "固话", "传真", "短信", "phone", "mobile",
+        "tel", "telephone", "cell", "cellphone", "fax", "call", "sms",
+    ),
+    "id": ("身份证", "身份號", "证件号", "证号", "公民身份", "身份号码", "id_card", "idcard", "id card", "identity",
+           "sfz", "id_no", "id number", "citizen"),
+    "card": ("银行卡", "卡号", "账号", "帐号", "账户", "帐户", "储蓄卡", "借记卡", "信用卡", "打款", "转账", "汇款",
+             "开户",
+             "card", "bank", "account", "credit", "visa", "mastercard"),
+    "uscc": ("信用代码", "社会信用", "统一代码", "税号", "纳税人", "营业执照", "uscc", "credit_code", "tax_no"),
+    "passport": ("护照", "passport"),
+    "permit": ("通行证", "回乡证", "港澳", "来往内地", "permit"),
+    "tw": ("台胞证", "台湾居民", "大陆通行证", "台湾通行证"),
+    "imei": ("imei", "串号", "设备号", "设备码"),
+    "qq": ("qq", "扣扣", "企鹅号"),
+    "wechat": ("微信", "wechat", "weixin", "wxid", "vx", "wx", "薇信", "加v"),
+    "ssn": ("ssn", "social security", "社会安全", "社会保障号"),
+    "iban": ("iban",),
+    "date": ("出生", "生日", "birth", "dob", "birthday"),
+    "plate": ("车牌", "牌照", "车号", "plate"),
+    "secret": ("password", "passwd", "pwd", "secret", "api_key", "apikey", "api-key", "access_key", "access key",
+               "secret_key", "token", "密码", "口令", "密钥", "private_key"),
+    "name": ("name", "姓名", "联系人", "收件人", "收货人", "客户姓名", "客户", "用户姓名", "full_name", "first_name",
+             "last_name", "contact", "联系人姓名", "患者", "学生姓名", "员工姓名", "真实姓名", "叫", "我叫"),
+    "address": ("address", "地址", "住址", "家庭住址", "收货地址", "联系地址", "户籍地址", "现住址", "住在", "通讯地址",
+                "street_address", "home_address", "家住"),
+    "other": ("订单", "单号", "流水", "快递", "运单", "版本", "编号", "批次", "型号", "合同号", "金额", "数量", "邮编",
+              "价格", "余额", "流水号", "条码", "序号", "order", "tracking", "version", "invoice", "serial", "amount",
+              "price", "sku", "build", "firmware", "release"),
+}  # fmt: skip
+
+BITS: Final = {name: 1 << index for index, name in enumerate(WORDS)}
+
+_NEAR_BEFORE = 40
+_NEAR_AFTER = 4
+_NEXT_WORD = 12
+
+
+@cache
+def _listed(classes: frozenset[str]) -> tuple[list[bytes], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Each word once, with its length, the bits of its classes, and whether it is of letters."""
+    bits: dict[str, int] = {}
+    for name in sorted(classes):
+        words = WORDS[name]
+        for word in words:
+            bits[word] = bits.get(word, 0) | BITS[name]
+    listed = [word.encode() for word in bits]
+    return (
+        listed,
+        np.array([len(word) for word in listed], dtype=np.int64),
+        np.array(list(bits.values()), dtype=np.int64),
+        np.array([word.isascii() for word in listed], dtype=np.bool_),
+    )
+
+
+@cache
+def _database(classes: frozenset[str]) -> Any:
+    import hyperscan
+
+    listed = _listed(classes)[0]
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    database.compile(
+        expressions=listed, ids=list(range(len(listed))), flags=[hyperscan.HS_FLAG_CASELESS] * len(listed), literal=True
+    )
+    return database
+
+
+class Words:
+    """The words of a buffer, by where they end: `starts`, `ends`, `bits` of their classes."""
+
+    def __init__(self, starts: Offsets, ends: Offsets, bits: Offsets) -> None:
+        self.starts, self.ends, self.bits = starts, ends, bits
+
+    @classmethod
+    def of(cls, content: Bytes, classes: frozenset[str]) -> Words:
+        """`content` as bytes that hyperscan reads; a word of letters stands apart from other letters."""
+        import hyperscan
+
+        found: list[int] = []
+        add = found.append
+        database = _database(classes)
+        database.scan(
+            content.data,
+            match_event_handler=lambda number, _, end, *__: add(end << 16 | number),
+            scratch=hyperscan.Scratch(database),
+        )
+        packed = np.array(found, dtype=np.int64)
+        _, lengths, bits, ascii_words = _listed(classes)
+        number, ends = packed & 0xFFFF, packed >> 16
+        starts = ends - lengths[number]
+        before = content[np.maximum(starts - 1, 0)] * (starts > 0)
+        after = content[np.minimum(ends, len(content) - 1)] * (ends < len(content)) if len(content) else before
+        capital = _is_upper(content[starts]) if len(starts) else np.zeros(0, dtype=np.bool_)
+        apart = ~_is_letter(before) | (_is_lower(before) & capital)
+        apart &= ~_is_lower(after) | (after == ord("s"))
+        kept = apart | ~ascii_words[number]
+        return cls(starts[kept], ends[kept], bits[number][kept])
+
+    def near(self, starts: Offsets, ends: Offsets, areas: Areas, area: Offsets) -> Offsets:
+        """The classes of the nearest words before each candidate, right after it, and in its field's name."""
+        if not len(self.ends):
+            return np.zeros(len(starts), dtype=np.int64)
+        last = np.searchsorted(self.ends, starts, side="right") - 1
+        floor = areas.starts[area]
+        near = (last >= 0) & (starts - self.ends[last] <= _NEAR_BEFORE) & (self.starts[last] >= floor)
+        found = np.where(near, self.bits[last], 0)
+        one_more = near & (last >= 1) & (self.starts[last] - self.ends[last - 1] <= _NEXT_WORD)
+        one_more &= self.starts[last - 1] >= floor
+        found |= np.where(one_more, self.bits[last - 1], 0)
+        following = np.minimum(np.searchsorted(self.starts, ends), len(self.starts) - 1)
+        gap = self.starts[following] - ends
+        after = (gap >= 0) & (gap <= _NEAR_AFTER) & (self.ends[following] <= areas.ends[area])
+        found |= np.where(after, self.bits[following], 0)
+        return found | self.of_names(areas)[area]
+
+    def of_names(self, areas: Areas, *, whole: bool = False) -> Offsets:
+        """The classes of the words in the name of each area's field; with `whole`, where the word is all of it."""
+        if not len(self.ends):
+            return np.zeros(len(areas.starts), dtype=np.int64)
+        found = np.zeros(len(areas.starts), dtype=np.int64)
+        last = np.searchsorted(self.ends, areas.name_ends, side="right") - 1
+        for back in range(3):
+            index = np.maximum(last - back, 0)
+            if whole:
+                inside = (self.starts[index] == areas.name_starts) & (self.ends[index] == areas.name_ends)
+            else:
+                inside = self.starts[index] >= areas.name_starts
+            inside &= (last >= back) & (areas.name_ends > areas.name_starts)
+            found |= np.where(inside, self.bits[index], 0)
+        return found
+
+
+def _is_lower(characters: Bytes) -> NDArray[np.bool_]:
+    return (characters - np.uint8(ord("a"))) < 26
+
+
+def _is_upper(characters: Bytes) -> NDArray[np.bool_]:
+    return (characters - np.uint8(ord("A"))) < 26
+
+
+def _is_letter(characters: Bytes) -> NDArray[np.bool_]:
+    return _is_lower(characters | np.uint8(0x20))
