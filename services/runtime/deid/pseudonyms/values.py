@@ -14,7 +14,7 @@ from services.runtime.deid.keys import DerivedKeys
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.pseudonyms.characters import Characters, common_characters
 from services.runtime.deid.pseudonyms.numbers import Numbers
-from services.runtime.deid.pseudonyms.plans import NEVER_PLATE_PROVINCES, PLATE_PROVINCES, octets, plan
+from services.runtime.deid.pseudonyms.plans import NEVER_PLATE_PROVINCES, PLATE_LETTERS, PLATE_PROVINCES, octets, plan
 from services.runtime.deid.pseudonyms.typed import permuted
 from services.runtime.deid.recognisers.ibans import COUNTRIES, NEVER_COUNTRIES
 
@@ -142,7 +142,7 @@ class Pseudonyms:
         window = np.where(inside, content[np.minimum(starts[:, None] + steps, len(content) - 1)], 0).astype(np.uint8)
         inside &= _permuted_positions(kind, window, inside)
         hexadecimal = kind in {"MAC", "IPV6"}
-        values, radices = (_HEX_VALUES, _HEX_RADICES) if hexadecimal else (_VALUES, _RADICES)
+        values, radices = _TABLES.get(kind, (_VALUES, _RADICES))
         radix = np.where(inside, radices[window], 0)
         value = values[window]
         place = np.broadcast_to(steps, window.shape)
@@ -219,6 +219,16 @@ for _first, _count in ((0x30, 10), (0x41, 26), (0x61, 26)):
     _RADICES[_first : _first + _count] = _count
 _HEX_VALUES = _inverted(_LETTERS36[:16]).astype(np.uint32)
 _HEX_RADICES = np.where((_HEX_VALUES > 0) | (np.arange(256) == 0x30), 16, 0).astype(np.uint32)
+_PLATE_VALUES, _PLATE_RADICES = _VALUES.copy(), _RADICES.copy()
+for _number, _letter in enumerate(PLATE_LETTERS):
+    for _spelled in (ord(_letter), ord(_letter.lower())):
+        _PLATE_VALUES[_spelled], _PLATE_RADICES[_spelled] = _number, len(PLATE_LETTERS)
+_PLATE_OFFSETS = np.array([ord(letter) - 0x41 for letter in PLATE_LETTERS], dtype=np.uint32)
+_TABLES = {
+    "MAC": (_HEX_VALUES, _HEX_RADICES),
+    "IPV6": (_HEX_VALUES, _HEX_RADICES),
+    "CN_PLATE": (_PLATE_VALUES, _PLATE_RADICES),
+}
 
 
 def digit_places(content: Bytes, starts: Offsets, ends: Offsets, *, letters: bool = False) -> tuple[Offsets, Offsets]:
@@ -328,6 +338,7 @@ def _put(
         letters = _LETTERS36[number]
         changed[at] = np.where(small & (letters >= 0x41), letters | np.uint8(0x20), letters)
         return
+    number = np.where(size == len(PLATE_LETTERS), _PLATE_OFFSETS[np.minimum(number, 23)], number)
     base = np.where(old[narrow] < 0x40, 0x30, np.where(old[narrow] < 0x60, 0x41, 0x61))
     changed[at[narrow]] = (base + number[narrow]).astype(np.uint8)
     if narrow.all():

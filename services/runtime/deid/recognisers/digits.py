@@ -213,7 +213,11 @@ def _cards(groups: Groups, out: Candidates) -> None:
         valid = checksums.luhn(rows[:, :-1]) == rows[:, -1]
         lead = rows[:, 0].astype(np.int64)
         issued = among(groups.forms.bank_issuers, lead)
-        form = 0.2 if single else 0.45
+        form: Any = 0.2 if single else 0.45
+        if total == 18:  # one with a province and a birthday is hardly a card
+            person = born_in_a_province(groups.forms, rows)
+            valid &= ~person
+            form = np.where(person, form - 0.3, form)
         penalty = _penalty(groups, first, last, 0.25)
         starts, ends = groups.starts[first], groups.ends[last]
         union_pay = (rows[:, 0] == 6) & (rows[:, 1] == 2)
@@ -227,6 +231,12 @@ def _cards(groups: Groups, out: Candidates) -> None:
         if single and total == 15:
             chosen = among(groups.forms.devices, number(rows, 0, 2))
             out.add("IMEI", starts[chosen], ends[chosen], (0.2 + 0.2 * valid - penalty)[chosen], valid[chosen])
+
+
+def born_in_a_province(forms: Forms, rows: NDArray[np.uint8]) -> Flags:
+    """Which rows of 17 digits or more begin like a resident ID."""
+    known = among(forms.provinces, number(rows, 0, 2))
+    return known & among(days(1900, 2099, "%Y%m%d"), number(rows, 6, 14))
 
 
 def _ids(groups: Groups, out: Candidates) -> None:
@@ -318,8 +328,16 @@ def _ipv4(groups: Groups, out: Candidates) -> None:
         good &= (value < 256) & ((digits[0] > 0) | (width == 1))
     first = first[good]
     beside = groups.letter_before[first] | groups.letter_after[first + 3]
+    beside &= ~_labelled(groups, first)
     small = (groups.ends[first + 3] - groups.starts[first]) <= 7
     out.add("IPV4", groups.starts[first], groups.ends[first + 3], 0.75 - 0.4 * beside - 0.15 * small)
+
+
+def _labelled(groups: Groups, first: Offsets) -> Flags:
+    """`IP` right before, and no other letter before that."""
+    at = groups.starts[first]
+    named: Flags = ((groups.content[at - 1] | 0x20) == ord("p")) & ((groups.content[at - 2] | 0x20) == ord("i"))
+    return named & ~is_letter(groups.content[at - 3])
 
 
 def _dates(groups: Groups, out: Candidates) -> None:

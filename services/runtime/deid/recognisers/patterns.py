@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ def refuse_unfit(patterns: Sequence[Pattern]) -> None:
             info = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
             info.compile(expressions=[own.pattern.encode()], ids=[0], flags=[_flags(own)])
             empty, longest = _widths(own)
-        except (hyperscan.error, hyperscan.HyperscanError, UnicodeEncodeError):
+        except (hyperscan.error, hyperscan.HyperscanError, UnicodeEncodeError, re.error, OverflowError):
             zh, en = "不是线性时间引擎支持的正则表达式", "is not a regular expression of the linear-time engine"
             wrongs.append(Wrong(at, zh, en))
             continue
@@ -44,10 +45,11 @@ def refuse_unfit(patterns: Sequence[Pattern]) -> None:
 
 def _widths(own: Pattern) -> tuple[bool, float]:
     """Whether it matches nothing at all, and the most bytes that it can match; of hyperscan's syntax, Python's too."""
-    import re._parser as parser  # type: ignore[import-not-found]
+    from re import _parser  # type: ignore[attr-defined]
 
-    least, most = parser.parse(own.pattern).getwidth()
-    return least == 0, most * (1 if own.pattern.isascii() and "." not in own.pattern and "^" not in own.pattern else 4)
+    least, most = _parser.parse(own.pattern).getwidth()
+    one_byte = own.pattern.isascii() and not re.search(r"\.|\[\^|\\[DSWpPxuN]", own.pattern)
+    return least == 0, most * (1 if one_byte else 4)
 
 
 def _flags(own: Pattern) -> int:

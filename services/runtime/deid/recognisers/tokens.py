@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.runtime.deid import checksums
-from services.runtime.deid.buffers import Bytes, Offsets
+from services.runtime.deid.buffers import Areas, Bytes, Offsets
 from services.runtime.deid.pseudonyms.plans import NEVER_PLATE_PROVINCES, PLATE_LETTERS, PLATE_PROVINCES
 from services.runtime.deid.recognisers.candidates import Candidates
-from services.runtime.deid.recognisers.digits import MARGIN, Groups, is_letter
+from services.runtime.deid.recognisers.digits import MARGIN, Groups, born_in_a_province, is_letter
 from services.runtime.deid.recognisers.forms import Forms
 from services.runtime.deid.recognisers.words import BITS, Words
 
@@ -45,13 +45,14 @@ def _reach(content: Bytes, at: Offsets, table: NDArray[np.bool_], most: int, *, 
     return reach
 
 
-def find(groups: Groups, content: bytes, words: Words, out: Candidates) -> None:
+def find(groups: Groups, content: bytes, areas: Areas, words: Words, out: Candidates) -> None:
     """`content` is what `groups` look at, with its margins."""
     _emails(groups.content, out)
     _urls(groups.content, content, out)
     _codes(groups, content, out)
     _anchored(groups, content, out)
     _after_words(content, words, out)
+    _named_fields(content, areas, words, out)
 
 
 def _emails(content: Bytes, out: Candidates) -> None:
@@ -165,9 +166,10 @@ def _usccs(groups: Groups, starts: Offsets, out: Candidates) -> None:
     departments = [checksums.USCC_ALPHABET.index(letter) for letter in groups.forms.departments]
     good = (rows < 31).all(axis=1) & np.isin(rows[:, 0], departments) & (rows[:, 2:8] < 10).all(axis=1)
     starts, rows = starts[good], rows[good]
-    letters = (rows >= 10).any(axis=1)
-    valid = checksums.uscc(rows[:, :17]) == rows[:, 17]
-    score = 0.3 + 0.25 * letters + 0.4 * valid
+    letters = (rows[:, :17] >= 10).any(axis=1)
+    person = ~letters & born_in_a_province(groups.forms, rows)
+    valid = (checksums.uscc(rows[:, :17]) == rows[:, 17]) & ~person
+    score = 0.3 + 0.25 * letters + 0.4 * valid - 0.3 * person
     out.add("CN_USCC", starts, starts + 18, score, valid)
 
 
@@ -284,13 +286,19 @@ def _key(content: Bytes, searched: bytes, start: int, out: Candidates) -> int:
 
 
 _MAC = re.compile(rb"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
+_LABELLED_MAC = re.compile(rb"(?:MAC|mac)([0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\2){4}[0-9A-Fa-f]{2})(?![0-9A-Za-z:])")
 
 
 def _network(content: Bytes, searched: bytes, start: int, out: Candidates) -> int:
     at = np.array([start])
     first = start - int(_reach(content, at, _NETWORK, MARGIN, back=True)[0])
     last = start + int(_reach(content, at, _NETWORK, MARGIN)[0])
-    if first < 1 or _ALNUM[content[first - 1]] or _ALNUM[content[last]]:
+    if _ALNUM[content[last]]:
+        return last
+    if _ALNUM[content[first - 1]]:
+        found = _LABELLED_MAC.search(searched, first - 3, last)
+        if found:
+            out.add_one("MAC", found.start(1), found.end(1), 0.85)
         return last
     while last > first and searched[last - 1] in b".-":
         last -= 1
@@ -357,6 +365,23 @@ def _after_words(searched: bytes, words: Words, out: Candidates) -> None:
                 last -= 1
             if last - first >= 6 and (kind != "API_KEY" or _secret(searched[first:last])):
                 out.add_one(kind, first, last, 0.65)
+
+
+_WHOLE_WECHAT = re.compile(rb"[A-Za-z][A-Za-z0-9_-]{5,19}")
+
+
+def _named_fields(searched: bytes, areas: Areas, words: Words, out: Candidates) -> None:
+    """Fields called `wechat`, `password`, … whose whole value is one."""
+    if not out.wanted & {"WECHAT", "API_KEY"}:
+        return
+    named = words.of_names(areas)
+    short = (areas.ends - areas.starts >= 6) & (areas.ends - areas.starts <= 256)
+    for name, kind in (("wechat", "WECHAT"), ("secret", "API_KEY")):
+        for index in np.flatnonzero(short & ((named & BITS[name]) > 0)).tolist():
+            start, end = int(areas.starts[index]) + MARGIN, int(areas.ends[index]) + MARGIN
+            text = searched[start:end]
+            if _WHOLE_WECHAT.fullmatch(text) if kind == "WECHAT" else _secret(text) and b" " not in text:
+                out.add_one(kind, start, end, 0.65)
 
 
 def _secret(text: bytes) -> bool:

@@ -37,6 +37,7 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
              "last_name", "contact", "联系人姓名", "患者", "学生姓名", "员工姓名", "真实姓名", "叫", "我叫"),
     "address": ("address", "地址", "住址", "家庭住址", "收货地址", "联系地址", "户籍地址", "现住址", "住在", "通讯地址",
                 "street_address", "home_address", "家住"),
+    "net": ("ip", "来源", "地址", "登录", "访问", "host", "server"),
     "other": ("订单", "单号", "流水", "快递", "运单", "版本", "编号", "批次", "型号", "合同号", "金额", "数量", "邮编",
               "价格", "余额", "流水号", "条码", "序号", "order", "tracking", "version", "invoice", "serial", "amount",
               "price", "sku", "build", "firmware", "release"),
@@ -81,7 +82,8 @@ def _database(classes: frozenset[str]) -> Any:
 class Words:
     """The words of a buffer, by where they end: `starts`, `ends`, `bits` of their classes."""
 
-    def __init__(self, starts: Offsets, ends: Offsets, bits: Offsets) -> None:
+    def __init__(self, content: Bytes, starts: Offsets, ends: Offsets, bits: Offsets) -> None:
+        self._content = content
         self.starts, self.ends, self.bits = starts, ends, bits
 
     @classmethod
@@ -107,22 +109,25 @@ class Words:
         apart = ~_is_letter(before) | (_is_lower(before) & capital)
         apart &= ~_is_lower(after) | (after == ord("s"))
         kept = apart | ~ascii_words[number]
-        return cls(starts[kept], ends[kept], bits[number][kept])
+        return cls(content, starts[kept], ends[kept], bits[number][kept])
 
     def near(self, starts: Offsets, ends: Offsets, areas: Areas, area: Offsets) -> Offsets:
-        """The classes of the nearest words before each candidate, right after it, and in its field's name."""
+        """The classes of the nearest words before each candidate, in brackets after it, and in its field's name."""
         if not len(self.ends):
             return np.zeros(len(starts), dtype=np.int64)
         last = np.searchsorted(self.ends, starts, side="right") - 1
         floor = areas.starts[area]
         near = (last >= 0) & (starts - self.ends[last] <= _NEAR_BEFORE) & (self.starts[last] >= floor)
         found = np.where(near, self.bits[last], 0)
-        one_more = near & (last >= 1) & (self.starts[last] - self.ends[last - 1] <= _NEXT_WORD)
-        one_more &= self.starts[last - 1] >= floor
-        found |= np.where(one_more, self.bits[last - 1], 0)
+        earlier = np.maximum(last - 1, 0)
+        one_more = near & (last >= 1) & (self.starts[last] - self.ends[earlier] <= _NEXT_WORD)
+        one_more &= self.starts[earlier] >= floor
+        found |= np.where(one_more, self.bits[earlier], 0)
         following = np.minimum(np.searchsorted(self.starts, ends), len(self.starts) - 1)
         gap = self.starts[following] - ends
-        after = (gap >= 0) & (gap <= _NEAR_AFTER) & (self.ends[following] <= areas.ends[area])
+        after = (gap > 0) & (gap <= _NEAR_AFTER) & (self.ends[following] <= areas.ends[area])
+        bracket = self._content[np.minimum(ends, len(self._content) - 1)]
+        after &= (bracket == ord("(")) | ((bracket == 0xEF) & (self._content[self.starts[following] - 1] == 0x88))
         found |= np.where(after, self.bits[following], 0)
         return found | self.of_names(areas)[area]
 

@@ -1,0 +1,237 @@
+"""Files: the same bytes whatever the chunks and the processes, and nothing of what is bad passed through."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from services.runtime.deid import policies
+from services.runtime.deid.files import FileFormat, deidentify_file
+from services.runtime.deid.keys import Keys
+from services.runtime.deid.refusals import Canceled, FileRefused
+from tests.deid.corpus.chinese import corpus
+
+KEYS = Keys(b"a secret of this installation")
+ZH = policies.built_in()["zh-pii"]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def records(size: int) -> list[dict[str, object]]:
+    rng = random.Random(4)
+    return [
+        {"id": number, "messages": [{"role": "user", "content": sample.text + "\n\t\"'\\"}], "n": rng.random()}
+        for number, sample in enumerate(corpus(9, size))
+    ]
+
+
+def written(path: Path, kind: str, size: int = 300) -> Path:
+    given = records(size)
+    if kind == "jsonl":
+        lines = [json.dumps(record, ensure_ascii=number % 3 == 0) for number, record in enumerate(given)]
+        path.write_text("\n".join(lines) + ("\n" if size % 2 else ""), encoding="utf-8")
+    elif kind == "csv":
+        table = io.StringIO(newline="")
+        writer = csv.writer(table)
+        writer.writerow(["id", "手机", "note"])
+        writer.writerows(
+            [record["id"], f"1380000{n:04}", f'says "{n}"\nQQ：1234{n:04}'] for n, record in enumerate(given)
+        )
+        path.write_bytes(table.getvalue().encode())
+    else:
+        path.write_text("\n".join(str(record["messages"]) for record in given), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "txt"])
+def test_neither_chunks_nor_processes_show_in_the_output(tmp_path: Path, kind: str) -> None:
+    source = written(tmp_path / f"data.{kind}", kind)
+    whole = deidentify_file(source, tmp_path / "whole", ZH, KEYS)
+    assert (tmp_path / "whole").read_bytes() != source.read_bytes()
+    assert whole.records == 300
+    assert whole.input_sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert whole.output_sha256 == hashlib.sha256((tmp_path / "whole").read_bytes()).hexdigest()
+    for workers, chunk_bytes in ((1, 100), (1, 5000), (2, 20_000)):
+        again = deidentify_file(source, tmp_path / "again", ZH, KEYS, workers=workers, chunk_bytes=chunk_bytes)
+        assert again == whole
+        assert (tmp_path / "again").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, "whole", "again"])
+
+
+def test_only_strings_of_the_chosen_fields_change(tmp_path: Path) -> None:
+    line = '{ "a": {"b": "13812345678"},"b":"13812345678", "n": 13812345678,"13912345678":[ "13812345678", {"b":1}] }'
+    source = tmp_path / "data.jsonl"
+    source.write_text(line + "\n\n" + line)
+    deidentify_file(source, tmp_path / "out", ZH, KEYS, fields=["a.b"])
+    first, blank, second = (tmp_path / "out").read_text().split("\n")
+    assert (first, blank) == (second, "")
+    changed = json.loads(first)["a"]["b"]
+    assert changed != "13812345678"
+    assert first.replace(changed, "13812345678") == line
+    deidentify_file(source, tmp_path / "all", ZH, KEYS)
+    everything = (tmp_path / "all").read_text()
+    assert everything.count("13812345678") == 2  # the numbers, which are no strings
+    assert everything.count("13912345678") == 2
+
+
+def test_escapes_are_read_and_written_in_their_own_way(tmp_path: Path) -> None:
+    source = tmp_path / "data.jsonl"
+    text = '手机 13812345678\n"\\u0031" /'
+    source.write_text(
+        "\n".join(
+            [
+                json.dumps({"手机": text}),
+                json.dumps({"t": text}, ensure_ascii=False),
+                r'{"\u0074":"a\/b \u0031381\u0032345678"}',
+            ]
+        )
+    )
+    deidentify_file(source, tmp_path / "out", ZH, KEYS)
+    lines = (tmp_path / "out").read_text().split("\n")
+    values = [next(iter(json.loads(line).values())) for line in lines]
+    assert values[0] == values[1]
+    assert values[0].startswith("手机 ")
+    assert "13812345678" not in values[0]
+    assert lines[0].isascii()
+    assert values[2].endswith(values[0][3:14])
+    assert r"a\/b" in lines[2]
+
+
+BAD: list[tuple[FileFormat, bytes, int]] = [
+    ("jsonl", b'{"a":"1"}\n{"a":"13812345678"\n{"a":"2"}\n', 2),
+    ("jsonl", b'{"a":"1"}\n{"a":"\xff13812345678"}\n', 2),
+    ("jsonl", b'{"a":"1"} {"a":"2"}\n\n', 1),
+    ("jsonl", b'[1,\n2]\n', 1),
+    ("text", b"fine\nfine\n13812345678 \xff\n", 3),
+    ("csv", b'a,b\n1,2\n1,"2\n3"\n1,2,3\n', 5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "content", "line"), BAD)
+def test_bad_lines_fail_with_their_number_and_without_their_content(
+    tmp_path: Path, kind: FileFormat, content: bytes, line: int
+) -> None:
+    source = tmp_path / "data"
+    source.write_bytes(content)
+    with pytest.raises(FileRefused) as refused:
+        deidentify_file(source, tmp_path / "out", ZH, KEYS, format=kind, chunk_bytes=8)
+    assert refused.value.line == line
+    assert "138" not in refused.value.zh + refused.value.en
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize(("kind", "content", "line"), BAD)
+def test_bad_lines_are_left_out_where_the_policy_says_so(
+    tmp_path: Path, kind: FileFormat, content: bytes, line: int
+) -> None:
+    source = tmp_path / "data"
+    source.write_bytes(content)
+    lenient = msgspec.structs.replace(ZH, bad_lines="quarantine")
+    report = deidentify_file(source, tmp_path / "out", lenient, KEYS, format=kind)
+    assert report.quarantined_lines[0] == line
+    assert report.quarantined == len(report.quarantined_lines)
+    assert b"13812345678" not in (tmp_path / "out").read_bytes()
+
+
+def test_what_cannot_be_read_on_is_never_left_out(tmp_path: Path) -> None:
+    lenient = msgspec.structs.replace(ZH, bad_lines="quarantine")
+    for kind, content in (("json", b'{"a":'), ("csv", b'a,b\n1,"2"x\n1,2\n')):
+        (tmp_path / "data").write_bytes(content)
+        with pytest.raises(FileRefused):
+            deidentify_file(tmp_path / "data", tmp_path / "out", lenient, KEYS, format=kind)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("kind", "content"), [("jsonl", b'{"a":"1"}\n'), ("csv", b"a,b\n1,2\n")])
+def test_a_field_that_is_nowhere_is_refused(tmp_path: Path, kind: FileFormat, content: bytes) -> None:
+    (tmp_path / "data").write_bytes(content)
+    with pytest.raises(FileRefused, match="no such field: x"):
+        deidentify_file(tmp_path / "data", tmp_path / "out", ZH, KEYS, format=kind, fields=["a", "x"])
+
+
+def test_parquet_keeps_its_schema(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    turns = pa.list_(pa.struct([("from", pa.string()), ("value", pa.string())]))
+    rows = {
+        "手机": ["13812345678", None, "１３８１２３４５６７８"],
+        "n": [1, 2, 3],
+        "turns": [[{"from": "user", "value": "QQ：12345678"}], None, []],
+    }
+    table = pa.table(rows, schema=pa.schema([("手机", pa.large_string()), ("n", pa.int64()), ("turns", turns)]))
+    pq.write_table(table, tmp_path / "data.parquet", row_group_size=2)
+    report = deidentify_file(tmp_path / "data.parquet", tmp_path / "out.parquet", ZH, KEYS)
+    after = pq.read_table(tmp_path / "out.parquet")
+    assert after.schema.equals(table.schema)
+    assert report.records == 3
+    assert report.counts == {"CN_PHONE": 2, "QQ": 1}
+    assert report.output_sha256 == hashlib.sha256((tmp_path / "out.parquet").read_bytes()).hexdigest()
+    assert after["n"].to_pylist() == [1, 2, 3]
+    assert after["手机"].to_pylist()[1] is None
+    assert after["手机"].to_pylist()[0] != "13812345678"
+    assert after["turns"].to_pylist()[1:] == [None, []]
+    assert after["turns"].to_pylist()[0][0]["value"] != "QQ：12345678"
+
+
+def test_canceled_work_leaves_nothing(tmp_path: Path) -> None:
+    source = written(tmp_path / "data.jsonl", "jsonl")
+    canceled, told = threading.Event(), []
+
+    def progress(done: int, size: int) -> None:
+        told.append((done, size))
+        canceled.set()
+
+    with pytest.raises(Canceled):
+        deidentify_file(source, tmp_path / "out", ZH, KEYS, progress=progress, canceled=canceled, chunk_bytes=2000)
+    assert len(told) == 1
+    assert 0 < told[0][0] < told[0][1] == source.stat().st_size
+    assert [path.name for path in tmp_path.iterdir()] == ["data.jsonl"]
+
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+from services.runtime.deid import policies
+from services.runtime.deid.files import deidentify_file
+from services.runtime.deid.keys import Keys
+if __name__ == "__main__":
+    def progress(done, size):
+        print("progress", flush=True)
+        if done > size // 2:
+            sys.stdin.read()
+    deidentify_file(Path(sys.argv[1]), Path(sys.argv[2]), policies.built_in()["zh-pii"],
+                    Keys(b"a secret of this installation"), workers=2, chunk_bytes=4000, progress=progress)
+"""
+
+
+@pytest.mark.chaos
+def test_killed_and_begun_again_it_is_the_same(tmp_path: Path) -> None:
+    source = written(tmp_path / "data.jsonl", "jsonl")
+    script = tmp_path / "killed.py"
+    script.write_text(_KILLED)
+    child = subprocess.Popen(
+        [sys.executable, str(script), str(source), str(tmp_path / "out")],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"progress\n"
+    child.send_signal(signal.SIGKILL)
+    # The end of the output tells that the pool's processes, which share it, have ended too.
+    child.stdout.read()
+    child.communicate()
+    assert not (tmp_path / "out").exists()
+    deidentify_file(source, tmp_path / "out", ZH, KEYS)
+    deidentify_file(source, tmp_path / "other", ZH, KEYS, workers=2, chunk_bytes=4000)
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "other").read_bytes()
+    assert not list(tmp_path.glob(".*"))

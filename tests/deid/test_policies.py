@@ -1,0 +1,74 @@
+"""Policies: what is valid, and each thing that is not, named by its place in both languages."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.runtime.deid import policies
+from services.runtime.deid.engine import Deidentifier
+from services.runtime.deid.keys import Keys
+from services.runtime.deid.refusals import PolicyRefused
+
+VALID = """
+id: own
+version: 2026-02-03
+types:
+  CN_PHONE: {}
+"""
+
+
+def test_the_built_in_ones() -> None:
+    assert set(policies.built_in()) == {"default", "zh-pii", "en-pii"}
+    assert policies.built_in()["default"].version == "2024-01-01"
+    for policy in policies.built_in().values():
+        assert not {"PERSON", "ADDRESS"} & set(policy.types)
+
+
+def test_a_version_that_looks_like_a_date_is_text() -> None:
+    assert policies.load(VALID.encode()).version == "2026-02-03"
+
+
+@pytest.mark.parametrize(
+    ("text", "pointers"),
+    [
+        ("", [""]),
+        ("[1]", [""]),
+        ("a: [", [""]),
+        ("id: own", ["/version", "/types"]),
+        (VALID + "colour: red\n", ["/colour"]),
+        (VALID + "min_score: high\n", ["/min_score"]),
+        (VALID + "min_score: 2\n", ["/min_score"]),
+        (VALID + "output: fake\nkey: none\n", ["/key", "/output"]),
+        (VALID + "  SHOE_SIZE: {}\n", ["/types/SHOE_SIZE"]),
+        (VALID + "  EMAIL: {action: burn}\n", ["/types/EMAIL/action"]),
+        (VALID + "  EMAIL: {colour: red}\n", ["/types/EMAIL/colour"]),
+        (VALID + "  EMAIL: {output: unissuable}\n", ["/types/EMAIL/output"]),
+        (VALID + "  EMAIL: {action: date_shift}\n", ["/types/EMAIL/action"]),
+        (VALID + "  EMAIL: {action: mask, mask: '\"'}\n", ["/types/EMAIL/mask"]),
+        (VALID + "  CN_PHONE: {}\n", ["/CN_PHONE"]),
+        (VALID + "a: &a [1]\nb: *a\n", [""]),
+        (VALID + "patterns: [{name: OWN}]\n", ["/patterns/0/pattern"]),
+        (VALID + "patterns: [{name: EMAIL, pattern: abc}]\n", ["/patterns/0/name"]),
+        (VALID + "patterns: [{name: OWN, pattern: '(a'}]\n", ["/patterns/0/pattern"]),
+        (VALID + "patterns: [{name: OWN, pattern: 'a+'}]\n", ["/patterns/0/pattern"]),
+        (VALID + "patterns: [{name: OWN, pattern: 'a*'}]\n", ["/patterns/0/pattern"]),
+        (VALID + "patterns: [{name: OWN, pattern: '(?=a)b'}]\n", ["/patterns/0/pattern"]),
+        (VALID + "patterns: [{name: OWN, pattern: '(a)\\1'}]\n", ["/patterns/0/pattern"]),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, pointers: list[str]) -> None:
+    with pytest.raises(PolicyRefused) as refused:
+        policies.load(text.encode())
+    assert [wrong.pointer for wrong in refused.value.wrongs] == pointers
+    assert all(wrong.zh and wrong.en for wrong in refused.value.wrongs)
+
+
+def test_not_utf8_and_too_long() -> None:
+    for content in (b"\xff", b"#" * (policies.MOST_BYTES + 1)):
+        with pytest.raises(PolicyRefused):
+            policies.load(content)
+
+
+def test_overlapping_matches_of_an_own_pattern_are_one() -> None:
+    own = policies.load((VALID + "patterns: [{name: OWN, pattern: '[0-9]{2,3}', action: replace}]\n").encode())
+    assert Deidentifier(own, Keys(bytes(16))).texts(["a 12345 b 67"]).texts == ["a <OWN> b <OWN>"]

@@ -1,0 +1,157 @@
+"""Pseudonyms of every type and output: format kept, bijective, checksums as told, and back with the key."""
+
+from __future__ import annotations
+
+import random
+import re
+from itertools import product
+
+import msgspec
+import pytest
+
+from services.runtime.deid import policies
+from services.runtime.deid.engine import Deidentifier
+from services.runtime.deid.keys import Keys
+from services.runtime.deid.policies import Output
+from services.runtime.deid.refusals import NotReversible
+from tests.deid.corpus import chinese
+
+KEYS = Keys(b"a secret of this installation")
+ZH = policies.built_in()["zh-pii"]
+OUTPUTS: tuple[Output, ...] = ("unissuable", "valid", "invalid")
+
+VALUES = {
+    "CN_PHONE": (chinese.phone, "手机 {}"),
+    "CN_ID": (chinese.resident, "身份证 {}"),
+    "BANK_CARD": (chinese.card, "银行卡 {}"),
+    "CN_USCC": (chinese.credit_code, "统一社会信用代码 {}"),
+    "CN_LANDLINE": (chinese.landline, "座机 {}"),
+    "CN_PLATE": (chinese.plate, "车牌 {}"),
+    "EMAIL": (chinese.email, "邮箱 {}"),
+    "IMEI": (chinese.imei, "IMEI {}"),
+}
+
+
+def engine(output: Output = "unissuable", seed: int | None = None, keys: Keys = KEYS) -> Deidentifier:
+    return Deidentifier(msgspec.structs.replace(ZH, output=output), keys, seed)
+
+
+def form(value: str) -> str:
+    return re.sub("[A-Z]", "A", re.sub("[a-z]", "a", re.sub("[0-9]", "9", value)))
+
+
+@pytest.mark.parametrize(("kind", "output"), list(product(VALUES, OUTPUTS)))
+def test_bijective_and_reversible(kind: str, output: Output) -> None:
+    make, around = VALUES[kind]
+    rng = random.Random(11)
+    originals = sorted({make(rng) for _ in range(400)})
+    texts = [around.format(value) for value in originals]
+    done = engine(output).texts(texts)
+    assert done.counts == {kind: len(originals)}
+    pseudonyms = {entry.original: entry.pseudo for entry in done.mapping}
+    assert len(set(pseudonyms.values())) == len(originals)
+    assert all(len(old) == len(new) for old, new in pseudonyms.items())
+    if kind not in ("CN_ID", "CN_USCC", "CN_PLATE"):  # which have letters where others have digits
+        assert all(form(old) == form(new) for old, new in pseudonyms.items())
+    assert engine(output).reverse(done.texts).texts == texts
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_checksums_are_as_the_output_tells(output: Output) -> None:
+    rng = random.Random(5)
+    cards = [chinese.card(rng) for _ in range(200)]
+    after = [text.split()[1] for text in engine(output).texts([f"卡号 {card}" for card in cards]).texts]
+    assert all(luhn(card) == (output != "invalid") for card in after)
+    issued = [card[0] in "23456" for card in after]
+    assert all(issued) if output == "valid" else output == "invalid" or not any(issued)
+
+
+def luhn(number: str) -> bool:
+    doubled = [int(digit) * (1 + place % 2) for place, digit in enumerate(reversed(number))]
+    return sum(value - 9 * (value > 9) for value in doubled) % 10 == 0
+
+
+def test_nobody_can_have_an_unissuable_number() -> None:
+    rng = random.Random(3)
+    phones = engine().texts([f"手机 {chinese.phone(rng)}" for _ in range(200)]).texts
+    assert not [text for text in phones if re.search(r"1[3-9]\d{9}", text)]
+    people = engine().texts([f"身份证 {chinese.resident(rng)}" for _ in range(200)]).texts
+    assert not [text for text in people if int(text.split()[1][:2]) in {*range(11, 16), *range(31, 38), 44, 51}]
+
+
+def test_the_same_value_in_whatever_spelling() -> None:
+    spellings = [
+        "13812345678",
+        "138-1234-5678",
+        "138 1234 5678",
+        "１３８１２３４５６７８",
+        "+86 13812345678",
+        "8613812345678",
+    ]
+    after = engine().texts([f"手机 {spelling}" for spelling in spellings]).texts
+    narrow = [re.sub(r"\D", "", text.translate({0xFF10 + d: str(d) for d in range(10)}))[-11:] for text in after]
+    assert len(set(narrow)) == 1
+    assert re.fullmatch(r"手机 \d{3}-\d{4}-\d{4}", after[1])
+    assert re.fullmatch(r"手机 [０-９]{11}", after[3])
+    mails = engine().texts(["邮箱 Zhang.San@QQ.com", "邮箱 zhang.san@qq.com"]).texts
+    assert mails[0].lower() == mails[1]
+    assert mails[0][3].isupper()
+
+
+def test_keyed_by_secret_policy_version_and_seed() -> None:
+    text = ["手机 13812345678"]
+    changed = msgspec.structs.replace(ZH, version="2"), msgspec.structs.replace(ZH, id="other")
+    after = [
+        engine().texts(text).texts[0],
+        engine(seed=1).texts(text).texts[0],
+        engine(keys=Keys(b"another secret altogether")).texts(text).texts[0],
+        *(Deidentifier(policy, KEYS).texts(text).texts[0] for policy in changed),
+    ]
+    assert len(set(after)) == len(after)
+    assert after[0] == engine().texts(["等等，" + text[0]]).texts[0][3:]
+
+
+def test_without_a_seed_nothing_brings_back_what_a_request_made() -> None:
+    default = policies.built_in()["default"]
+    with pytest.raises(NotReversible):
+        Deidentifier(default, KEYS).reverse(["手机 1"])
+    seeded = Deidentifier(default, KEYS, 42)
+    texts = ["身份证 11010519491231002 和 5 和 0000, " + "9" * 50]
+    assert seeded.reverse(seeded.texts(texts).texts).texts == texts
+
+
+def test_actions() -> None:
+    rules = """
+id: actions
+version: "1"
+types:
+  CN_PHONE: {action: mask, keep_last: 4}
+  EMAIL: {action: replace}
+  CN_ID: {action: hash}
+  CN_PLATE: {action: redact}
+  IPV4: {action: keep}
+  DATE: {action: date_shift, days: 30}
+  NUMBER: {action: mask, mask: x, min_digits: 4}
+patterns:
+  - {name: EMPLOYEE, pattern: 'EMP-\\d{4,6}', action: replace}
+"""
+    engine = Deidentifier(policies.load(rules.encode()), KEYS)
+    (text,) = engine.texts(["138-1234-5678 a@b.com 11010519491231002X 京A12345 8.8.4.41 EMP-123456 1234 12"]).texts
+    assert re.fullmatch(r"\*{3}-\*{4}-5678 <EMAIL> <CN_ID:[0-9a-f]{16}>  8\.8\.4\.41 <EMPLOYEE> xxxx 12", text)
+    hashed = engine.texts(["110105 19491231 002x"]).texts[0]
+    assert hashed in text
+
+
+def test_dates_keep_what_lies_between_them() -> None:
+    from datetime import date
+
+    texts = ["2024-01-05", "2024-02-05", "2024/3/9", "生日 20240401", "2024年5月1日"]
+    after = engine(seed=7).texts(texts).texts
+    moved = [
+        date(*(int(part) for part in re.findall(r"\d+", text))) for text in (after[0], after[1], after[2], after[4])
+    ]
+    assert [(day - moved[0]).days for day in moved] == [0, 31, 64, 117]
+    assert re.fullmatch(r"生日 \d{8}", after[3])
+    assert moved[0] != date(2024, 1, 5)
+    assert engine(seed=7).reverse(after).texts == texts
+    assert engine(seed=8).texts(texts).texts != after
