@@ -53,6 +53,7 @@ def _size(path: Path) -> int:
 
 
 def _kept(path: Path, type_: str, length: int) -> Found | None:
+    length = min(length, _size(path))  # the training may have cut it itself
     sha256 = digest(path, length) if length else None
     return None if sha256 is None else Found(path.name, type_, str(path), length, sha256=sha256)
 

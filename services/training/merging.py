@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from contracts.telemetry import Ends, LogLine, MetricPoint
+from services.runtime.durable_files import write_durably
 from services.training.parsers import OutputParser, Parsed, Seen, read_trainer_log, training_progress
 
 _NOTES = 64 * 1024  # bytes of notes read at once
@@ -56,7 +57,8 @@ class Merger:
     """Started again from the `end` of a Merged, with its steps, it goes on as if it had never been stopped.
 
     Only what a note covers is read, in the order of the notes, so that the same files always give the same sequence.
-    A line's offset counts the bytes of the lines of both streams that were whole before it.
+    A line's offset counts the bytes of the lines of both streams that were whole before it. A stream that the training
+    itself cuts, as `echo … > /dev/stderr` does to a file, goes on behind what was read of it before.
     """
 
     def __init__(self, files: Files, start: Ends, *, step: int | None = None, total_steps: int | None = None) -> None:
@@ -72,10 +74,12 @@ class Merger:
         self._notes: deque[_Note] = deque()
         self._notes_read = self._order = start.order
         self._noted = (start.stdout, start.stderr)
+        self._cut = [_read_cut(path) for path in self._paths]
 
     def read(self, most: int, time: float) -> Merged:
         """About `most` bytes, as read at `time` (Unix seconds)."""
         start = self._done
+        self._notice_cuts()
         trained = self._read_trainer_log(time)
         lines: list[LogLine] = []
         points: list[MetricPoint] = []
@@ -110,7 +114,7 @@ class Merger:
     def unnoted(self) -> bool:
         """Whether a stream holds more than the notes say."""
         self._fetch_notes()
-        return any(_size(path) > known for path, known in zip(self._paths, self._noted, strict=True))
+        return any(self._length(stream) > self._noted[stream] for stream in (0, 1))
 
     def note(self) -> None:
         """Notes what nobody has: what is there now."""
@@ -158,7 +162,7 @@ class Merger:
         wanted = [limit - done for limit, done in zip(note.limits, self._read, strict=True)]
         if min(wanted) <= 0 or sum(wanted) > most:
             return None
-        stdout, stderr = (_read(self._paths[stream], self._read[stream], wanted[stream]) for stream in (0, 1))
+        stdout, stderr = (self._bytes(stream, self._read[stream], wanted[stream]) for stream in (0, 1))
         if len(stdout) < wanted[0] or len(stderr) < wanted[1]:
             return None
         self._read = list(note.limits)
@@ -193,7 +197,7 @@ class Merger:
 
     def _read_some(self, stream: int, until: int) -> int:
         begin = self._read[stream]
-        self._data = _read(self._paths[stream], begin, until - begin) if until > begin else b""
+        self._data = self._bytes(stream, begin, until - begin) if until > begin else b""
         self._read[stream] += len(self._data)
         return len(self._data)
 
@@ -210,6 +214,28 @@ class Merger:
                 return list(said.points)
         return []
 
+    def _bytes(self, stream: int, begin: int, most: int) -> bytes:
+        return _read(self._paths[stream], max(begin - self._cut[stream], 0), most)
+
+    def _length(self, stream: int) -> int:
+        return self._cut[stream] + _size(self._paths[stream])
+
+    def _notice_cuts(self) -> None:
+        for stream in (0, 1):
+            if self._length(stream) < self._read[stream]:
+                self._cut[stream] = self._read[stream]
+                _write_cut(self._paths[stream], self._cut[stream])
+                # What was noted before and not read is gone.
+                self._fetch_notes()
+                known = self._length(stream)
+                self._noted = (known, self._noted[1]) if stream == 0 else (self._noted[0], known)
+                self._notes = deque(self._without_cut(note, stream) for note in self._notes)
+
+    def _without_cut(self, note: _Note, stream: int) -> _Note:
+        limits = list(note.limits)
+        limits[stream] = min(limits[stream], self._length(stream))
+        return _Note((limits[0], limits[1]), note.first, note.end)
+
     def _next_note(self) -> bool:
         if not self._notes:
             self._fetch_notes()
@@ -223,8 +249,10 @@ class Merger:
             place += len(line)
             if (found := _numbers(line)) is not None:
                 stdout, stderr, first = found
-                # Of two who note at the same time, the later note may know less.
-                self._noted = (max(self._noted[0], stdout), max(self._noted[1], stderr))
+                # Of two who note at the same time, the later note may know less. Of what was cut, notes know nothing.
+                said = (stdout, stderr)
+                limits = [self._length(stream) if self._cut[stream] else said[stream] for stream in (0, 1)]
+                self._noted = (max(self._noted[0], limits[0]), max(self._noted[1], limits[1]))
                 self._notes.append(_Note(self._noted, first, place))
         self._notes_read = place
 
@@ -249,6 +277,22 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def _cut_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.cut")
+
+
+def _read_cut(path: Path) -> int:
+    """How much of the stream was read before its file was cut the last time."""
+    try:
+        return int(_cut_file(path).read_text())
+    except FileNotFoundError:
+        return 0
+
+
+def _write_cut(path: Path, length: int) -> None:
+    write_durably(_cut_file(path), str(length).encode())
 
 
 def _modified(path: Path) -> int:

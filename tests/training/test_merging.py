@@ -129,6 +129,22 @@ def test_reading_may_begin_again_anywhere(files: Files) -> None:
             assert before + [line for part in after for line in part.lines] == expected
 
 
+def test_a_stream_that_the_training_cuts_goes_on_and_holds_up_nothing(files: Files) -> None:
+    printing = Printing(files).out("a\n").err("first\n").looked()
+    merger = Merger(files, Ends())
+    assert texts([merger.read(1_000, T)]) == [("stdout", "a"), ("stderr", "first")]
+    files.stderr.write_text("b\n")  # as `echo b > /dev/stderr` does
+    printing.out("c\n").err("d\n").looked()
+    again = merger.read(1_000, T)
+    if merger.unnoted():
+        merger.note()
+    assert texts([again, merger.read(1_000, T)]) == [("stdout", "c"), ("stderr", "b"), ("stderr", "d")]
+    printing.err("e\n").looked()
+    for later in (Merger(files, again.end), Merger(files, merger.finish(T).end)):
+        assert ("stderr", "e") in (said := texts([later.read(1_000, T)]))
+        assert ("stderr", "first") not in said
+
+
 def test_a_value_has_the_step_of_the_bar_that_is_drawn_again_behind_it(files: Files) -> None:
     printing = Printing(files).err("\r  0%|          | 0/5 [00:00<?, ?it/s]").looked()
     printing.out("{'loss': 1.2}\n").err("\r 20%|██        | 1/5 [00:01<00:04,  1.0s/it]\r").looked()

@@ -108,6 +108,56 @@ async def test_two_runs_do_not_share_output(book: Ledger) -> None:
     assert not paths[0] & paths[1]
 
 
+@pytest.mark.parametrize("absolute", [False, True])
+async def test_whatever_a_run_is_it_leaves_what_another_wrote_alone(
+    book: Ledger, tmp_path: Path, absolute: bool
+) -> None:
+    """Also a resumed one, one with a command of its own, and where the YAML names a directory elsewhere."""
+    output = str(tmp_path / "elsewhere") if absolute else "out"
+    (book.root / "run.yaml").write_text(f"output_dir: {output}\n")
+    script = (
+        "mkdir -p $OUTPUT_DIR/checkpoint-1; echo $TRAINLEDGER_RUN > $OUTPUT_DIR/checkpoint-1/weights\n"
+        'echo "{}" > $OUTPUT_DIR/checkpoint-1/trainer_state.json'
+    )
+    async with training_service(book):
+        first = await book.request("bash", "-c", script)
+        await book.fact(first, RunCompleted)
+        (checkpoint,) = await checkpoints(book, first)
+        before = contents(checkpoint)
+        others = [
+            await book.request("bash", "-c", script, own_command=True),
+            await book.request("bash", "-c", script, resume_from=checkpoint, resumes=first),
+        ]
+        for run_id in others:
+            await book.fact(run_id, RunCompleted)
+    assert contents(checkpoint) == before
+    claimed = [path for run_id in (first, *others) for path in await checkpoints(book, run_id)]
+    assert len(claimed) == len(set(claimed)) == 3
+    assert Path(checkpoint).is_relative_to(tmp_path / "elsewhere" if absolute else book.root / "out")
+
+
+def contents(directory: str) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in Path(directory).rglob("*")}
+
+
+async def checkpoints(book: Ledger, run_id: UUID) -> list[str]:
+    facts = await book.facts(run_id)
+    return [fact.path for fact in facts if isinstance(fact, RunArtifactRecorded) and fact.type == "checkpoint"]
+
+
+async def test_a_script_that_cuts_its_own_stderr_holds_up_nothing(book: Ledger) -> None:
+    script = "echo first >&2; sleep 0.4; echo b > /dev/stderr; echo c >&2; sleep 0.1; echo out"
+    async with training_service(book):
+        run_id = await book.request("bash", "-c", script)
+        await book.fact(run_id, RunCompleted)
+    assert {(line.stream, line.message) for line in await book.lines(run_id)} == {
+        ("stderr", "first"),
+        ("stderr", "b"),
+        ("stderr", "c"),
+        ("stdout", "out"),
+    }
+
+
 async def test_the_service_keeps_its_secrets(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NATS_URL", "TRAINING_DB_URL", "TRAINLEDGER_TOKEN"):
         monkeypatch.setenv(name, "hunter2")
