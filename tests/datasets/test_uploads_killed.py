@@ -8,12 +8,13 @@ import random
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from tests.datasets.sending import Sender, swept
+from tests.datasets.sending import Endless, Sender, swept
 from tests.platform.serving import Serving, until
 
 ALL = ("serve", "edge", "workers", "nats-server")
@@ -106,11 +107,13 @@ def kill_again_and_again(serving: Serving, sender: Sender, rounds: int, seed: in
     assert len(names) == len(set(names)), "an upload with a key appears twice"
 
 
+@pytest.mark.chaos
 def test_what_was_answered_is_there_and_nothing_else(serving: Serving, sender: Sender) -> None:
     kill_again_and_again(serving, sender, 2, 1)
 
 
 @pytest.mark.chaos
+@pytest.mark.long
 def test_twenty_rounds(serving: Serving, sender: Sender) -> None:
     kill_again_and_again(serving, sender, 20, 20)
 
@@ -136,6 +139,7 @@ def test_fifty_at_once_all_appear_once_each(serving: Serving, sender: Sender) ->
     until(lambda: checks() == ("ready", "valid"), "the checks of all")
 
 
+@pytest.mark.chaos
 def test_a_resumable_upload_goes_on_where_it_was_killed(serving: Serving, sender: Sender) -> None:
     content = os.urandom(6_000_000).hex().encode()
     dataset_id = sender.dataset()
@@ -186,3 +190,30 @@ def test_a_resumable_upload_goes_on_where_it_was_killed(serving: Serving, sender
     [file] = sender.visible(dataset_id).values()
     assert file["sha256"] == hashlib.sha256(content).hexdigest() == sender.download(dataset_id, file["upload_id"])
     swept(serving.data / "storage", [file])
+
+
+def peak_memory(pid: int) -> int:
+    """Bytes, since it was asked for last."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+@pytest.mark.parametrize("size", [256 << 20, pytest.param(2 << 30, marks=[pytest.mark.chaos, pytest.mark.long])])
+def test_a_large_upload_is_not_kept_in_memory(serving: Serving, size: int) -> None:
+    serving.settings["TRAINLEDGER_UPLOAD_LIMIT_BYTES"] = str(size)
+    serving.start()
+    until(serving.ready, "readiness")
+    sender = Sender(serving)
+    dataset_id = sender.dataset()
+    sender.send(dataset_id, b"the first upload brings in what all need\n")
+    pid = serving.part("edge")
+    peak_memory(pid)
+    before = peak_memory(pid)
+    content = Endless(size)
+    form = {"file": ("large.txt", content, "text/plain")}
+    answer = sender.client.put(f"/v1/datasets/{dataset_id}/files", files=form, timeout=600)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["bytes"], answer.json()["sha256"]) == (size, content.sha256)
+    assert peak_memory(pid) - before < 150 << 20
+    sender.close()
