@@ -21,6 +21,7 @@ from events.runs import RunAssigned, RunFailed, RunRequested, RunStarted
 from services.projector.node_watch import NodeWatch
 from services.runtime.children import processes
 from services.runtime.children.processes import Identity, alive
+from services.runtime.heartbeats import Heartbeats
 from tests.nats_server import NatsServer
 from tests.nodes.service import HEARTBEAT, Service
 from tests.training.ledger import BOUND, Ledger, ledger, until
@@ -137,8 +138,13 @@ async def test_without_its_checkpoint_too_it_finds_what_was_lost(node: Node, nc:
 async def test_runs_of_a_node_that_was_renamed_go_on(node: Node, nc: Client) -> None:
     run_id = await node.start_run()
     node.service.kill()
+    heartbeats = Heartbeats(nc)
+    before = await heartbeats.last(node.book.name)
     node.service.settings = replace(node.service.settings, node=f"renamed-{uuid4()}")
     node.service.start()
+    async with asyncio.timeout(BOUND):
+        while await heartbeats.last(node.book.name) == before:  # noqa: ASYNC110 - another process is waited for
+            await asyncio.sleep(0.05)
     async with watching(node, nc, [run_id]):
         await asyncio.sleep(PATIENCE + 1.0)  # the time is what is tried
     assert NodeLost not in await node.facts()
