@@ -167,6 +167,10 @@ class LogOfRun:
                     last += [(at, found) for found in wanted.of([entry])]
         return LogContinued(status=run["status"], before=before, lines=lines, after=last, place=place, more=more)
 
+    def notices(self) -> list[LogEntry]:
+        """What the ledger says of a run that has not ended, and will stand behind its output once it has."""
+        return [] if self._run["completed_at"] is not None else list(after_output(self._run))
+
     def last_place(self) -> Place:
         """The place of the last line; where the run has ended, behind everything."""
         if self._run["completed_at"] is not None:

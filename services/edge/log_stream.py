@@ -34,12 +34,16 @@ _quoted = encode_basestring  # a JSON string
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """What goes out, and from where it goes on; `status` where the run has ended and this is all of its log."""
+    """What goes out, and from where it goes on; `status` where the run has ended and this is all of its log.
+
+    `notices` are what will stand behind the output once the run has ended.
+    """
 
     body: bytes
     place: Place
     more: bool
     status: RunStatus | None
+    notices: tuple[LogEntry, ...] = ()
 
 
 def event_id(place: Place) -> str:
@@ -78,6 +82,8 @@ async def as_text(
 async def as_events(edge: Edge, run_id: UUID, wanted: Wanted, place: Place) -> AsyncGenerator[bytes, None]:
     """Every entry behind `place` as an event, and those that come, until the run has ended.
 
+    What will stand behind the output, such as that processes outlive their killing, is shown when it happens as an
+    event `notice` without an id, and stands in its place at the end.
     Nothing is kept for a client but its place: a slow one reads what was stored meanwhile.
     """
 
@@ -86,8 +92,11 @@ async def as_events(edge: Edge, run_id: UUID, wanted: Wanted, place: Place) -> A
         assert log is not None
         found = log.continued(place, wanted, _LINES)
         ended = found.status in ("completed", "failed", "canceled") and not found.more
-        return Chunk("".join(_events(found)).encode(), found.place, found.more, found.status if ended else None)
+        status = found.status if ended else None
+        notices = tuple(wanted.of(log.notices()))
+        return Chunk("".join(_events(found)).encode(), found.place, found.more, status, notices)
 
+    noticed: set[LogEntry] = set()
     clock = asyncio.get_running_loop().time
     yield b"retry: 1000\n\n"
     spoken = clock()
@@ -100,8 +109,10 @@ async def as_events(edge: Edge, run_id: UUID, wanted: Wanted, place: Place) -> A
                 await _wait(woken, _PAUSE)
                 continue
             place = chunk.place
-            if chunk.body:
-                yield chunk.body
+            body = chunk.body + b"".join(_notice(entry) for entry in chunk.notices if entry not in noticed)
+            noticed.update(chunk.notices)
+            if body:
+                yield body
                 spoken = clock()
             if chunk.status is not None:
                 yield f"id: {END}\nevent: {END}\ndata: ".encode() + _encode({"status": chunk.status}) + b"\n\n"
@@ -138,6 +149,10 @@ def _events(found: LogContinued) -> Iterator[str]:
 
 def _event(place: Place, data: StreamedEntry) -> str:
     return f"id: {event_id(place)}\ndata: {_encode(data).decode()}\n\n"
+
+
+def _notice(entry: LogEntry) -> bytes:
+    return b"event: notice\ndata: " + _encode(_of_ledger(entry)) + b"\n\n"
 
 
 def _of_ledger(entry: LogEntry) -> StreamedEntry:

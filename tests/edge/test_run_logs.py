@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from contracts.runs import ReportStopUnconfirmed
 from tests.edge.conftest import World, eventually
 from tests.edge.telling import TellingRun, telling
 from tests.edge.test_server import listening
@@ -234,6 +235,22 @@ async def test_lines_come_as_they_are_printed_until_the_end(server: httpx.AsyncC
             await events.next()
     again = await server.get(run.path + "/logs", headers={"Accept": "text/event-stream", "Last-Event-ID": "end"})
     assert again.status_code == 204
+
+
+async def test_what_does_not_stop_is_shown_when_it_happens_and_stands_at_the_end(
+    server: httpx.AsyncClient, run: TellingRun, world: World
+) -> None:
+    async with following(server, run) as events:
+        assert [await events.message() for _ in NOTES] == NOTES
+        await world.training.report(ReportStopUnconfirmed(run_id=run.id, attempt=1, pids=(7, 8)))
+        notice = await events.next()
+        assert (notice["event"], notice.get("id")) == ("notice", None)
+        said = json.loads(notice["data"])
+        assert (said["level"], said["stream"]) == ("ERROR", "ledger")
+        await run.say("line 0")
+        assert await events.message() == "line 0"
+        await run.end()
+        assert [await events.message() for _ in range(2)] == [said["message"], "训练已完成"]
 
 
 async def test_a_follower_goes_on_after_any_event_without_gap_or_repeat(

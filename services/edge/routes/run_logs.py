@@ -117,7 +117,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     description="By `page` and `page_size`, by `offset` and `limit`, or by `tail`: one of the three; `level`, "
     "`stream`, `q`, `start_time` and `end_time` choose entries in each. `Accept: text/plain` answers with the whole "
     "log as text, `Accept: text/event-stream` follows it live: an event for each entry, whose id `Last-Event-ID` goes "
-    "on from, then an event `end` once the run has ended and everything was sent.",
+    "on from, an event `notice` for what will stand behind the output, then an event `end` once the run has ended and "
+    "everything was sent.",
     tags=["runs"],
     response_headers=[EVENT_POSITION],
     responses={204: ResponseSpec(None, generate_examples=False, description="Live only: everything was sent before")}
