@@ -47,6 +47,8 @@ async def offset_of(http: httpx.AsyncClient, upload: str) -> int:
     answer = await http.head(upload, headers=TUS)
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["upload-metadata"].startswith("filename ")
+    assert int(answer.headers["upload-length"]) >= int(answer.headers["upload-offset"])
     return int(answer.headers["upload-offset"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
@@ -53,6 +54,7 @@ from services.edge.parameters import (
 from services.edge.uploading import dataset_id_of, remove_bytes
 
 _TAGS = ["datasets"]
+_log = logging.getLogger(__name__)
 _EXAMPLE = Example(
     value={
         "name": "chatglm_pairs_v1",
@@ -131,7 +133,7 @@ async def list_datasets(
     summary="A dataset with its files, and what of others has arrived so far",
     tags=_TAGS,
     response_headers=[EVENT_POSITION],
-    responses=problems(*OF_READS, "dataset_not_found", "storage_unavailable"),
+    responses=problems(*OF_READS, "dataset_not_found"),
 )
 async def get_dataset(
     request: AnyRequest, dataset_id: DatasetId, as_of: AsOf = None, min_event_position: MinEventPosition = None
@@ -143,7 +145,7 @@ async def get_dataset(
     shown = await edge.reads.ask(lambda connection: dataset_record(connection, dataset, cut, language=language))
     record = shown.answer
     if record is not None and cut.position is None:
-        record = await _with_unfinished(edge, record)
+        record = replace(record, upload_progress=await _progress(edge, record))
     if record is None:
         raise _missing(dataset_id)
     headers = {"Content-Language": language, "Vary": "Accept-Language"}
@@ -247,8 +249,14 @@ def _missing(dataset_id: str) -> Refused:
     return Refused("dataset_not_found", dataset_id=dataset_id)
 
 
-async def _with_unfinished(edge: Edge, record: DatasetRecord) -> DatasetRecord:
+async def _progress(edge: Edge, record: DatasetRecord) -> UploadProgress:
     """What is seen just now; what the read models do not show yet of finished ones is shown as unfinished."""
+    try:
+        known = await edge.uploads.resumable.all()
+    except Refused as refused:
+        # What is on record can be told all the same.
+        _log.warning("unfinished uploads of dataset %s are not known: %s", record.id, refused.text("en"))
+        return record.upload_progress
     finished = {file.upload_id for file in record.files}
     unfinished = tuple(
         UnfinishedUpload(
@@ -259,7 +267,7 @@ async def _with_unfinished(edge: Edge, record: DatasetRecord) -> DatasetRecord:
             created_at=zulu_iso(found.described.created_at),
             expires_at=zulu_iso(found.expires_at),
         )
-        for found in await edge.uploads.resumable.all()
+        for found in known
         if found.described.dataset_id == record.id and found.described.upload_id not in finished
     )
-    return replace(record, upload_progress=UploadProgress(files_count=len(record.files), unfinished=unfinished))
+    return UploadProgress(files_count=len(record.files), unfinished=unfinished)

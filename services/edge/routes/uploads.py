@@ -163,7 +163,9 @@ async def get_upload(
         offset=file.bytes,
         status="finished",
     )
-    return _state(state, {"Tus-Resumable": TUS_VERSION, "Upload-Offset": str(file.bytes)})
+    size = str(file.bytes)
+    headers = {"Tus-Resumable": TUS_VERSION, "Upload-Offset": size, "Upload-Length": size}
+    return _state(state, headers | {"Upload-Metadata": _metadata_of(file.name)})
 
 
 @patch(
@@ -353,8 +355,13 @@ def _headers(unfinished: Unfinished) -> dict[str, str]:
         return headers
     return headers | {
         "Upload-Length": str(unfinished.described.length),
+        "Upload-Metadata": _metadata_of(unfinished.described.name),
         "Upload-Expires": format_datetime(unfinished.expires_at, usegmt=True),
     }
+
+
+def _metadata_of(name: str) -> str:
+    return f"filename {base64.b64encode(name.encode()).decode()}"
 
 
 def _described(edge: Edge) -> Response[None]:
