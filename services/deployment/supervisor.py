@@ -27,7 +27,6 @@ from events.deployments import (
     DeploymentLaunched,
     DeploymentPlaced,
     DeploymentStarted,
-    DeploymentStopRequested,
 )
 from events.event import Event
 from services.deployment import attempts
@@ -281,16 +280,19 @@ class Supervisor:
     async def _stop(self, loaded: Loaded, attempt: Attempt, report: Reports) -> None:
         """TERM, and KILL only where it was asked for; returns once nothing is left and that is on record."""
         deployment: Deployment = loaded.state
-        deadline = (_last(loaded, DeploymentStopRequested, first=True) or time.time()) + self._node.stop_seconds
+        deadline = time.monotonic() + self._node.stop_seconds
         pids = await self._pids(attempt)
         stopping = asyncio.create_task(host.stop(attempt, math.inf))
         try:
-            while not stopping.done():
-                left = max(deadline - time.time(), 0.0)
+            while True:
+                left = deadline - time.monotonic()
+                if left <= 0 and deployment.force:
+                    break
+                if left <= 0 and (survivors := await self._pids(attempt)):
+                    await self._report_survivors(attempt, survivors, report)
                 changed = asyncio.create_task(self.changed.wait())
-                overdue = deadline <= time.time()
                 await asyncio.wait(
-                    (stopping, changed), timeout=None if overdue else left, return_when=asyncio.FIRST_COMPLETED
+                    (stopping, changed), timeout=left if left > 0 else None, return_when=asyncio.FIRST_COMPLETED
                 )
                 changed.cancel()
                 if stopping.done():
@@ -298,13 +300,6 @@ class Supervisor:
                 if self.changed.is_set():
                     self.changed.clear()
                     deployment = (await load(self._node.log, DEPLOYMENTS, self._id)).state
-                if deadline > time.time():
-                    continue
-                if deployment.force:
-                    break
-                survivors = await self._pids(attempt)
-                if survivors:
-                    await self._report_survivors(attempt, survivors, report)
         finally:
             stopping.cancel()
             await asyncio.gather(stopping, return_exceptions=True)
@@ -436,10 +431,10 @@ def _last_lines(attempt: Attempt) -> tuple[str, ...]:
         return ()
 
 
-def _last(loaded: Loaded, kind: type[Event], *, first: bool = False) -> float | None:
-    """When the last fact of a kind was decided, in Unix seconds; or the first."""
+def _last(loaded: Loaded, kind: type[Event]) -> float | None:
+    """When the last fact of a kind was decided, in Unix seconds."""
     found = [entry.meta.time.timestamp() for entry in loaded.recorded if isinstance(entry.fact, kind)]
-    return found[0 if first else -1] if found else None
+    return found[-1] if found else None
 
 
 async def _is_set(event: asyncio.Event, timeout: float) -> bool:

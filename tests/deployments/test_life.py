@@ -162,6 +162,17 @@ async def test_what_ignores_term_stays_until_it_is_forced(place: Place) -> None:
     assert (stopped.cause, stopped.exit_code) == ("asked", 137)
 
 
+async def test_a_forced_end_is_forced_by_whichever_service_comes_to_it(place: Place) -> None:
+    place.settings["stop_seconds"] = 0.3
+    async with place.served():
+        deployment_id = await place.create(extra_args="--ignore-term")
+        await place.fact(deployment_id, DeploymentStarted)
+    await place.remove(deployment_id, force=True)
+    async with place.served():
+        await place.fact(deployment_id, DeploymentRemoved)
+    assert not place.pids(deployment_id)
+
+
 async def test_a_port_that_a_stranger_took_meanwhile_costs_another_try(place: Place) -> None:
     async with place.served():
         deployment_id = await place.create(extra_args="--load-seconds 1")
