@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -268,38 +266,3 @@ def test_servers_live_through_the_death_of_everything_else(served: Served) -> No
     served.process = None
     served.start()
     assert served.taken_ports() == []
-
-
-@pytest.mark.parametrize("rounds", [3, pytest.param(50, marks=pytest.mark.chaos)])
-def test_nothing_is_left_whenever_the_service_is_killed(served: Served, rounds: int) -> None:
-    """SIGKILL of the deployment service at random instants of a deployment's making and removal."""
-    random_ = random.Random(rounds)
-    with ThreadPoolExecutor(2) as threads:
-        for number in range(rounds):
-            key = {"Idempotency-Key": f"round-{rounds}-{number}"}
-            killing = threads.submit(kill_after, served, random_.uniform(0.0, 0.5))
-            status, made = served.ask(
-                "POST", "/deployments", {"model_path": "m", "extra_args": "--own-session-worker"}, **key
-            )
-            killing.result()
-            assert status in (201, 409, 503), made
-            if status == 503:  # nobody answered; whoever asks again is answered
-                continue
-            status, made = served.ask(
-                "POST", "/deployments", {"model_path": "m", "extra_args": "--own-session-worker"}, **key
-            )
-            assert status == 201, made
-            deployment_id = made["deployment_id"]
-            killing = threads.submit(kill_after, served, random_.uniform(0.0, 0.3))
-            served.ask("DELETE", f"/deployments/{deployment_id}?force=true")
-            killing.result()
-            until(lambda id_=deployment_id: served.ask("DELETE", f"/deployments/{id_}?force=true")[0] == 404, "its end")
-            until(lambda id_=deployment_id: not served.children(id_), "the end of its processes")
-            facts = served.ask("GET", "/deployments?all=true")[1]
-            assert deployment_id in {view["deployment_id"] for view in facts}
-    until(lambda: served.ask("GET", "/gpus")[1] and served.taken_ports() == [], "the return of all ports")
-
-
-def kill_after(served: Served, seconds: float) -> None:
-    time.sleep(seconds)
-    served.kill("workers")
