@@ -120,6 +120,22 @@ async def test_output_arrives_whole(bench: BoxBench) -> None:
     assert hashlib.sha256(place.output.read_bytes()).digest() == hashlib.sha256(copy).digest()
 
 
+async def test_the_trainers_log_comes_out_of_a_container_that_shares_nothing(
+    engine: DockerEngine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(Box(engine, tmp_path, mounted=False)) as box:
+        executor = DockerExecutor(box.name, "llm", engine.url, root=tmp_path / "not mounted")
+        bench = BoxBench(lambda: executor, box, box.training)
+        script = (
+            'mkdir -p "$OUTPUT_DIR"; for i in 1 2 3; do echo "{$i}" >> "$OUTPUT_DIR/trainer_log.jsonl"; sleep 0.3; done'
+        )
+        place = await bench.launch("bash", "-c", script, OUTPUT_DIR="out/run")
+        assert await bench.becomes(place, Ended, Lost) == Ended(0)
+        assert place.trainer_log.read_text() == "{1}\n{2}\n{3}\n"
+        assert "cannot be found as its artifacts" in caplog.text
+        await executor.close()
+
+
 async def test_a_restarted_container_loses_its_run(bench: BoxBench) -> None:
     place = await bench.launch("bash", "-c", "echo said; exec sleep 600")
     await bench.becomes(place, Running)

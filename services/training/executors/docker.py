@@ -101,6 +101,11 @@ class DockerExecutor:
             output = variables.get("OUTPUT_DIR")
             seen = self._root is None or _mounted_at(details.get("Mounts") or [], self._root) is not None
             trainer_log = None if output is None or seen else f"{output}/trainer_log.jsonl"
+            if trainer_log is not None:
+                _log.warning(
+                    "container %s has no mount of %s: what run %s leaves in %s cannot be found as its artifacts",
+                    *(self._name, self._root, place.run_id, output),
+                )
             where = Where(details["Id"], directory, inside is not None, trainer_log)
             await asyncio.to_thread(write_durably, _note(place), msgspec.json.encode(where))
             if not where.mounted:
