@@ -33,6 +33,7 @@ FORMATS = {
     ".ndjson": "jsonl",
     ".json": "json",
     ".csv": "csv",
+    ".tsv": "tsv",
     ".txt": "text",
     ".md": "text",
     ".parquet": "parquet",

@@ -5,19 +5,16 @@ Nothing of what it is asked leaves it otherwise: an error tells its kind and its
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import queue
 import signal
 import sys
 import threading
 import traceback
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from services.runtime.deid_asks import (
     LAST,
@@ -69,15 +66,10 @@ def _listen(pipe: BinaryIO, asked: queue.SimpleQueue[bytes | None], working: thr
 
 def _answer(ask: Ask, answers: BinaryIO) -> None:
     try:
-        before: Answer | None = None
-        for answer in _answers(ask):
-            if before is not None:
-                _send(MORE, before, answers)
-            before = answer
-        assert before is not None
+        last = _last_answer(ask, lambda answer: _send(MORE, answer, answers))
     except Exception as error:  # noqa: BLE001 - whatever it is, its text may hold what was asked
-        before = Broken(what=_without_values(error))
-    _send(LAST, before, answers)
+        last = Broken(what=_without_values(error))
+    _send(LAST, last, answers)
 
 
 def _send(which: bytes, answer: Answer, answers: BinaryIO) -> None:
@@ -91,14 +83,15 @@ def _without_values(error: BaseException) -> str:
     return f"{type(error).__name__} at {places}"
 
 
-def _answers(ask: Ask) -> Iterator[Answer]:
+def _last_answer(ask: Ask, tell: Callable[[Answer], None]) -> Answer:
+    """`tell` is given those before."""
     match ask:
         case DeidentifyTexts():
-            yield _deidentify(ask)
+            return _deidentify(ask)
         case ReverseTexts():
-            yield _reverse(ask)
+            return _reverse(ask)
         case DeidentifyFile():
-            yield from _file(ask)
+            return _file(ask, tell)
 
 
 def _deidentify(ask: DeidentifyTexts) -> Answer:
@@ -112,87 +105,48 @@ def _deidentify(ask: DeidentifyTexts) -> Answer:
     return TextsDone(texts=tuple(result.texts), counts=result.counts, mapping=pairs)
 
 
-def _reverse(_: ReverseTexts) -> Answer:
-    return NotReversible()
+def _reverse(ask: ReverseTexts) -> Answer:
+    from services.runtime.deid.refusals import NotReversible as NoWayBack
+    from services.runtime.deid.refusals import TextRefused
 
-
-def _file(ask: DeidentifyFile) -> Iterator[Answer]:
-    """Line by line, in one process: JSON Lines and text."""
-    if ask.format not in ("jsonl", "text"):
-        zh, en = "暂不支持该格式", "this format is not supported yet"
-        yield FileFailed(cause="input", zh=zh, en=en, line=None)
-        return
     try:
-        yield from _lines(ask)
+        result = _deidentifier(ask.policy).reverse(ask.texts, ask.locale, ask.format)  # type: ignore[arg-type]  # checked
+    except NoWayBack:
+        return NotReversible()
+    except TextRefused as refused:
+        return TextUnreadable(pointer=refused.wrong.pointer, zh=refused.wrong.zh, en=refused.wrong.en)
+    return TextsDone(texts=tuple(result.texts), counts=result.counts)
+
+
+def _file(ask: DeidentifyFile, tell: Callable[[Answer], None]) -> Answer:
+    from services.runtime.deid.files import deidentify_file
+    from services.runtime.deid.keys import Keys
+    from services.runtime.deid.refusals import FileRefused
+
+    try:
+        report = deidentify_file(
+            Path(ask.source),
+            Path(ask.target),
+            ask.policy.policy,
+            Keys(ask.policy.secret),
+            fields=ask.fields,
+            format=ask.format,  # type: ignore[arg-type]  # checked
+            seed=ask.policy.seed,
+            workers=ask.processes,
+            progress=lambda done, _: tell(FileProgress(bytes=done)),
+        )
+    except FileRefused as refused:
+        return FileFailed(cause="input", zh=refused.zh, en=refused.en, line=refused.line)
     except OSError as error:
         zh, en = f"存储出错：{error.strerror}", f"the storage fails: {error.strerror}"
-        yield FileFailed(cause="storage", zh=zh, en=en, line=None)
-
-
-def _lines(ask: DeidentifyFile) -> Iterator[Answer]:
-    engine = _deidentifier(ask.policy)
-    before, after = hashlib.sha256(), hashlib.sha256()
-    counts: Counter[str] = Counter()
-    records = 0
-    with Path(ask.source).open("rb") as source, Path(ask.target).open("wb") as target:
-        for number, line in enumerate(source, 1):
-            before.update(line)
-            content = line.rstrip(b"\r\n")
-            try:
-                text = content.decode()
-                value = json.loads(text) if ask.format == "jsonl" and text.strip() else text
-            except ValueError:
-                zh, en = "不是有效的 UTF-8 或 JSON", "is not valid UTF-8 or JSON"
-                yield FileFailed(cause="input", zh=zh, en=en, line=number)
-                return
-            found = list(_strings(value, ask.fields))
-            result = engine.texts(found)
-            counts.update(result.counts)
-            new = _with_strings(value, ask.fields, iter(result.texts))
-            written = json.dumps(new, ensure_ascii=False) if ask.format == "jsonl" and text.strip() else new
-            out = written.encode() + line[len(content) :]
-            after.update(out)
-            target.write(out)
-            records += bool(content)
-            if number % 1_000 == 0:
-                yield FileProgress(bytes=source.tell())
-        target.flush()
-        os.fsync(target.fileno())
-    yield FileDone(
-        records=records,
-        quarantined=0,
-        counts=dict(sorted(counts.items())),
-        input_sha256=before.hexdigest(),
-        output_sha256=after.hexdigest(),
+        return FileFailed(cause="storage", zh=zh, en=en, line=None)
+    return FileDone(
+        records=report.records,
+        quarantined=report.quarantined,
+        counts=report.counts,
+        input_sha256=report.input_sha256,
+        output_sha256=report.output_sha256,
     )
-
-
-def _strings(value: Any, fields: tuple[str, ...] | None) -> Iterator[str]:
-    match value:
-        case str():
-            yield value
-        case list():
-            for one in value:
-                yield from _strings(one, fields)
-        case dict():
-            for name, one in value.items():
-                if fields is None or name in fields:
-                    yield from _strings(one, None)
-
-
-def _with_strings(value: Any, fields: tuple[str, ...] | None, new: Iterator[str]) -> Any:
-    match value:
-        case str():
-            return next(new)
-        case list():
-            return [_with_strings(one, fields, new) for one in value]
-        case dict():
-            return {
-                name: _with_strings(one, None, new) if fields is None or name in fields else one
-                for name, one in value.items()
-            }
-        case _:
-            return value
 
 
 def _deidentifier(use: PolicyToUse) -> Deidentifier:

@@ -120,7 +120,7 @@ async def _start() -> asyncio.subprocess.Process:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env=environment,
-        process_group=0,  # the terminal's signals are for the parent to act on
+        start_new_session=True,  # the terminal's signals are for the parent to act on
     )
 
 

@@ -1,0 +1,90 @@
+"""The process that holds the engine: what it was at ends with whoever asked, and its errors tell nothing of a text."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from contracts.problems import Refused
+from services.runtime.deid.policies import built_in
+from services.runtime.deid_asks import DeidentifyFile, DeidentifyTexts, PolicyToUse, TextsDone
+from services.runtime.deid_worker import _without_values
+from services.runtime.deidentifying import Deidentifying
+
+BOUND = 30.0
+USE = PolicyToUse(policy=built_in()["default"], secret=b"0" * 32, seed=7)
+
+
+def texts(*given: str) -> DeidentifyTexts:
+    return DeidentifyTexts(policy=USE, texts=given, locale="zh-CN", format="text", mapping=False)
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Deidentifying]:
+    made = Deidentifying(patience=BOUND)
+    yield made
+    await made.stop()
+
+
+async def test_what_is_at_work_dies_when_whoever_asked_is_gone(engine: Deidentifying, tmp_path: Path) -> None:
+    source = tmp_path / "never.jsonl"
+    os.mkfifo(source)  # nobody will write to it
+    ask = DeidentifyFile(
+        policy=USE, source=str(source), target=str(tmp_path / "out"), fields=None, format="jsonl", processes=1
+    )
+    asking = asyncio.create_task(engine.ask(ask))
+    async with asyncio.timeout(BOUND):
+        while not engine.working:  # noqa: ASYNC110  # nothing tells of it
+            await asyncio.sleep(0.01)
+        [process] = engine.working
+        writer = await asyncio.to_thread(source.open, "wb")  # it has opened the other end
+        assert process.stdin is not None
+        process.stdin.close()
+        assert await process.wait() == -signal.SIGKILL
+    writer.close()
+    with pytest.raises(Refused):
+        await asking
+
+
+async def test_an_idle_process_goes_and_the_next_question_starts_another(tmp_path: Path) -> None:
+    engine = Deidentifying(patience=BOUND, idle=0.05)
+    assert isinstance(await engine.ask(texts("1")), TextsDone)
+    [process] = engine.waiting
+    async with asyncio.timeout(BOUND):
+        assert await process.wait() == 0
+    assert engine.waiting == []
+    assert isinstance(await engine.ask(texts("1")), TextsDone)
+    await engine.stop()
+
+
+async def test_a_question_that_is_given_up_ends_its_process(engine: Deidentifying, tmp_path: Path) -> None:
+    await engine.ask(texts("1"))
+    [process] = engine.waiting
+    os.killpg(process.pid, signal.SIGSTOP)
+    asking = asyncio.create_task(engine.ask(texts("2")))
+    async with asyncio.timeout(BOUND):
+        while not engine.working:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        assert await process.wait() == -signal.SIGKILL
+    assert isinstance(await engine.ask(texts("1")), TextsDone)
+
+
+def test_an_error_is_told_without_what_it_holds() -> None:
+    try:
+        {}["13812345678"]
+    except KeyError as error:
+        told = _without_values(error)
+    assert told.startswith("KeyError at test_worker.py:")
+    assert "13812345678" not in told
+
+
+def test_what_crosses_the_pipe_shows_nothing_of_itself() -> None:
+    assert "13812345678" not in repr(texts("13812345678"))
+    assert "0000" not in repr(USE)
