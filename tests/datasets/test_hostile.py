@@ -46,6 +46,11 @@ def test_deep_nesting(tmp_path: Path, opening: bytes, depth: int) -> None:
         assert (found.verdict, found.reason) == ("invalid", "too_deeply_nested")
 
 
+def test_a_document_that_only_opens_is_given_up_at_once(tmp_path: Path) -> None:
+    found = checked(tmp_path, "d.json", b'[{"a":1},' + b"[" * 9_000_000)
+    assert (found.verdict, found.reason, found.records) == ("invalid", "too_deeply_nested", 1)
+
+
 def test_nesting_up_to_the_bound_is_taken(tmp_path: Path) -> None:
     limits = Limits(nesting=3)
     assert decode(b'{"a":[{"b":"[[[[["}],"c":[]}', limits) == {"a": [{"b": "[[[[["}], "c": []}

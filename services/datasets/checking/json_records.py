@@ -17,6 +17,7 @@ from services.datasets.checking.splitting import Document, lines
 _SPACE = b" \t\r"
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_BEYOND = 16  # levels: what is nested a little too deeply is one record's fault, what is deeper was made to hurt
 _ALIKE = bytes.maketrans(b"{}", b"[]")
 # What jiter says, and the code of it; it tells no kinds of errors apart but by their text.
 _COMPLAINTS = (
@@ -50,7 +51,7 @@ def check_lines(chunks: Iterable[bytes], limits: Limits) -> Verdict:
 def check_document(chunks: Iterable[bytes], limits: Limits, *, of_objects: bool) -> Verdict:
     """One array of objects, or one object, which is the only record then."""
     findings = Findings("json", limits)
-    document = Document(_without_mark(chunks, findings), limits.record_bytes)
+    document = Document(_without_mark(chunks, findings), limits.record_bytes, limits.nesting + _BEYOND)
     if of_objects:
         for member in document.members():
             if member.content is None:

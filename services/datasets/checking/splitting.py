@@ -70,13 +70,14 @@ class Member(NamedTuple):
 class Document:
     """The outermost array or object of a JSON document. `problem` is set once its members were taken.
 
-    It is `json_truncated`, `json_syntax` for what stands before its begin or after its end or ends it wrongly, else
-    none.
+    It is `json_truncated`, `json_syntax` for what stands before its begin or after its end or ends it wrongly, or
+    `too_deeply_nested`, which ends it too, where brackets lie deeper in each other than `deepest`; else none.
     """
 
-    def __init__(self, chunks: Iterable[bytes], longest: int) -> None:
+    def __init__(self, chunks: Iterable[bytes], longest: int, deepest: int = 1_000) -> None:
         self._chunks = chunks
         self._longest = longest
+        self._deepest = deepest
         self._rest = bytearray()  # of what was read: the member that is not complete
         self._at = 0  # up to here it was looked at
         self._depth = 0
@@ -97,6 +98,9 @@ class Document:
                 self._drop(len(self._rest))
                 continue
             yield from self._take()
+            if self._depth > self._deepest:
+                self.problem = "too_deeply_nested"
+                return
             if self._depth == 0 and self.problem is not None:
                 if self.problem == "json_syntax" or self._rest.strip(_SPACE):
                     self.problem = "json_syntax"
@@ -125,6 +129,8 @@ class Document:
                 self._in_string = True
             elif token in (b"[", b"{"):
                 self._depth += 1
+                if self._depth > self._deepest:
+                    return
                 if self._depth == 1:
                     if self._rest[: self._at - 1].strip(_SPACE):
                         self._depth = 0
