@@ -12,6 +12,8 @@ BENCHES = {
     "uploads": "an upload, beside a bare handler that streams to a file",
     "training": "output lines and launches",
     "live": "a printing child under the whole service",
+    "deid": "de-identification, beside Presidio's",
+    "deid_quality": "what de-identification finds",
     "idle": "start and memory of `serve`",
 }
 

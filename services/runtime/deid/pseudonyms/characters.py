@@ -20,6 +20,7 @@ from services.runtime.deid.keys import DerivedKeys
 ROUNDS = 10
 Wide = NDArray[np.uint32]
 
+_MOST_CHAINED = 8
 _BLOCK = 8
 """Characters of a half in one block of AES, two bytes each."""
 
@@ -72,11 +73,32 @@ def _stream(encrypt: object, start: NDArray[np.uint8], half: Wide, blocks: int) 
     padded = np.zeros((n, blocks * _BLOCK), dtype=">u2")
     padded[:, : half.shape[1]] = half
     content = padded.view(np.uint8).reshape(n, blocks, 16)
+    if blocks > _MOST_CHAINED:
+        state = _hashed(start, content, encrypt)
+        return _counted(encrypt, state, blocks)
     state = np.frombuffer(encrypt(start.tobytes()), dtype=np.uint8).reshape(n, 16)
     for block in range(blocks):
         state = np.frombuffer(encrypt((state ^ content[:, block]).tobytes()), dtype=np.uint8).reshape(n, 16)
+    return _counted(encrypt, state, blocks)
+
+
+def _hashed(start: NDArray[np.uint8], content: NDArray[np.uint8], encrypt: object) -> NDArray[np.uint8]:
+    """For long texts: the other half hashed, then under the key as a block."""
+    assert callable(encrypt)
+    key = encrypt(bytes(16))
+    digests = [
+        hashlib.blake2b(first.tobytes() + half.tobytes(), key=key, digest_size=16).digest()
+        for first, half in zip(start, content, strict=True)
+    ]
+    return np.frombuffer(encrypt(b"".join(digests)), dtype=np.uint8).reshape(-1, 16)
+
+
+def _counted(encrypt: object, state: NDArray[np.uint8], blocks: int) -> Wide:
+    """The blocks of a stream: the state with a counter in its last four bytes, encrypted."""
+    assert callable(encrypt)
+    n = len(state)
     counted = np.repeat(state[:, None, :], 2 * blocks, axis=1)
-    counted[:, :, 14:] ^= np.arange(1, 2 * blocks + 1, dtype=">u2").view(np.uint8).reshape(1, -1, 2)
+    counted[:, :, 12:] ^= np.arange(1, 2 * blocks + 1, dtype=">u4").view(np.uint8).reshape(1, -1, 4)
     return np.frombuffer(encrypt(counted.tobytes()), dtype=">u4").reshape(n, -1).astype(np.uint32)
 
 

@@ -18,6 +18,7 @@ class Candidates:
         self.wanted = wanted
         self._names = names
         self._numbers = {name: number for number, name in enumerate(names)}
+        self._single: list[tuple[int, int, int, float, bool]] = []
         self._parts: list[tuple[Any, Any, Any, Any, Any]] = []
 
     def add(self, kind: str, starts: Offsets, ends: Offsets, score: Any, checked: Any = False) -> None:
@@ -36,9 +37,15 @@ class Candidates:
         )
 
     def add_one(self, kind: str, start: int, end: int, score: float, *, checked: bool = False) -> None:
-        self.add(kind, np.array([start]), np.array([end]), score, checked)
+        if kind in self.wanted:
+            self._single.append((self._numbers[kind], start, end, score, checked))
 
     def spans(self) -> Spans:
+        if self._single:
+            kinds, starts, ends, scores, checked = zip(*self._single, strict=True)
+            numbers = np.array(kinds, dtype=np.int16), np.array(starts), np.array(ends)
+            self._parts.append((*numbers, np.array(scores, dtype=np.float32), np.array(checked, dtype=np.bool_)))
+            self._single = []
         if not self._parts:
             nothing = np.zeros(0, dtype=np.int64)
             return Spans(

@@ -38,10 +38,17 @@ _LOCAL_PART, _DOMAIN_PART, _TOKEN = 64, 128, 40
 
 def _reach(content: Bytes, at: Offsets, table: NDArray[np.bool_], most: int, *, back: bool = False) -> Offsets:
     """How many bytes of the table's follow each offset (or come before it, with `back`), up to `most`."""
+    reach: Offsets
+    if len(at) * most > len(content):  # then one look at every byte is less than a window for each
+        stops = np.flatnonzero(~table[content])
+        following = np.searchsorted(stops, at)
+        before, after = stops[np.maximum(following - 1, 0)], np.append(stops, len(content))[following]
+        reach = np.minimum(at - 1 - before if back else after - at, most)
+        return reach
     steps = np.arange(most)
     places = at[:, None] - 1 - steps if back else at[:, None] + steps
     inside = table[content[np.clip(places, 0, len(content) - 1)]]
-    reach: Offsets = np.where(inside.all(axis=1), most, np.argmin(inside, axis=1))
+    reach = np.where(inside.all(axis=1), most, np.argmin(inside, axis=1))
     return reach
 
 
