@@ -49,21 +49,26 @@ class DeidSecret:
             self._secret = secret
         return self._secret
 
-    def seal(self, seed: int) -> str:
-        """A seed as a fact may hold it: AES-256-GCM under a key of its own, base64 of nonce and ciphertext.
+    def seal(self, seed: int | None) -> str:
+        """A seed, or that there is none, as a fact may hold it.
+
+        AES-256-GCM under a key of its own, base64 of nonce and ciphertext.
 
         With some policies a seed alone reverses what it made, so that it must not stand in a fact as it is.
         """
         nonce = secrets.token_bytes(12)
-        return base64.b64encode(nonce + self._cipher().encrypt(nonce, str(seed).encode(), None)).decode()
+        return base64.b64encode(
+            nonce + self._cipher().encrypt(nonce, b"" if seed is None else str(seed).encode(), None)
+        ).decode()
 
-    def open(self, sealed: str) -> int:
+    def open(self, sealed: str) -> int | None:
         """ValueError: it was sealed with another secret."""
         from cryptography.exceptions import InvalidTag
 
         content = base64.b64decode(sealed)
         with suppress(InvalidTag):
-            return int(self._cipher().decrypt(content[:12], content[12:], None))
+            opened = self._cipher().decrypt(content[:12], content[12:], None)
+            return int(opened) if opened else None
         raise ValueError("the seed was sealed with another secret")
 
     def _cipher(self) -> AESGCM:  # imported where it is used: few processes need it

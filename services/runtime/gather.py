@@ -62,7 +62,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     allow_start_command: bool
     max_wall_seconds: float | None = None
     serving: Serving | None = None
-    seal: Callable[[int], str] | None = None
+    seal: Callable[[int | None], str] | None = None
     uploads: Uploads | None = None
 
 

@@ -13,12 +13,15 @@ from services.runtime.gather_stored import load_dataset
 
 
 async def for_deidentify_dataset(command: DeidentifyDataset, sources: Sources) -> DeidentifyGathered:
-    """Without a seed of the caller's the job has one of its own, so that it gives the same whenever it is repeated."""
+    """Where a policy's pseudonyms derive from the seed alone, a job without one of the caller's has its own, so that it
+    comes out the same wherever it is begun again; else they are those of the secret, the same in every job."""
     seal = sources.seal
     if seal is None:
         raise RuntimeError("this process has no key of de-identification")
-    seed = secrets.randbits(63) if command.seed is None else command.seed
     policy = await find_policy(sources.log, command.policy_id, command.policy_version)
+    seed = command.seed
+    if seed is None and (await asyncio.to_thread(policy.loaded)).key == "seed":
+        seed = secrets.randbits(63)
     return DeidentifyGathered(
         dataset=await load_dataset(command.dataset_id, sources.log),
         policy=FrozenPolicy(id=policy.id, version=policy.version, content=policy.content),

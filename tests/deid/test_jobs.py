@@ -81,6 +81,17 @@ async def test_the_same_seed_gives_the_same_bytes_and_another_others(book: DeidL
     assert len(set(made)) == 4
 
 
+async def test_a_policy_of_the_secret_gives_the_same_in_every_job(book: DeidLedger) -> None:
+    dataset_id = await book.dataset(train_jsonl=LINES)
+    made = []
+    async with book.service():
+        for _ in range(2):
+            job_id = await book.request(dataset_id, "zh-pii")
+            await book.fact(job_id, DeidentificationCompleted)
+            made.append((await book.outputs(dataset_id, job_id))["train.jsonl"])
+    assert made[0] == made[1] != LINES
+
+
 async def test_a_line_that_cannot_be_read_is_named_and_not_shown(book: DeidLedger) -> None:
     secret = "13866668888"
     dataset_id = await book.dataset(good_jsonl=LINES, bad_jsonl=LINES + f'{{"phone": "{secret}"\n'.encode())
