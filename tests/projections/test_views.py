@@ -121,6 +121,14 @@ def test_a_run_as_documented(database: Database) -> None:
         "failure_reason": None,
         "queue_position": None,
         "max_wall_seconds": None,
+        "dataset": "datasets/qwen_demo.jsonl",
+        "dataset_id": None,
+        "dataset_version": None,
+        "dataset_sha256": None,
+        "deidentified": None,
+        "training_yaml": "configs/qwen_demo.yaml",
+        "train_config_version": None,
+        "train_config_sha256": None,
     }
     assert ask(database, lambda connection: run_status(connection, RUN)) == "running"
     assert ask(database, lambda connection: run_status(connection, uuid4())) is None
