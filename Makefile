@@ -1,10 +1,12 @@
 # TrainLedger from a checkout. `make help` lists what there is.
 # PYTHON=python3.12 make serve    another Python than the newest that fits
-# make serve ARGS="--port 9000"   options for the program, or for pytest in `make test`
+# make serve ARGS="--port 9000"   options for the program, or for pytest in `make test` (ARGS=-n0: one after the other)
 
 VENV := .venv
 PY := $(VENV)/bin/python -X utf8
 ARGS ?=
+# Tests mostly wait for processes; those of one file share servers.
+PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 .DEFAULT_GOAL := help
 .PHONY: help serve test check bench chaos model-server lock clean install install-dev
 
@@ -15,7 +17,7 @@ serve: install ## Start everything on this machine and print the URLs
 	@exec $(VENV)/bin/trainledger serve $(ARGS)
 
 test: install-dev ## Run the whole suite, also while the service runs
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(PARALLEL) $(ARGS)
 
 check: install-dev ## Lint, formatting, types, import directions
 	@$(VENV)/bin/ruff check .
