@@ -6,7 +6,7 @@ VENV := .venv
 PY := $(VENV)/bin/python -X utf8
 ARGS ?=
 # Tests mostly wait for processes; those of one file share servers.
-PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile
+PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help serve test check bench chaos model-server lock clean install install-dev
 

@@ -10,11 +10,16 @@ from tests.nats_server import NatsServer
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes minutes runs only where it is asked for: by `make chaos`, or by `-m long`."""
+    """Files with slow tests begin first, so that nobody waits for the last one alone.
+
+    What takes minutes runs only where it is asked for: by `make chaos`, or by `-m long`.
+    """
+    slow = {item.path for item in items if any(item.get_closest_marker(marker) for marker in ("slow", "chaos"))}
+    items.sort(key=lambda item: item.path not in slow)
     if config.option.markexpr:
         return
     long = [item for item in items if item.get_closest_marker("long")]
-    items[:] = [item for item in items if item not in long]
+    items[:] = [item for item in items if not item.get_closest_marker("long")]
     config.hook.pytest_deselected(items=long)
 
 

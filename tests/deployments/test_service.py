@@ -19,6 +19,8 @@ from tests.deployments.place import TEMPLATE
 from tests.nats_server import free_port
 from tests.platform.serving import Serving, until
 
+pytestmark = pytest.mark.slow
+
 PORTS = 40
 
 

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import httpx
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
@@ -16,6 +17,8 @@ from contracts.problem_kinds import PROBLEMS
 from services.edge.app import ROUTES
 from tests.edge.conftest import QWEN, World
 from tests.edge.test_server import listening
+
+pytestmark = pytest.mark.slow
 
 _EXAMPLES = 3  # of each operation and mode; there are some hundred operations
 load_all_checks()

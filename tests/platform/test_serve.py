@@ -15,6 +15,8 @@ import pytest
 
 from tests.platform.serving import PATIENCE, Serving, until
 
+pytestmark = pytest.mark.slow
+
 PROJECT = {
     "name": "qwen-finetune",
     "owner": "alice",

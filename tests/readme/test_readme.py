@@ -13,6 +13,8 @@ import pytest
 from services.runtime.settings import markdown
 from tests.platform.serving import ROOT, Serving
 
+pytestmark = pytest.mark.slow
+
 READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
 _BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _STARTS = "make serve"  # what the fixture stands for; tests/platform tries the target itself

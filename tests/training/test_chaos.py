@@ -196,6 +196,8 @@ def rows(data: Path, run_id: UUID) -> list[tuple[str, str]]:
     connection = sqlite3.connect(f"file:{data}/training.db?mode=ro", uri=True, timeout=30)
     try:
         statement = "SELECT stream, message FROM logs WHERE run_id = ? ORDER BY attempt, byte_offset"
+        if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'logs'").fetchone() is None:
+            return []  # the projector was killed before it made its tables
         return connection.execute(statement, (str(run_id),)).fetchall()
     finally:
         connection.close()

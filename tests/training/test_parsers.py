@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.telemetry import LogLine, MetricPoint
+from contracts.telemetry import TRAINER_LOG, LogLine, MetricPoint
 from services.training.parsers import OutputParser, Parsed, advanced, read_trainer_log, training_progress
 
 NOW = 1712904843.25
@@ -362,13 +362,14 @@ def test_trainer_log_of_llama_factory() -> None:
     ]
     data = "\n".join(lines).encode()
     found = read_trainer_log(data, 1000, NOW)
-    evaluated = 1000 + data.index(b'{"current_steps": 10')
+    first_place = TRAINER_LOG + 1000  # where lines of output never are
+    evaluated = first_place + data.index(b'{"current_steps": 10')
     assert [(point.offset, point.name, point.value, point.step) for point in found.points] == [
-        (1000, "train_loss", 5.5821, 5),
-        (1000, "learning_rate", 4e-5, 5),
-        (1000, "epoch", 0.5, 5),
-        (1000, "throughput", 120.5, 5),
-        (1000, "total_tokens", 4096, 5),
+        (first_place, "train_loss", 5.5821, 5),
+        (first_place, "learning_rate", 4e-5, 5),
+        (first_place, "epoch", 0.5, 5),
+        (first_place, "throughput", 120.5, 5),
+        (first_place, "total_tokens", 4096, 5),
         (evaluated, "eval_loss", 4.5, 10),
     ]
     assert (found.start, found.end, found.progress) == (1000, 1000 + data.rindex(b"{"), 0.2)
