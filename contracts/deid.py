@@ -78,6 +78,14 @@ class ReportDeidentificationCanceled(Command, frozen=True, kw_only=True):
     job_id: UUID
 
 
+class ReportDeidentificationLost(Command, frozen=True, kw_only=True):
+    """A watcher saw no heartbeat of the service that works on the job for so long."""
+
+    job_id: UUID
+    node: str
+    silent_seconds: float
+
+
 class JobProgress(msgspec.Struct, frozen=True, kw_only=True):
     """What the service that works on a job answers, of now: bytes of the source files done and in all."""
 

@@ -159,7 +159,7 @@ AnyDatasetFact = (
 
 
 class DatasetVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """The files of a moment; number and hash for ever mean the same. `source` and `job_id` are of a derived one."""
+    """The files of a moment; number and hash for ever mean the same. All after `files` is of a derived one."""
 
     number: int
     sha256: str
@@ -167,6 +167,8 @@ class DatasetVersion(msgspec.Struct, frozen=True, kw_only=True):
     deidentified: bool = False
     source: int | None = None
     job_id: UUID | None = None
+    policy_id: str | None = None
+    policy_version: str | None = None
 
 
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,6 +246,8 @@ def evolve(dataset: Dataset, fact: AnyDatasetFact) -> Dataset:
                 deidentified=True,
                 source=fact.source,
                 job_id=fact.job_id,
+                policy_id=fact.policy_id,
+                policy_version=fact.policy_version,
             )
             return replace(dataset, versions=(*dataset.versions, version))
         case DatasetRetentionSet():

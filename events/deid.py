@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from events.event import Event
 
 JobStatus = Literal["pending", "running", "completed", "failed", "canceled"]
-JobFailure = Literal["input", "policy", "key", "storage", "dataset", "internal"]
+JobFailure = Literal["input", "policy", "key", "storage", "dataset", "internal", "lost"]
 
 
 class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +82,10 @@ class DeidentificationCompleted(DeidFact, frozen=True, kw_only=True):
 
 
 class DeidentificationFailed(DeidFact, frozen=True, kw_only=True):
-    """`reason` says what is wrong at `line` (from 1) of the file named `file`, and never what stands there."""
+    """`reason` says what is wrong at `line` (from 1) of the file named `file`, and never what stands there.
+
+    `lost`: its node was not heard of any more.
+    """
 
     cause: JobFailure
     reason: str

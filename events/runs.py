@@ -33,7 +33,7 @@ class StoredConfig(msgspec.Struct, frozen=True, kw_only=True):
 class StoredDataset(msgspec.Struct, frozen=True, kw_only=True):
     """A file of a dataset's version that a run trains on. Fields as of `StoredConfig`.
 
-    `deidentified`: a de-identification made that version.
+    `deidentified`: the de-identification `job_id` made that version, by that version of that policy.
     """
 
     dataset_id: UUID
@@ -44,6 +44,9 @@ class StoredDataset(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     path: str
     deidentified: bool = False
+    job_id: UUID | None = None
+    policy_id: str | None = None
+    policy_version: str | None = None
 
 
 class RunFact(Event, frozen=True, kw_only=True):

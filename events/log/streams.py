@@ -17,7 +17,7 @@ DEADLETTERS = "DEADLETTERS"
 TELEMETRY = "TELEMETRY"
 # Key-value buckets
 PEOPLE = "PEOPLE"  # person id <-> name
-NODES = "NODES"  # heartbeats of the training nodes, the last of each
+NODES = "NODES"  # heartbeats of the nodes, the last of each
 NATS_USERS = "NATS_USERS"  # what each NATS user may ask for
 
 LEDGER_ID = "trainledger-ledger-id"  # in the metadata of EVENTS, made once
@@ -106,7 +106,7 @@ def _streams(replicas: int) -> list[StreamConfig]:
             allow_direct=True,
         ),
         _bucket(PEOPLE, "Names of people by id", replicas),
-        _bucket(NODES, "Last heartbeat of each training node", replicas),
+        _bucket(NODES, "Last heartbeat of each node", replicas),
         _bucket(NATS_USERS, "Roles of NATS users by name", replicas),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -80,6 +81,12 @@ def job_report(connection: Connection, job_id: UUID, name_of: NameOf, cut: Cut =
         requested_by=_name(row["requested_by"], name_of),
         files=files,
     )
+
+
+def live_jobs_of(connection: Connection, node: str) -> Sequence[UUID]:
+    """The jobs that a node works on. Names are compared here: no database has the column in an index, few jobs live."""
+    statement = select(deid_jobs.c.node, deid_jobs.c.id).where(NOW.holds(deid_jobs), deid_jobs.c.status == "running")
+    return [UUID(row.id) for row in connection.execute(statement) if row.node == node]
 
 
 def _name(actor: str, name_of: NameOf) -> str | None:

@@ -18,8 +18,10 @@ from events.deid import (
     DeidFact,
 )
 from events.event import Recorded
+from events.log import LogUnavailable
 from services.deid.job import Job, Workplace
 from services.runtime.durable_files import write_durably
+from services.runtime.heartbeats import Heartbeats
 
 _TERMINAL = (DeidentificationCompleted, DeidentificationFailed, DeidentificationCanceled)
 _LONGEST_PAUSE = 60.0
@@ -63,6 +65,7 @@ class Consumer:
         self._position = checkpoint.position
         await asyncio.to_thread(self._place.clear, frozenset(checkpoint.live))
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._stay_heard_of())
             group.create_task(self._keep_checkpoint())
             for job_id in checkpoint.live:
                 self._begin(job_id, group)
@@ -78,7 +81,9 @@ class Consumer:
             match entry.fact:
                 case DeidentificationRequested() if job_id not in over:
                     self._begin(job_id, group)
-                case DeidentificationCancelRequested() | DeidentificationCanceled() if job := self._jobs.get(job_id):
+                case DeidentificationCancelRequested() | DeidentificationCanceled() | DeidentificationFailed() if (
+                    job := self._jobs.get(job_id)
+                ):
                     job.cancel()
 
     def _begin(self, job_id: UUID, group: asyncio.TaskGroup) -> None:
@@ -98,6 +103,16 @@ class Consumer:
             pause = min(2 * pause, _LONGEST_PAUSE)
         del self._jobs[job_id]
         self._changed.set()
+
+    async def _stay_heard_of(self) -> None:
+        """One heartbeat after the other: a node that is silent for too long loses its jobs."""
+        heartbeats = Heartbeats(self._place.nc)
+        while True:
+            try:
+                await heartbeats.put_deid(self._place.node)
+            except LogUnavailable as error:
+                _log.warning("no heartbeat of de-identification on node %s: %s", self._place.node, error)
+            await asyncio.sleep(self._place.heartbeat)
 
     async def _keep_checkpoint(self) -> None:
         while True:

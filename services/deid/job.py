@@ -62,7 +62,10 @@ class Failed(Exception):
 
 
 class Workplace(msgspec.Struct, frozen=True, kw_only=True):
-    """What jobs of this service share. `free` is held by the one at work; `processes` work on its files."""
+    """What jobs of this service share. `free` is held by the one at work; `processes` work on its files.
+
+    `heartbeat`: seconds between two of them.
+    """
 
     node: str
     nc: Client
@@ -72,6 +75,7 @@ class Workplace(msgspec.Struct, frozen=True, kw_only=True):
     engine: Deidentifying
     secret: DeidSecret
     processes: int
+    heartbeat: float = 5.0
     free: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
 
     def directory(self, job_id: UUID) -> Path:
@@ -95,7 +99,7 @@ class Job:
         self._total = 0
 
     def cancel(self) -> None:
-        """Its cancellation is on record: nothing of its work may stay."""
+        """That it is to be canceled is on record, or its end: nothing of its work may stay."""
         self._canceled.set()
 
     async def canceled_within(self, seconds: float) -> None:
@@ -127,9 +131,17 @@ class Job:
             return True
 
     async def _is_here(self, requested: DeidentificationRequested) -> bool:
-        """Also where a file was removed since: whoever has the others says so."""
+        """Also where a file was removed since: whoever has the others says so, or anybody where there are none."""
         paths = [self._place.storage.path(file.stored_name) for file in requested.files]
-        return any(await asyncio.to_thread(lambda: [path.exists() for path in paths]))
+        if any(await asyncio.to_thread(lambda: [path.exists() for path in paths])):
+            return True
+        return len(await self._removed(requested)) == len(requested.files)
+
+    async def _removed(self, requested: DeidentificationRequested) -> list[SourceFile]:
+        """Those that are the dataset's no longer, wherever they lay."""
+        dataset: Dataset = (await load(self._place.log, DATASETS, requested.dataset_id)).state
+        known = dataset.stored_names if dataset.exists else ()
+        return [file for file in requested.files if file.stored_name not in known]
 
     async def _work(self, requested: DeidentificationRequested, report: Reports) -> None:
         arrived: list[Arrived] = []
@@ -158,6 +170,9 @@ class Job:
         arrived: list[Arrived],
         report: Reports,
     ) -> None:
+        if (await load(self._place.log, DEID, self._id)).state.ended:  # it was given up meanwhile
+            await self._drop(requested, arrived)
+            return
         now = datetime.now(UTC)
         derive = DeriveDatasetVersion(
             dataset_id=requested.dataset_id,
@@ -187,6 +202,8 @@ class Job:
             return kept  # nothing but its end was left to record
         if self._canceled.is_set():
             return None
+        for file in await self._removed(requested):
+            raise Failed("dataset", "数据集或其文件已删除", "the dataset or its file was removed", file.name)
         use = await asyncio.to_thread(self._to_use, requested)
         self._total = sum(file.bytes for file in requested.files)
         self._done = 0

@@ -48,6 +48,7 @@ async def run(settings: Settings) -> None:
                 engine=engine,
                 secret=secret,
                 processes=settings.deid_processes or max(1, (os.cpu_count() or 1) // 2),
+                heartbeat=settings.node_heartbeat,
             )
             await Consumer(place, settings.data_dir / "deid.json").run()
         except BaseExceptionGroup as group:

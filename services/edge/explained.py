@@ -176,8 +176,12 @@ def _digests(fact: RunRequested) -> tuple[str, str]:
     if (dataset := fact.stored_dataset) is not None:
         zh += f"；数据集版本 {dataset.version}，文件 SHA-256 {dataset.sha256}"
         en += f"; dataset version {dataset.version}, SHA-256 of the file {dataset.sha256}"
-        zh += "，已去标识化" if dataset.deidentified else ""
-        en += ", de-identified" if dataset.deidentified else ""
+        if dataset.deidentified:
+            zh += "，已去标识化"
+            en += ", de-identified"
+        if dataset.job_id is not None:
+            zh += f"（任务 {dataset.job_id}，策略 {dataset.policy_id} {dataset.policy_version}）"
+            en += f" (job {dataset.job_id}, policy {dataset.policy_id} {dataset.policy_version})"
     if (config := fact.stored_config) is not None:
         zh += f"；训练配置版本 {config.version}（{config.filename}），SHA-256 {config.sha256}"
         en += f"; training configuration version {config.version} ({config.filename}), SHA-256 {config.sha256}"

@@ -102,4 +102,7 @@ def _stored(reference: DatasetReference, version: DatasetVersion, file: DatasetF
         sha256=file.sha256,
         path=f"{_DATASETS}/{file.sha256}{ending[1].lower() if ending else ''}",
         deidentified=version.deidentified,
+        job_id=version.job_id,
+        policy_id=version.policy_id,
+        policy_version=version.policy_version,
     )

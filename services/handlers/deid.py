@@ -13,6 +13,7 @@ from contracts.deid import (
     DeidentifyDataset,
     ReportDeidentificationCanceled,
     ReportDeidentificationFailed,
+    ReportDeidentificationLost,
     ReportDeidentified,
 )
 from contracts.problems import Refused
@@ -161,3 +162,19 @@ def report_deidentification_canceled(
     job: DeidJob, _: ReportDeidentificationCanceled, __: None
 ) -> tuple[DeidentificationCanceled, ...]:
     return (DeidentificationCanceled(),) if job.status == "running" and job.cancel_requested else ()
+
+
+def report_deidentification_lost(
+    job: DeidJob, command: ReportDeidentificationLost, _: None
+) -> tuple[DeidentificationFailed, ...]:
+    """Also where its cancellation was asked for: that nothing of its work is left was not confirmed."""
+    if job.status != "running" or job.node != command.node:
+        return ()
+    seconds = f"{command.silent_seconds:.0f}"
+    failed = DeidentificationFailed(
+        cause="lost",
+        reason=f"节点 {command.node} 的去标识化服务已 {seconds} 秒没有心跳，视为失联；相同的 seed 重新提交会得到相同的结果",
+        reason_en=f"the de-identification service of node {command.node} was not heard of for {seconds} s and counts as "
+        "lost; asked for again with the same seed, the outcome is the same",
+    )
+    return (failed,)

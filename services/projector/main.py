@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from nats.aio.client import Client
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from events.log import LogUnavailable
 from events.log.jetstream import JetStreamLog
 from projections.database import Database
+from projections.queries.deid import live_jobs_of
 from projections.queries.nodes import live_runs_of
-from services.projector.node_watch import NodeWatch
+from services.projector.node_watch import Live, NodeWatch
 from services.projector.service import project
 from services.runtime import wiring
 from services.runtime.dispatch import Dispatch
@@ -40,17 +42,20 @@ async def run(settings: Settings) -> None:
 
 
 async def watch(nc: Client, database: Database, settings: Settings) -> None:
-    """Gives up nodes and runs until cancelled. Raises LogUnavailable."""
+    """Gives up nodes and what they were at, until cancelled. Raises LogUnavailable."""
     dispatch = Dispatch(report_sources(JetStreamLog(nc), settings))
 
-    def read(node: str) -> Sequence[UUID]:
-        with database.reading() as connection:
-            return live_runs_of(connection, node)
+    def live(question: Callable[[Connection, str], Sequence[UUID]]) -> Live:
+        def read(node: str) -> Sequence[UUID]:
+            with database.reading() as connection:
+                return question(connection, node)
 
-    async def live_runs(node: str) -> Sequence[UUID]:
-        try:
-            return await asyncio.to_thread(read, node)
-        except (DBAPIError, PoolTimeoutError) as error:
-            raise LogUnavailable(f"the database does not answer: {error}") from error
+        async def ask(node: str) -> Sequence[UUID]:
+            try:
+                return await asyncio.to_thread(read, node)
+            except (DBAPIError, PoolTimeoutError) as error:
+                raise LogUnavailable(f"the database does not answer: {error}") from error
 
-    await NodeWatch(nc, dispatch, live_runs, settings.node_lost_after).run()
+        return ask
+
+    await NodeWatch(nc, dispatch, live(live_runs_of), live(live_jobs_of), settings.node_lost_after).run()

@@ -28,6 +28,7 @@ from contracts.deid import (
     DeidentifyDataset,
     ReportDeidentificationCanceled,
     ReportDeidentificationFailed,
+    ReportDeidentificationLost,
     ReportDeidentified,
 )
 from contracts.deid_texts import RecordTextsDeidentified, RecordTextsReversed
@@ -333,6 +334,7 @@ HANDLERS: dict[type[Command], Handler] = {
     ReportDeidentified: Handler(aggregate=DEID, target=_job, decide=deid.report_deidentified),
     ReportDeidentificationFailed: Handler(aggregate=DEID, target=_job, decide=deid.report_deidentification_failed),
     ReportDeidentificationCanceled: Handler(aggregate=DEID, target=_job, decide=deid.report_deidentification_canceled),
+    ReportDeidentificationLost: Handler(aggregate=DEID, target=_job, decide=deid.report_deidentification_lost),
     RecordTextsDeidentified: Handler(
         aggregate=DEID_TEXTS,
         target=lambda _, command_id: new_aggregate(command_id),

@@ -1,4 +1,4 @@
-"""The last heartbeat of each training node, as the store has it, and the store's own clock."""
+"""The last heartbeat of each training node and de-identification service, as the store has it, and its clock."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from services.runtime.ending import answered
 
 CLOCK = "clock"  # overwritten by whoever wants to know whether the store takes heartbeats, and what time it has
 _NODES = "nodes."
+_DEID = "deid."
 _NOBODY = Heartbeat(instance=UUID(int=0), data_directory=UUID(int=0), boot="")
 
 
@@ -37,6 +38,11 @@ def node_of(key: str) -> str | None:
     return key.removeprefix(_NODES) if key.startswith(_NODES) else None
 
 
+def deid_node_of(key: str) -> str | None:
+    """The node of the de-identification service whose heartbeat it is."""
+    return key.removeprefix(_DEID) if key.startswith(_DEID) else None
+
+
 def _not_followed(_: str, __: bytes | None) -> None:
     return
 
@@ -51,6 +57,10 @@ class Heartbeats:
     async def put(self, node: str, heartbeat: Heartbeat, expected: int) -> int | None:
         """The new revision; none where the last one of the node is not `expected` (0: there is none)."""
         return await self._bucket.put(key_of(node), msgspec.json.encode(heartbeat), expected)
+
+    async def put_deid(self, node: str) -> None:
+        """Of the de-identification service of a node: it works on its jobs."""
+        await self._bucket.put(_DEID + node, b"")
 
     async def last(self, node: str) -> Stored | None:
         found = await self._last(key_of(node))

@@ -58,7 +58,7 @@ class DeidLedger:
         self.storage.prepare()
 
     @asynccontextmanager
-    async def service(self) -> AsyncIterator[Workplace]:
+    async def service(self, heartbeat: float = 5.0) -> AsyncIterator[Workplace]:
         """It works until the end of the block."""
         engine = Deidentifying(patience=BOUND)
         place = Workplace(
@@ -70,6 +70,7 @@ class DeidLedger:
             engine=engine,
             secret=self.secret,
             processes=1,
+            heartbeat=heartbeat,
         )
         task = asyncio.create_task(Consumer(place, self.settings.data_dir / "deid.json").run())
         try:

@@ -15,6 +15,7 @@ from contracts.deid import (
     DeidentifyDataset,
     ReportDeidentificationCanceled,
     ReportDeidentificationFailed,
+    ReportDeidentificationLost,
     ReportDeidentified,
 )
 from contracts.deid_texts import RecordTextsDeidentified
@@ -146,6 +147,22 @@ def test_a_job_fails_once_with_its_line() -> None:
     failed = DeidentificationFailed(cause="input", reason="坏", reason_en="bad", file="f", line=7)
     given(REQUESTED, ASSIGNED).when(report).then(failed)
     given(REQUESTED, ASSIGNED, failed).when(report).then()
+
+
+def test_a_job_is_lost_with_its_node() -> None:
+    report = ReportDeidentificationLost(job_id=JOB, node="box", silent_seconds=300.4)
+    seconds_zh = "节点 box 的去标识化服务已 300 秒没有心跳，视为失联；相同的 seed 重新提交会得到相同的结果"
+    seconds_en = (
+        "the de-identification service of node box was not heard of for 300 s and counts as lost; "
+        "asked for again with the same seed, the outcome is the same"
+    )
+    lost = DeidentificationFailed(cause="lost", reason=seconds_zh, reason_en=seconds_en)
+    given(REQUESTED, ASSIGNED).when(report).then(lost)
+    given(REQUESTED, ASSIGNED, DeidentificationCancelRequested()).when(report).then(lost)
+    given(REQUESTED, ASSIGNED).when(replace(report, node="other")).then()
+    given(REQUESTED).when(report).then()
+    given(REQUESTED, ASSIGNED, COMPLETED).when(report).then()
+    given(REQUESTED, ASSIGNED, lost).when(REPORT).then()
 
 
 def test_texts_are_recorded_once() -> None:

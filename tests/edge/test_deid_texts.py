@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from events.commands import CommandRefused
-from events.deid_texts import TextsDeidentified
+from events.deid_texts import TextsDeidentified, TextsReversed
 from tests.edge.conftest import World, eventually
 from tests.edge.test_access import bearer, guarded, issue
 
@@ -157,6 +157,77 @@ async def test_originals_are_told_to_tokens_that_may_reveal_only(world: World) -
         for secret, code in (("secret-admin", "reveal_forbidden"), ("secret-reader", "forbidden")):
             answer = await http.post("/v1/deidentify:reverse", json={"text": ["1"]}, headers=bearer(secret))
             assert (answer.status_code, answer.json()["code"]) == (403, code)
+
+
+async def test_what_was_deidentified_is_brought_back(http: httpx.AsyncClient, world: World) -> None:
+    texts = ["电话 13866668888，身份证 11010519491231002X", "mail zhang.san@example.com", "无"]
+    hidden = (await deidentify(http, text=texts, policy_id="zh-pii")).json()
+    assert hidden["deidentified"] != texts
+    body = {"text": hidden["deidentified"], "policy_id": "zh-pii"}
+    answer = await http.post("/v1/deidentify:reverse", json=body)
+    assert answer.status_code == 200, answer.text
+    counts = {"CN_ID": 1, "CN_PHONE": 1, "EMAIL": 1}
+    assert answer.json() == {"text": texts, "counts": counts, "policy_version": hidden["policy_version"]}
+    assert answer.headers["cache-control"] == "no-store"
+    [_, reversal] = await recorded(world)
+    assert reversal.fact == TextsReversed(
+        policy_id="zh-pii",
+        policy_version=hidden["policy_version"],
+        texts=3,
+        counts=counts,
+        locale="zh-CN",
+        format="text",
+        seeded=False,
+    )
+
+
+async def test_with_its_seed_alone_the_default_is_brought_back(http: httpx.AsyncClient) -> None:
+    seeded = {"options": {"seed": 42}}
+    hidden = (await deidentify(http, text=["a 13866668888"], **seeded)).json()["deidentified"]
+    back = await http.post("/v1/deidentify:reverse", json={"text": hidden} | seeded)
+    assert back.json()["text"] == ["a 13866668888"], back.text
+    without = await http.post("/v1/deidentify:reverse", json={"text": hidden})
+    assert (without.status_code, without.json()["code"]) == (409, "not_reversible")
+
+
+async def test_what_a_deleted_policy_made_is_brought_back(http: httpx.AsyncClient) -> None:
+    policies = "/v1/deid/policies"
+    first = 'id: mine\nversion: "1"\ntypes: {CN_PHONE: {}}\n'
+    yaml = {"Content-Type": "application/yaml"}
+    assert (await http.put(f"{policies}/mine", content=first, headers=yaml)).status_code == 200
+    hidden = (await deidentify(http, text=[SECRET], policy_id="mine")).json()["deidentified"]
+    assert (await http.put(f"{policies}/mine", content=first.replace("1", "2"), headers=yaml)).status_code == 200
+    assert (await http.delete(f"{policies}/mine")).status_code == 200
+    body = {"text": hidden, "policy_id": "mine", "policy_version": "1"}
+    assert (await http.post("/v1/deidentify:reverse", json=body)).json()["text"] == [SECRET]
+    unknown = await http.post("/v1/deidentify:reverse", json=body | {"policy_version": "3"})
+    assert (unknown.status_code, unknown.json()["code"]) == (400, "policy_version_unknown")
+
+
+async def test_only_who_may_reveal_brings_back(world: World) -> None:
+    await issue(world, "otto", "operator", "secret-operator")
+    await issue(world, "rosa", "operator", "secret-reveal", may_reveal=True)
+    async with guarded(world) as http:
+        ask = {"text": [SECRET], "policy_id": "zh-pii"}
+        answer = await http.post("/v1/deidentify:test", json=ask, headers=bearer("secret-operator"))
+        body = ask | {"text": answer.json()["deidentified"]}
+        for secret, status in (("secret-operator", 403), ("secret-reveal", 200)):
+            answer = await http.post("/v1/deidentify:reverse", json=body, headers=bearer(secret))
+            assert (answer.status_code, SECRET in answer.text) == (status, status == 200)
+
+
+async def test_json_texts_stay_json(http: httpx.AsyncClient) -> None:
+    text = json.dumps({"a": [{"b": "13866668888"}], "n": 13866668888, "k": None})
+    answer = await deidentify(http, text=[text], options={"format": "json", "seed": 1})
+    found = json.loads(answer.json()["deidentified"][0])
+    assert (sorted(found), found["a"][0]["b"] != "13866668888") == (["a", "k", "n"], True)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '{"a":' * 20_000 + "1" + "}" * 20_000, "NaN", '{"a": 1} x'])
+async def test_a_text_that_is_no_json_is_named(http: httpx.AsyncClient, text: str) -> None:
+    answer = await deidentify(http, text=["{}", text], options={"format": "json"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_body"), answer.text
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/text/1"]
 
 
 async def test_on_loopback_originals_are_told_until_there_are_tokens(http: httpx.AsyncClient, world: World) -> None:

@@ -87,7 +87,11 @@ async def watching(node: Node, nc: Client, runs: Sequence[UUID]) -> AsyncIterato
     async def live_runs(name: str) -> Sequence[UUID]:
         return runs if name == node.book.name else ()
 
-    watch = asyncio.create_task(NodeWatch(nc, node.book.dispatch, live_runs, PATIENCE, look=HEARTBEAT).run())
+    async def live_jobs(_: str) -> Sequence[UUID]:
+        return ()
+
+    made = NodeWatch(nc, node.book.dispatch, live_runs, live_jobs, PATIENCE, look=HEARTBEAT)
+    watch = asyncio.create_task(made.run())
     try:
         yield
     finally:
