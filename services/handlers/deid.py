@@ -170,11 +170,10 @@ def report_deidentification_lost(
     """Also where its cancellation was asked for: that nothing of its work is left was not confirmed."""
     if job.status != "running" or job.node != command.node:
         return ()
-    seconds = f"{command.silent_seconds:.0f}"
-    failed = DeidentificationFailed(
-        cause="lost",
-        reason=f"节点 {command.node} 的去标识化服务已 {seconds} 秒没有心跳，视为失联；相同的 seed 重新提交会得到相同的结果",
-        reason_en=f"the de-identification service of node {command.node} was not heard of for {seconds} s and counts as "
-        "lost; asked for again with the same seed, the outcome is the same",
+    node, seconds = command.node, f"{command.silent_seconds:.0f}"
+    zh = f"节点 {node} 的去标识化服务已 {seconds} 秒没有心跳，视为失联；以相同的 seed 重新提交，结果相同"
+    en = (
+        f"the de-identification service of node {node} is lost: not heard of for {seconds} s; with the same seed, a new"
     )
+    failed = DeidentificationFailed(cause="lost", reason=zh, reason_en=f"{en} job has the same outcome")
     return (failed,)

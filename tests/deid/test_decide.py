@@ -151,12 +151,12 @@ def test_a_job_fails_once_with_its_line() -> None:
 
 def test_a_job_is_lost_with_its_node() -> None:
     report = ReportDeidentificationLost(job_id=JOB, node="box", silent_seconds=300.4)
-    seconds_zh = "节点 box 的去标识化服务已 300 秒没有心跳，视为失联；相同的 seed 重新提交会得到相同的结果"
-    seconds_en = (
-        "the de-identification service of node box was not heard of for 300 s and counts as lost; "
-        "asked for again with the same seed, the outcome is the same"
+    zh = "节点 box 的去标识化服务已 300 秒没有心跳，视为失联；以相同的 seed 重新提交，结果相同"
+    en = (
+        "the de-identification service of node box is lost: not heard of for 300 s; with the same seed, a new job has "
+        "the same outcome"
     )
-    lost = DeidentificationFailed(cause="lost", reason=seconds_zh, reason_en=seconds_en)
+    lost = DeidentificationFailed(cause="lost", reason=zh, reason_en=en)
     given(REQUESTED, ASSIGNED).when(report).then(lost)
     given(REQUESTED, ASSIGNED, DeidentificationCancelRequested()).when(report).then(lost)
     given(REQUESTED, ASSIGNED).when(replace(report, node="other")).then()

@@ -96,7 +96,12 @@ async def test_a_dataset_is_deidentified(http: httpx.AsyncClient, working: Worki
     dataset = await made(http)
     upload = await uploaded(http, dataset, LINES)
     job = await requested(http, dataset, fields=["text"], seed=42)
-    assert (job["status"], job["progress"], job["policy_version"], job["seeded"]) == ("pending", 0.0, "2024-01-01", True)
+    assert (job["status"], job["progress"], job["policy_version"], job["seeded"]) == (
+        "pending",
+        0.0,
+        "2024-01-01",
+        True,
+    )
     assert (job["dataset_id"], job["dataset_version"], job["fields"]) == (dataset, 1, ["text"])
     report = f"/v1/deid/jobs/{job['id']}/report"
     [early] = (await http.get(report)).json()["files"]
@@ -135,9 +140,9 @@ async def test_a_dataset_is_deidentified(http: httpx.AsyncClient, working: Worki
 @pytest.mark.parametrize(
     ("name", "content", "records"),
     [
-        ("a.csv", f"id,text\n1,电话{PHONE}\n2,\"电话,{PHONE}\"\n".encode(), 2),
+        ("a.csv", f'id,text\n1,电话{PHONE}\n2,"电话,{PHONE}"\n'.encode(), 2),
         ("a.tsv", f"id\ttext\n1\t电话{PHONE}\n".encode(), 1),
-        ("a.json", json.dumps([{"text": f"电话{PHONE}"}] * 3).encode(), 3),
+        ("a.json", json.dumps([{"text": f"电话{PHONE}"}] * 3).encode(), 1),  # one document
         ("a.txt", f"电话{PHONE}\n另{PHONE}\n".encode(), 2),
         ("a.parquet", table(), 20),
     ],
@@ -157,7 +162,7 @@ async def test_every_format_is_deidentified(
         assert read.column("id").to_pylist() == list(range(20))
         output = "".join(read.column("text").to_pylist()).encode()
     assert PHONE.encode() not in output
-    assert "电话".encode() in output or "\\u7535\\u8bdd".encode() in output
+    assert "电话".encode() in output or b"\\u7535\\u8bdd" in output
 
 
 @pytest.mark.parametrize(

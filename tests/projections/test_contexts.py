@@ -80,7 +80,9 @@ def lives(number: int) -> list[tuple[object, list[Event]]]:
     project = identify("project", number)
     asked_run, taken = fact("RunRequested", project_id=project), [fact("RunAssigned"), fact("RunStarted")]
     artifact = fact("RunArtifactRecorded", artifact_id=identify("artifact", number))
-    tags = [fact(kind, artifact_id=identify("artifact", number)) for kind in ("RunArtifactTagged", "RunArtifactUntagged")]
+    tags = [
+        fact(kind, artifact_id=identify("artifact", number)) for kind in ("RunArtifactTagged", "RunArtifactUntagged")
+    ]
     return [
         (identify("dataset", number), a_dataset(number)),
         (identify("download", number), [fact("DatasetFileDownloaded")]),
