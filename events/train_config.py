@@ -17,8 +17,7 @@ TRAIN_CONFIG = UUID("7d3c1a52-0b7e-5f0c-9c1e-2a4d6b8f1e03")
 class TrainConfigFile(msgspec.Struct, frozen=True, kw_only=True):
     """A YAML file that was checked and stored, which never changes. `size` in bytes, `sha256` in hex.
 
-    `filename` is what the uploader called it, `stored_name` where it lies; the same content under the same name lies
-    there once.
+    `filename` is what the uploader called it, `stored_name` where it lies: a file of its own for each upload.
     """
 
     filename: str

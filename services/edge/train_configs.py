@@ -19,6 +19,7 @@ from services.edge.answers import answered, traceparent_of
 from services.edge.context import AnyRequest, asked_of, edge_of
 from services.edge.downloads import disposition, matches
 from services.edge.multipart_file import AROUND, FormFile
+from services.edge.uploading import still_named
 from services.runtime.intake import Answer, Caller, check_key, command_id
 from services.runtime.storage import Storage, stored_name
 from services.runtime.storage.recording import hand_over
@@ -79,12 +80,12 @@ async def store(
 ) -> Response[bytes]:
     """Puts the file into the store and hands the command in; `owner` is whose facts name it. Raises Refused.
 
-    The stored name derives from key and content: repeated, it is the same file.
+    The stored name derives from key, owner and content: repeated it is the same file, and no two owners share one.
     """
     edge, asked = edge_of(request), asked_of(request)
     sha256 = hashlib.sha256(received.content).hexdigest()
     identity = uuid4() if key is None else command_id(caller.person, key)
-    name = stored_name(uuid5(identity, f"{sha256} {received.filename}"), received.filename)
+    name = stored_name(uuid5(identity, f"{owner} {sha256} {received.filename}"), received.filename)
     file = TrainConfigFile(filename=received.filename, stored_name=name, size=len(received.content), sha256=sha256)
 
     async def hand_in() -> Answer:
@@ -98,7 +99,8 @@ async def store(
         )
 
     arrived = await edge.uploads.storage.receive(_whole(received.content), len(received.content))
-    answer = await hand_over(arrived, owner, name, hand_in)
+    named = None if key is None else still_named(edge.log, owner)
+    answer = await hand_over(arrived, owner, name, hand_in, named)
     response = answered(request, answer)
     response.content = _with_warnings(answer.body, received.checked, asked.language)
     return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -13,7 +14,7 @@ from contracts.command import Command
 from contracts.datasets import AddDatasetFile
 from contracts.problems import Refused
 from events.datasets import Dataset, DatasetFact
-from events.log import LogUnavailable
+from events.log import EventLog, LogUnavailable
 from events.tokens import Role
 from services.edge.answers import answered, traceparent_of
 from services.edge.context import AnyRequest, asked_of, edge_of
@@ -23,6 +24,7 @@ from services.runtime.intake import Answer, Caller, check_key, command_id
 from services.runtime.storage import Arrived
 from services.runtime.storage.keeping import to_go
 from services.runtime.storage.recording import record
+from services.runtime.storage.sweeping import names
 
 _log = logging.getLogger(__name__)
 
@@ -51,12 +53,13 @@ async def may_upload(
 async def record_upload(
     request: AnyRequest, caller: Caller, dataset_id: UUID, name: str, arrived: Arrived, key: str | None
 ) -> Response[Any]:
-    """Its id derives from key and content: repeated, it is the same upload; other content is another, and refused."""
+    """Its id derives from key, dataset and content: repeated, it is the same upload; any other one is refused."""
+    edge = edge_of(request)
     identity = uuid4() if key is None else command_id(caller.person, key)
-    upload_id = uuid5(identity, f"{arrived.sha256} {name}")
+    upload_id = uuid5(identity, f"{dataset_id} {arrived.sha256} {name}")
 
     async def hand_in(command: AddDatasetFile) -> Answer:
-        return await edge_of(request).intake.handle(
+        return await edge.intake.handle(
             command,
             caller,
             key=key,
@@ -65,7 +68,13 @@ async def record_upload(
             traceparent=traceparent_of(request),
         )
 
-    return answered(request, await record(arrived, dataset_id, upload_id, name, hand_in))
+    named = None if key is None else still_named(edge.log, dataset_id)
+    return answered(request, await record(arrived, dataset_id, upload_id, name, hand_in, named))
+
+
+def still_named(log: EventLog, owner: UUID) -> Callable[[str], Awaitable[bool]]:
+    """Tells of a stored name whether the owner's facts name it as of now. LogUnavailable."""
+    return lambda stored_name: names(log, owner, stored_name)
 
 
 def dataset_id_of(text: str) -> UUID:

@@ -148,6 +148,30 @@ async def test_what_the_log_was_silent_about_is_looked_at_later(storage: Storage
     assert everything(storage) == []
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+async def test_a_refused_file_takes_no_other_with_it(storage: Storage, recorded: bool) -> None:
+    """A file of the same name lies there: of a fact, or of a process that was killed before there was one."""
+    upload_id = uuid4()
+    name = stored_name(upload_id, "train.jsonl")
+    first = await storage.receive(chunks(b"data"), 10)
+    await first.place(DATASET, name)
+    os.close(first._descriptor)  # as the kernel does when a process is killed
+    log = MemoryLog()
+    file = DatasetFile(
+        upload_id=upload_id, name="train.jsonl", stored_name=name, bytes=4, sha256=first.sha256, uploaded_at=_NOW
+    )
+    facts = (DatasetCreated(name="d"), DatasetFileAdded(file=file, version=1, version_sha256="0" * 64))
+    facts = facts if recorded else facts[:1]
+    await log.append(Change(context=DatasetFact.context, aggregate_id=DATASET, facts=facts), origin=ORIGIN)
+    again = await storage.receive(chunks(b"other"), 10)
+    await again.place(DATASET, name)
+    await again.discard()
+    assert storage.path(name).read_bytes() == b"data"
+    aged(storage, 1_000)
+    assert await sweep(storage, log)
+    assert everything(storage) == ([name] if recorded else [])
+
+
 @given(st.text(max_size=300), st.uuids())
 def test_no_name_leaves_the_store(name: str, upload_id: UUID) -> None:
     stored = stored_name(upload_id, name.encode(errors="replace").decode())

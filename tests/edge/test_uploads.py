@@ -117,6 +117,49 @@ async def test_a_repeated_creation_is_the_same_upload(http: httpx.AsyncClient) -
     assert len((await shown(http, dataset))["upload_progress"]["unfinished"]) == 1
 
 
+async def test_a_creation_that_is_repeated_later_harms_nothing(http: httpx.AsyncClient, world: World) -> None:
+    """With the key of another upload, or of one that is finished: the file on record stays whole."""
+    dataset, other = await made(http), await made(http)
+    key = {"Idempotency-Key": "begin-1"}
+    upload = await begun(http, dataset, **key)
+    elsewhere = await begun(http, other, **key)
+    assert elsewhere != upload
+    assert (await http.delete(elsewhere)).status_code == 200
+    given = TUS | {"Upload-Length": "5", "Upload-Metadata": metadata()} | key
+    answer = await http.post(f"/v1/datasets/{dataset}/uploads", headers=given)
+    assert (answer.status_code, answer.json()["code"]) == (422, "command_id_reused")
+    assert (await send(http, upload, CONTENT, 0)).status_code == 204
+    given = TUS | {"Upload-Length": str(len(CONTENT)), "Upload-Metadata": metadata()} | key
+    again = await http.post(f"/v1/datasets/{dataset}/uploads", headers=given)
+    assert (again.status_code, again.headers["location"]) == (201, upload)
+    assert again.headers["upload-offset"] == str(len(CONTENT))
+    late = await send(http, upload, CONTENT[::-1], 0)
+    assert (late.status_code, late.json()["code"]) == (409, "upload_finished")
+    [file] = (await shown(http, dataset))["files"]
+    assert bytes_of(world) == [file["stored_name"]]
+    content = await http.get(f"/v1/datasets/{dataset}/files/{file['upload_id']}/content")
+    assert content.content == CONTENT
+
+
+@pytest.mark.parametrize("way", ["the upload", "the dataset"])
+async def test_what_was_removed_does_not_come_back_by_a_repeated_request(
+    http: httpx.AsyncClient, world: World, way: str
+) -> None:
+    dataset = await made(http)
+    path, yaml = f"/v1/datasets/{dataset}/train-config", {"file": ("a.yaml", b"stage: sft\n")}
+    file_key, config_key = {"Idempotency-Key": "file-1"}, {"Idempotency-Key": "config-1"}
+    first = await put(http, dataset, **file_key)
+    config = await http.put(path, files=yaml, headers=config_key)
+    assert (first.status_code, config.status_code) == (200, 200)
+    target = f"/v1/datasets/{dataset}" if way == "the dataset" else f"/v1/uploads/{first.json()['upload_id']}"
+    assert (await http.delete(target)).status_code == 200
+    left = bytes_of(world)
+    assert len(left) == (0 if way == "the dataset" else 1)
+    assert (await put(http, dataset, **file_key)).json() == first.json()
+    assert (await http.put(path, files=yaml, headers=config_key)).json() == config.json()
+    assert [name for name in bytes_of(world) if not name.endswith(".doubtful")] == left
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -192,6 +235,21 @@ async def test_deleting_a_dataset_ends_what_is_unfinished(http: httpx.AsyncClien
     upload = await begun(http, dataset)
     await http.delete(f"/v1/datasets/{dataset}")
     assert (await send(http, upload, CONTENT, 0)).status_code == 404
+    assert bytes_of(world) == []
+
+
+async def test_what_was_being_sent_when_its_dataset_was_deleted_goes_too(http: httpx.AsyncClient, world: World) -> None:
+    dataset = await made(http)
+    upload = await begun(http, dataset)
+
+    async def content() -> AsyncIterator[bytes]:
+        yield CONTENT[:100]
+        assert (await http.delete(f"/v1/datasets/{dataset}")).status_code == 200
+        yield CONTENT[100:200]
+
+    answer = await http.patch(upload, content=content(), headers=PATCH | {"Upload-Offset": "0"})
+    assert (answer.status_code, answer.headers["upload-offset"]) == (204, "200")
+    await keeper(world).sweep()
     assert bytes_of(world) == []
 
 

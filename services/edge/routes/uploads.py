@@ -20,7 +20,7 @@ from litestar.params import HeaderParameter
 
 from contracts.datasets import AbortUpload, AddDatasetFile, UploadAborted, UploadState
 from contracts.problems import Refused
-from events.datasets import DatasetFact
+from events.datasets import Dataset, DatasetFact
 from projections.queries.datasets import StoredFile, stored_file
 from services.edge.answers import carry_out, traceparent_of
 from services.edge.context import AnyRequest, Edge, asked_of, edge_of
@@ -28,11 +28,13 @@ from services.edge.described import OF_COMMANDS, OF_READS, problems
 from services.edge.parameters import DatasetId, IdempotencyKey, InvalidParameter, MinEventPosition, UploadId
 from services.edge.problems import TUS_VERSION
 from services.edge.uploading import LEAST, dataset_id_of, may_upload, remove_bytes, upload_id_of
+from services.runtime.commands import DATASETS
+from services.runtime.dispatch import load
 from services.runtime.intake import Answer, Caller, command_id
 from services.runtime.storage import check_file_name
 from services.runtime.storage.keeping import recording_id
 from services.runtime.storage.recording import record
-from services.runtime.storage.resumable import Unfinished
+from services.runtime.storage.resumable import Described, Unfinished
 
 _TAGS = ["uploads"]
 _JSON = "application/json"
@@ -92,6 +94,7 @@ _At = Annotated[
         "unsupported_media_type",
         "upload_busy",
         "upload_offset_wrong",
+        "command_id_reused",
     ),
 )
 async def create_upload(
@@ -110,9 +113,13 @@ async def create_upload(
     if with_bytes:
         _require_offset_stream(request)
     identity = uuid4() if idempotency_key is None else command_id(caller.person, idempotency_key)
-    upload_id = uuid5(identity, "resumable")
-    unfinished = await uploads.resumable.create(upload_id, dataset, name, length)
+    upload_id = uuid5(identity, f"{dataset} resumable")
     headers = {"Location": f"/v1/uploads/{upload_id}"}
+    if idempotency_key is not None and await _is_on_record(request, dataset, upload_id, name, length):
+        headers |= {"Tus-Resumable": TUS_VERSION, "Upload-Offset": str(length)}
+        return Response(None, status_code=201, headers=headers)
+    unfinished = await uploads.resumable.create(upload_id, dataset, name, length)
+    _require_same(unfinished.described, name, length)
     if with_bytes and unfinished.offset == 0:
         unfinished = await _append(request, upload_id, 0)
         if unfinished.complete:
@@ -259,6 +266,23 @@ async def describe_upload(request: AnyRequest, upload_id: UploadId) -> Response[
 
 # OPTIONS come first: for a path that has none by then the framework makes its own.
 ROUTES: list[Any] = [describe_creation, describe_upload, create_upload, get_upload, continue_upload, abort_upload]
+
+
+async def _is_on_record(request: AnyRequest, dataset_id: UUID, upload_id: UUID, name: str, length: int) -> bool:
+    """Whether what is being created was finished before: repeated, it must not begin anew. Raises Refused."""
+    dataset: Dataset = (await load(edge_of(request).log, DATASETS, dataset_id)).state
+    files = (file for version in dataset.versions for file in version.files if file.upload_id == upload_id)
+    if (file := next(files, None)) is None:
+        return False
+    if (file.name, file.bytes) != (name, length):
+        raise Refused("command_id_reused")
+    return True
+
+
+def _require_same(described: Described, name: str, length: int) -> None:
+    """Raises Refused (command_id_reused) where another upload was created with the same key."""
+    if (described.name, described.length) != (name, length):
+        raise Refused("command_id_reused")
 
 
 async def _append(request: AnyRequest, upload_id: UUID, offset: int) -> Unfinished:

@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -45,8 +45,6 @@ class Arrived:
     of these ends it: `settle` once a fact names it, `discard` where none will, `doubt` where nobody can say.
     """
 
-    _sole = False  # whether nobody else can be about to store the same upload
-
     def __init__(self, place: Place, entry: Path, descriptor: int) -> None:
         self._place = place
         self._entry = entry
@@ -56,6 +54,7 @@ class Arrived:
         self._waiting_bytes = 0
         self._writing: asyncio.Future[None] | None = None
         self._stored: Path | None = None
+        self._beside = False  # whether a file that is not this one lies under the name already
         self.size = 0
         self.sha256 = ""
 
@@ -141,7 +140,10 @@ class Arrived:
                 target.hardlink_to(self._entry)
                 self._stored = target
             except FileExistsError:
-                self._stored = target if self._sole else None
+                # Its own where an attempt before this one was killed; else another's, which a fact may name.
+                same = os.path.samestat(target.stat(follow_symlinks=False), os.fstat(self._descriptor))
+                self._stored = target if same else None
+                self._beside = not same
         sync_directory(self._place.files)
 
     def _enter(self, entry: Path) -> None:
@@ -149,6 +151,9 @@ class Arrived:
         self._entry = entry
 
     def _end(self, remove: bool) -> None:
+        if remove and self._beside:
+            self._leave()  # a sweep finds out whether a fact names what lies there
+            return
         if remove and self._stored is not None:
             self._stored.unlink(missing_ok=True)
         self._entry.unlink(missing_ok=True)
@@ -156,7 +161,8 @@ class Arrived:
 
     def _leave(self) -> None:
         os.utime(self._descriptor)
-        self._entry.replace(self._entry.with_name(self._entry.name + DOUBTFUL))
+        with suppress(FileNotFoundError):  # ended by another who stored the same upload at the same time
+            self._entry.replace(self._entry.with_name(self._entry.name + DOUBTFUL))
         os.close(self._descriptor)
 
 

@@ -10,10 +10,11 @@ import msgspec
 
 from contracts.datasets import AddDatasetFile
 from contracts.problems import Refused
-from events.datasets import DatasetDeleted, DatasetFact, DatasetFileRemoved, DatasetFilesExpired
+from events.datasets import Dataset, DatasetDeleted, DatasetFact, DatasetFileRemoved, DatasetFilesExpired
 from events.event import Event, Origin
 from events.log import EventLog, LogReplaced, LogUnavailable, UnreadableFact
-from services.runtime.dispatch import Accepted, Dispatch
+from services.runtime.commands import DATASETS
+from services.runtime.dispatch import Accepted, Dispatch, load
 from services.runtime.durable_files import write_durably
 from services.runtime.ending import end
 from services.runtime.storage.recording import record
@@ -76,19 +77,26 @@ class Keeper:
     async def sweep(self) -> bool:
         """Whether nothing was left for later. OSError, LogUnavailable, Refused."""
         await self._resumable.clean()
-        for unfinished in await self._resumable.all():
+        known = await self._resumable.all()
+        datasets = {unfinished.described.dataset_id for unfinished in known}
+        deleted = {dataset_id for dataset_id in datasets if await self._is_deleted(dataset_id)}
+        for unfinished in known:
             if unfinished.complete:
                 await self._record(unfinished)
-            elif self._resumable.expired(unfinished):
+            elif self._resumable.expired(unfinished) or unfinished.described.dataset_id in deleted:
                 await self._expire(unfinished)
         return await sweep(self._storage, self._log)
+
+    async def _is_deleted(self, dataset_id: UUID) -> bool:
+        dataset: Dataset = (await load(self._log, DATASETS, dataset_id)).state
+        return dataset.deleted
 
     async def _sweep_for_ever(self) -> None:
         while True:
             settled = False
             try:
                 settled = await self.sweep()
-            except (OSError, LogUnavailable, Refused) as error:
+            except (OSError, LogUnavailable, Refused, UnreadableFact) as error:
                 _log.warning("the storage could not be swept: %r", error)
             await asyncio.sleep(_SELDOM if settled else _OFTEN)
 

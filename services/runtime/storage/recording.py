@@ -17,7 +17,12 @@ T = TypeVar("T")
 
 
 async def record(
-    arrived: Arrived, dataset_id: UUID, upload_id: UUID, name: str, hand_in: Callable[[AddDatasetFile], Awaitable[T]]
+    arrived: Arrived,
+    dataset_id: UUID,
+    upload_id: UUID,
+    name: str,
+    hand_in: Callable[[AddDatasetFile], Awaitable[T]],
+    named: Callable[[str], Awaitable[bool]] | None = None,
 ) -> T:
     """As `hand_over`, of a file of a dataset."""
     stored = stored_name(upload_id, name)
@@ -29,14 +34,21 @@ async def record(
         bytes=arrived.size,
         sha256=arrived.sha256,
     )
-    return await hand_over(arrived, dataset_id, stored, lambda: hand_in(command))
+    return await hand_over(arrived, dataset_id, stored, lambda: hand_in(command), named)
 
 
-async def hand_over(arrived: Arrived, owner: UUID, stored: str, hand_in: Callable[[], Awaitable[T]]) -> T:
+async def hand_over(
+    arrived: Arrived,
+    owner: UUID,
+    stored: str,
+    hand_in: Callable[[], Awaitable[T]],
+    named: Callable[[str], Awaitable[bool]] | None = None,
+) -> T:
     """Places the file, hands in what names it, and ends the file by what became of it; raises what `hand_in` raises.
 
     `owner` is the aggregate whose facts name it, for a later sweep. Only a refusal that is final removes the file:
-    after anything else it may yet be on record.
+    after anything else it may yet be on record. `named` is given where the answer may be an earlier request's, and says
+    of the stored name whether the file still counts: it may have been removed since.
     """
     try:
         with storage_refusals():
@@ -46,11 +58,12 @@ async def hand_over(arrived: Arrived, owner: UUID, stored: str, hand_in: Callabl
         raise
     try:
         answer = await hand_in()
+        counts = named is None or await named(stored)
     except Refused as refused:
         await (arrived.doubt() if is_transient(refused) else arrived.discard())
         raise
     except BaseException:
         await arrived.doubt()
         raise
-    await arrived.settle()
+    await (arrived.settle() if counts else arrived.discard())
     return answer

@@ -219,8 +219,6 @@ class Resumable:
 class Part(Arrived):
     """What has arrived of a resumable upload, locked; it stays where it is until a fact names the file."""
 
-    _sole = True
-
     def __init__(
         self, uploads: Resumable, storage: Storage, entry: Path, descriptor: int, upload_id: UUID, digest: Any
     ) -> None:
@@ -257,6 +255,7 @@ class Part(Arrived):
 
     def _end(self, remove: bool) -> None:
         self._uploads.forget(self._upload_id)
+        self._beside = False  # no sweep knows this entry
         super()._end(remove)
 
     def _leave(self) -> None:
