@@ -79,7 +79,8 @@ class FormFile:
     def _name(segment: multipart.MultipartSegment) -> str:
         if segment.name != FIELD:
             raise _unknown(segment)
-        filename = segment.filename or _extended(segment.header("Content-Disposition", ""))
+        disposition = segment.header("Content-Disposition", "")
+        filename = _sent(disposition) or _extended(disposition)
         if not filename:
             raise Refused("file_missing")
         return check_file_name(filename)
@@ -93,6 +94,15 @@ def _boundary(content_type: str) -> str:
     if not boundary or len(boundary) > 200:
         raise Refused("multipart_invalid")
     return str(boundary)
+
+
+def _sent(disposition: str) -> str | None:
+    """The name in full: the parser itself would cut a path of Windows down to its last part."""
+    _, options = multipart.parse_options_header(
+        disposition, unquote=lambda value, _: multipart.content_disposition_unquote(value)
+    )
+    name: str | None = options.get("filename")
+    return name
 
 
 def _extended(disposition: str) -> str | None:

@@ -160,6 +160,8 @@ _SMALL = {"file": ("train.jsonl", b"{}\n")}
         ),
         ({"files": {"file": ("../../etc/passwd", b"{}")}}, 422, "file_name_invalid"),
         ({"files": {"file": ("..", b"{}")}}, 422, "file_name_invalid"),
+        ({"files": {"file": ("C:\\x\\y.txt", b"{}")}}, 422, "file_name_invalid"),
+        ({"files": {"file": ("\\\\host\\share\\y.txt", b"{}")}}, 422, "file_name_invalid"),
         ({"files": {"file": ("a\nb", b"{}")}}, 422, "file_name_invalid"),
         ({"files": {"file": ("数" * 10_000, b"{}")}}, 422, "file_name_invalid"),
     ],
