@@ -17,6 +17,9 @@ class Finding(msgspec.Struct, frozen=True):
 
 FINDINGS: dict[str, Finding] = {
     "empty": Finding("文件为空", "The file is empty"),
+    "altered": Finding(
+        "内容与上传时登记的 SHA-256 不符", "The content does not have the SHA-256 that was recorded at its upload"
+    ),
     "no_records": Finding("文件中没有任何记录", "There is no record in the file"),
     "binary": Finding("不是文本，也不是可识别的格式", "Neither text nor a format that is known"),
     "utf16": Finding("编码是 UTF-16，请转为 UTF-8", "The encoding is UTF-16; make it UTF-8"),

@@ -48,23 +48,23 @@ class Checker:
     def __init__(self, bounds: Bounds | None = None) -> None:
         self._bounds = bounds or Bounds()
 
-    async def __call__(self, path: Path, name: str) -> Verdict:
-        """Cancelling it ends the process. Raises FileUnreadable."""
+    async def __call__(self, path: Path, name: str, sha256: str | None = None) -> Verdict:
+        """`sha256` (hex) is what the file has to have. Cancelling it ends the process. Raises FileUnreadable."""
         for attempt in range(1, _ATTEMPTS + 1):
-            verdict = await self._look(path, name)
+            verdict = await self._look(path, name, sha256)
             if verdict is not None:
                 return verdict
             _log.warning("the process that checks %s died (attempt %d)", path.name, attempt)
         return invalid(None, "check_crashed")
 
-    async def _look(self, path: Path, name: str) -> Verdict | None:
+    async def _look(self, path: Path, name: str, sha256: str | None) -> Verdict | None:
         """None where the process died of something that may have had nothing to do with the file."""
         try:
             size = (await asyncio.to_thread(path.stat)).st_size
         except OSError as error:
             raise FileUnreadable(str(error)) from error
         seconds = self._bounds.processor_seconds(size)
-        task = Task(path=str(path), name=name, memory=self._bounds.memory, seconds=seconds)
+        task = Task(path=str(path), name=name, sha256=sha256, memory=self._bounds.memory, seconds=seconds)
         process = await asyncio.create_subprocess_exec(
             *_command(),
             env=_environment(),

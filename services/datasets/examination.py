@@ -33,7 +33,7 @@ class Examination:
         file = dataset.file(upload_id)
         if not dataset.exists or file is None or upload_id in dataset.checked:
             return
-        verdict = await self._checker(self._storage.path(file.stored_name), file.name)
+        verdict = await self._checker(self._storage.path(file.stored_name), file.name, file.sha256)
         added = next(entry for entry in loaded.recorded if file in _files_of(entry))
         origin = Origin(
             actor=ACTOR,

@@ -45,7 +45,7 @@ class Waits(Checker):
         self.let_on = asyncio.Event()
         self.at_work = 0
 
-    async def __call__(self, path: Path, name: str) -> Verdict:
+    async def __call__(self, path: Path, name: str, sha256: str | None = None) -> Verdict:
         self.at_work += 1
         self.begun.set()
         try:
@@ -88,6 +88,33 @@ async def test_a_broken_file_makes_the_dataset_invalid_and_a_check_tells_no_cont
     assert "秘密" not in repr(found)
     assert (await books.state(dataset_id)).status == "invalid"
     await books.dispatch(AbortUpload(dataset_id=dataset_id, upload_id=upload_id), origin())
+    assert (await books.state(dataset_id)).status == "created"
+
+
+async def test_bytes_that_changed_since_the_upload_are_invalid(books: Shelf) -> None:
+    dataset_id = await books.dataset()
+    upload_id = await books.upload(dataset_id, "train.jsonl", ALPACA)
+    stored = books.storage.path(f"{upload_id}_train.jsonl")
+    stored.chmod(0o644)
+    stored.write_text(ALPACA.replace("写诗", "唱歌"))
+    async with running(books.consumer()):
+        found = await books.fact(dataset_id, DatasetFileChecked)
+    assert (found.verdict, found.reason, found.format) == ("invalid", "altered", None)
+
+
+async def test_a_file_that_is_removed_while_it_is_checked_gets_no_verdict(books: Shelf) -> None:
+    """Its bytes are gone before the fact is seen: the check fails, comes again, and finds nothing left to do."""
+    dataset_id, other = await books.dataset(), await books.dataset()
+    upload_id = await books.upload(dataset_id, "train.jsonl", ALPACA)
+    books.storage.remove(f"{upload_id}_train.jsonl")
+    await books.upload(other, "train.jsonl", ALPACA)
+    async with running(books.consumer()):
+        await books.fact(other, DatasetFileChecked)
+        await books.dispatch(AbortUpload(dataset_id=dataset_id, upload_id=upload_id), origin())
+        async with asyncio.timeout(BOUND):
+            while str(upload_id) in books.checkpoint.read_text():  # noqa: ASYNC110 - a file tells nobody
+                await asyncio.sleep(0.02)
+    assert await books.facts(dataset_id, DatasetFileChecked) == []
     assert (await books.state(dataset_id)).status == "created"
 
 

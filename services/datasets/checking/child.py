@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
 import resource
 import sys
@@ -17,10 +18,14 @@ UNREADABLE = 4  # exit code
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """`memory` bounds the process's data in bytes, `seconds` its time on the processor."""
+    """`memory` bounds the process's data in bytes, `seconds` its time on the processor.
+
+    `sha256` (hex) is what the bytes have to have, none where anything will do.
+    """
 
     path: str
     name: str
+    sha256: str | None
     memory: int
     seconds: int
 
@@ -35,7 +40,7 @@ def main() -> int:
 
     gc.freeze()
     try:
-        verdict = check_file(Path(task.path), task.name)
+        verdict = check_file(Path(task.path), task.name) if _is_as_uploaded(task) else invalid(None, "altered")
     except MemoryError:
         verdict = invalid(None, "too_much_memory")
     except OSError as error:
@@ -43,6 +48,14 @@ def main() -> int:
         return UNREADABLE
     sys.stdout.buffer.write(msgspec.json.encode(verdict))
     return 0
+
+
+def _is_as_uploaded(task: Task) -> bool:
+    """Bytes that a disk or somebody changed since are not what the ledger tells of. OSError."""
+    if task.sha256 is None:
+        return True
+    with Path(task.path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == task.sha256
 
 
 def _confine(task: Task) -> None:
