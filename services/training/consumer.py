@@ -111,6 +111,8 @@ class Consumer:
             pause = min(2 * pause, _LONGEST_PAUSE)
         del self._supervisors[run_id]
         self._node.slots.leave(run_id)
+        if self._node.clearing is not None:
+            self._node.clearing.run_ended()
         self._changed.set()
 
     async def _keep_checkpoint(self) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import UUID
 from weakref import WeakValueDictionary
 
 from contracts.files import LONGEST_PIECE
@@ -21,6 +22,7 @@ from services.runtime.children import LaunchFailed
 from services.runtime.durable_files import sync_directory
 from services.runtime.ending import end
 from services.runtime.node_files import Piece
+from services.training.clearing import DIRECTORIES, use
 
 _BLOCK = 1 << 20
 _CLONE = 0x40049409  # FICLONE: a copy that shares blocks until either is written to, where the file system has it
@@ -36,18 +38,20 @@ class Store(Protocol):
         ...
 
 
-async def place_inputs(inputs: Inputs | None, run: Run, canceled: asyncio.Event) -> None:
+async def place_inputs(inputs: Inputs | None, run_id: UUID, run: Run, canceled: asyncio.Event) -> None:
     """Returns once all that the run names is there, or once it is canceled. Raises LaunchFailed."""
-    await _until(canceled, _known(inputs).place(run) if _named(run) else None)
+    await _until(canceled, _known(inputs).place(run_id, run) if _named(run) else None)
 
 
-async def place_config(inputs: Inputs | None, run: Run, canceled: asyncio.Event) -> None:
+async def place_config(inputs: Inputs | None, run_id: UUID, run: Run, canceled: asyncio.Event) -> None:
     """As `place_inputs`, of the training configuration alone."""
-    await _until(canceled, _known(inputs).place_config(run) if run.stored_config else None)
+    await _until(canceled, _known(inputs).place_config(run_id, run) if run.stored_config else None)
 
 
 class Inputs:
     """Copies lie under `root`, the training directory, named by their content: runs of the same content share one.
+
+    A copy stays until the runs that use it have ended.
 
     They are made from `files`, the store's directory where this machine has it, else from `store`. Never a hard link: a
     training that writes into its dataset would change what was uploaded.
@@ -59,22 +63,23 @@ class Inputs:
         self._store = store
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def place(self, run: Run) -> None:
+    async def place(self, run_id: UUID, run: Run) -> None:
         """Returns once all that the run names is there. May be cancelled, and called again. Raises LaunchFailed."""
-        await self.place_config(run)
+        await self.place_config(run_id, run)
         if run.stored_dataset is not None:
-            await self._place(run.stored_dataset)
+            await self._place(run_id, run.stored_dataset)
 
-    async def place_config(self, run: Run) -> None:
+    async def place_config(self, run_id: UUID, run: Run) -> None:
         """As `place`, of the training configuration alone."""
         if run.stored_config is not None:
-            await self._place(run.stored_config)
+            await self._place(run_id, run.stored_config)
 
-    async def _place(self, file: StoredConfig | StoredDataset) -> None:
+    async def _place(self, run_id: UUID, file: StoredConfig | StoredDataset) -> None:
         turn = self._turns.setdefault(file.path, asyncio.Lock())
         async with turn:
             try:
                 target = await asyncio.to_thread(self._target, file.path)
+                await asyncio.to_thread(use, target, run_id)
                 if await asyncio.to_thread(_holds, target, file):
                     return
                 draft = target.with_name(f".{target.name}.{os.getpid()}{_DRAFT}")
@@ -156,7 +161,7 @@ async def _until(canceled: asyncio.Event, work: Coroutine[Any, Any, None] | None
 
 def remove_drafts(root: Path) -> None:
     """Removes what a service that ended left unfinished. Only while no other service works in that directory."""
-    for directory in ("configs/.trainledger", "datasets/.trainledger"):
+    for directory in DIRECTORIES:
         for draft in (root / directory).glob(f".*{_DRAFT}"):
             draft.unlink(missing_ok=True)
 

@@ -22,6 +22,7 @@ from services.runtime.settings.training import DOCUMENTED_TRAINING_DIR, labels
 from services.runtime.stored_files import StoredFiles
 from services.runtime.wiring import bus
 from services.training.assets import answer_asset_questions
+from services.training.clearing import Clearing
 from services.training.consumer import Consumer, read_checkpoint
 from services.training.executors.choice import choose
 from services.training.files import Files, answer_file_questions
@@ -55,6 +56,7 @@ async def run(settings: Settings) -> None:
             executor=next(iter(executors)),
             training_directory=str(root),
         )
+        clearing = Clearing(root, log)
         node = Node(
             name=settings.node,
             log=log,
@@ -67,6 +69,7 @@ async def run(settings: Settings) -> None:
             launch_retries=settings.launch_retries,
             slots=Slots(settings.concurrent_runs),
             inputs=Inputs(root, settings.storage / "files", StoredFiles(nc)),
+            clearing=clearing,
         )
         answering = [
             await answer_asset_questions(nc, settings.node, root),
@@ -80,6 +83,7 @@ async def run(settings: Settings) -> None:
                 for name in earlier:
                     tasks.create_task(stay_known(Lease(Heartbeats(nc), name, own), name), name=f"heartbeats of {name}")
                 tasks.create_task(Consumer(node, checkpoint).run(), name="runs")
+                tasks.create_task(clearing.run(), name="copies that no run uses")
         except BaseExceptionGroup as group:
             if len(group.exceptions) == 1:
                 raise group.exceptions[0] from None

@@ -32,6 +32,7 @@ from services.runtime.commands import RUNS
 from services.runtime.dispatch import Dispatch, Loaded, load
 from services.training import artifacts
 from services.training.assignment import is_assigned_here, make_assignment_id
+from services.training.clearing import Clearing
 from services.training.collecting import files, found, keep_output
 from services.training.endings import explain, overtime_mark
 from services.training.executors import Executor, Place
@@ -75,6 +76,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     retry_pause: float = 1.0
     slots: Slots = msgspec.field(default_factory=Slots)
     inputs: Inputs | None = None
+    clearing: Clearing | None = None
     overlaps: Overlaps = msgspec.field(default_factory=Overlaps)
 
     def place(self, run_id: UUID, attempt: int) -> Place:
@@ -133,7 +135,7 @@ class Supervisor:
         directory = None
         if not self._node.own_output:
             with suppress(LaunchFailed):  # the launch says so
-                await place_config(self._node.inputs, run, self._cancel)
+                await place_config(self._node.inputs, self._run_id, run, self._cancel)
             directory = await asyncio.to_thread(shared_directory, place, run, self._node.root)
         waiting = self._node.slots.wait(self._run_id, position, Running(executor, directory))
         await _first_of(self._cancel, waiting.decided)
@@ -160,7 +162,7 @@ class Supervisor:
         executor = self._node.executors[run.executor]
         if run.status == "pending" and isinstance(await executor.look(place), NeverStarted):
             try:
-                await place_inputs(self._node.inputs, run, self._cancel)
+                await place_inputs(self._node.inputs, self._run_id, run, self._cancel)
             except LaunchFailed as failure:
                 return await self._report_launch_failed(place, str(failure), report) == "over"
         plan = await asyncio.to_thread(prepare, place, run, self._node.root, own_output=self._node.own_output)

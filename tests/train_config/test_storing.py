@@ -76,7 +76,7 @@ async def test_a_node_elsewhere_fetches_what_it_has_not(storage: Storage, tmp_pa
     try:
         subscription = await answer_stored_file_questions(connection, storage)
         inputs = Inputs(tmp_path / "training", tmp_path / "nothing", StoredFiles(connection))
-        await inputs.place(Run(stored_config=file))
+        await inputs.place(uuid4(), Run(stored_config=file))
         await subscription.unsubscribe()
     finally:
         await connection.close()

@@ -31,6 +31,7 @@ from services.training.inputs import Inputs, remove_drafts
 from tests.training.ledger import Ledger, until
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "example"
+RUN = UUID(int=3)
 DATA = b'{"instruction": "a", "output": "b"}\n'
 
 
@@ -84,6 +85,11 @@ def config(content: bytes) -> StoredConfig:
     )
 
 
+def copies(directory: Path) -> list[str]:
+    """All but what says who uses them, drafts included."""
+    return sorted(path.name for path in directory.iterdir() if path.name != ".lock" and path.suffix != ".use")
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "training").mkdir()
@@ -100,27 +106,27 @@ async def test_a_copy_of_the_stored_file_is_placed(root: Path, files: Path) -> N
     file = dataset()
     (files / file.stored_name).write_bytes(DATA)
     store = Store(b"")
-    await Inputs(root, files, store).place(Run(stored_dataset=file))
+    await Inputs(root, files, store).place(RUN, Run(stored_dataset=file))
     placed = root / file.path
     assert placed.read_bytes() == DATA
     assert placed.stat().st_ino != (files / file.stored_name).stat().st_ino, "a training could change the upload"
     assert store.asked == 0
-    assert [path.name for path in placed.parent.iterdir()] == [placed.name]
+    assert copies(placed.parent) == [placed.name]
 
 
 async def test_what_lies_elsewhere_is_fetched_in_pieces(root: Path, files: Path) -> None:
     file, store = dataset(), Store(DATA)
     inputs = Inputs(root, files, store)
-    await asyncio.gather(*(inputs.place(Run(stored_dataset=file)) for _ in range(5)))
+    await asyncio.gather(*(inputs.place(RUN, Run(stored_dataset=file)) for _ in range(5)))
     assert (root / file.path).read_bytes() == DATA
     assert store.asked == -(-len(DATA) // 10), "runs of the same content fetched it again"
 
 
 async def test_what_a_training_wrote_into_is_placed_anew(root: Path, files: Path) -> None:
     file, inputs = dataset(), Inputs(root, files, Store(DATA))
-    await inputs.place(Run(stored_dataset=file))
+    await inputs.place(RUN, Run(stored_dataset=file))
     (root / file.path).write_bytes(DATA.replace(b"a", b"c"))
-    await inputs.place(Run(stored_dataset=file))
+    await inputs.place(RUN, Run(stored_dataset=file))
     assert (root / file.path).read_bytes() == DATA
 
 
@@ -128,16 +134,16 @@ async def test_what_a_training_wrote_into_is_placed_anew(root: Path, files: Path
 async def test_another_content_is_never_placed(root: Path, files: Path, lies: bytes) -> None:
     file = dataset()
     with pytest.raises(LaunchFailed, match="不符"):
-        await Inputs(root, files, Store(DATA, lies)).place(Run(stored_dataset=file))
-    assert not list((root / file.path).parent.iterdir())
+        await Inputs(root, files, Store(DATA, lies)).place(RUN, Run(stored_dataset=file))
+    assert copies((root / file.path).parent) == []
 
 
 async def test_a_stored_file_that_was_changed_is_not_placed(root: Path, files: Path) -> None:
     file = dataset()
     (files / file.stored_name).write_bytes(DATA.replace(b"a", b"c"))
     with pytest.raises(LaunchFailed, match="SHA-256"):
-        await Inputs(root, files, Store(DATA)).place(Run(stored_dataset=file))
-    assert not list((root / file.path).parent.iterdir())
+        await Inputs(root, files, Store(DATA)).place(RUN, Run(stored_dataset=file))
+    assert copies((root / file.path).parent) == []
 
 
 async def test_a_file_that_is_gone_and_a_store_that_is_away(
@@ -146,16 +152,16 @@ async def test_a_file_that_is_gone_and_a_store_that_is_away(
     monkeypatch.setattr(placing, "_PAUSE", 0.0)
     missing = msgspec.structs.replace(dataset(), stored_name="")
     with pytest.raises(LaunchFailed, match="可能已被删除"):
-        await Inputs(root, files / "elsewhere", Store(DATA)).place(Run(stored_dataset=missing))
+        await Inputs(root, files / "elsewhere", Store(DATA)).place(RUN, Run(stored_dataset=missing))
     with pytest.raises(LaunchFailed, match="没有应答"):
-        await Inputs(root, files, Away()).place(Run(stored_dataset=dataset()))
+        await Inputs(root, files, Away()).place(RUN, Run(stored_dataset=dataset()))
 
 
 async def test_a_directory_that_leads_out_is_not_written_to(root: Path, files: Path, tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (root / "datasets").symlink_to(tmp_path / "outside")
     with pytest.raises(LaunchFailed, match="之外"):
-        await Inputs(root, files, Store(DATA)).place(Run(stored_dataset=dataset()))
+        await Inputs(root, files, Store(DATA)).place(RUN, Run(stored_dataset=dataset()))
     assert not [path for path in (tmp_path / "outside").rglob("*") if path.is_file()]
 
 
@@ -164,7 +170,7 @@ async def test_a_link_in_its_place_is_replaced_and_not_followed(root: Path, file
     (root / file.path).parent.mkdir(parents=True)
     (root / "mine.jsonl").write_bytes(b"mine")
     (root / file.path).symlink_to(root / "mine.jsonl")
-    await Inputs(root, files, Store(DATA)).place(Run(stored_dataset=file))
+    await Inputs(root, files, Store(DATA)).place(RUN, Run(stored_dataset=file))
     assert (root / "mine.jsonl").read_bytes() == b"mine"
     assert (root / file.path).read_bytes() == DATA
     assert not (root / file.path).is_symlink()
