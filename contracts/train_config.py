@@ -11,6 +11,8 @@ from contracts.command import Command
 from contracts.problems import FieldError
 from events.train_config import TrainConfigFile
 
+LARGEST = 5 * 1024 * 1024  # bytes of a YAML, wherever it lies: larger ones are neither stored nor derived from
+
 
 class DeleteTrainConfig(Command, frozen=True, kw_only=True):
     """`DELETE /v1/train-config`: takes the current one out of force; every version stays."""

@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 
+from contracts.train_config import LARGEST
 from services.training.artifacts import Found, resolve
 
 CONFIG_FILE = "TRAINLEDGER_CONFIG_FILE"  # the environment variable that names the run's own YAML
 _KEPT = "config.yaml"  # what the run is to use
 _ORIGINAL = "original.yaml"
-_LARGEST = 5 * 1024 * 1024
 
 
 class Configuration(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ def keep_configuration(
     original, copy = directory / _ORIGINAL, directory / _KEPT
     if not original.exists():
         source = resolve(root, name)
-        if source is None or not source.is_file() or source.stat().st_size > _LARGEST:
+        if source is None or not source.is_file() or source.stat().st_size > LARGEST:
             return None
         _write(original, source.read_bytes())
     content = original.read_bytes()

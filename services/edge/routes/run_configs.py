@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from contracts.problems import Refused
 from contracts.runs import Artifact
-from contracts.train_config import RunConfigDifference
+from contracts.train_config import LARGEST, RunConfigDifference
 from projections.queries.cut import Cut
 from projections.queries.runs import run_artifacts
 from projections.queries.train_config import StoredVersion, version_of
@@ -28,7 +28,6 @@ from services.edge.train_configs import content_of
 from services.runtime.train_config.differences import difference
 from services.runtime.train_config.reading import read
 
-_LARGEST = 16 * 1024 * 1024
 _TYPES = ("config_original", "config")  # as the user wrote it goes before as the run was to use it
 _Other = Annotated[
     str | None,
@@ -112,7 +111,7 @@ async def _content(edge: Edge, found: _Configured) -> bytes:
         return await content_of(edge.uploads.storage, found.version.stored_name, found.version.sha256)
     artifact = found.artifact
     assert artifact is not None
-    if artifact.size > _LARGEST:
+    if artifact.size > LARGEST:
         raise Refused("run_config_missing", run_id=found.run_id)
     source, span = Source(run_id=found.run_id, node=found.node, artifact=artifact), Span(0, artifact.size)
     first = await first_piece(edge.files, source, span)

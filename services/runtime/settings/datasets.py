@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from contracts.train_config import LARGEST
 from services.runtime.settings.training import TrainingSettings
 
 
@@ -26,9 +27,12 @@ class DatasetSettings(TrainingSettings, frozen=True, kw_only=True):
         Meta(title="TRAINLEDGER_UPLOAD_LIMIT_BYTES", description="Largest file of `PUT /v1/datasets/{id}/files`"),
     ] = 104_857_600
     train_config_limit_bytes: Annotated[
-        Annotated[int, Meta(ge=1, le=16 * 1024 * 1024)],
-        Meta(title="TRAINLEDGER_TRAIN_CONFIG_LIMIT_BYTES", description="Largest training configuration (YAML)"),
-    ] = 5_242_880
+        Annotated[int, Meta(ge=1, le=LARGEST)],
+        Meta(
+            title="TRAINLEDGER_TRAIN_CONFIG_LIMIT_BYTES",
+            description="Largest training configuration (YAML), at most 5 MB",
+        ),
+    ] = LARGEST
     resumable_limit_bytes: Annotated[
         Annotated[int, Meta(ge=1)],
         Meta(title="TRAINLEDGER_RESUMABLE_LIMIT_BYTES", description="Largest file of a resumable upload (tus)"),
