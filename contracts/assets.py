@@ -12,10 +12,12 @@ _ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _FILE = r"[^/\\\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]{1,255}"
 _DATASET = re.compile(rf"dataset:({_ID})(?:@([1-9][0-9]{{0,8}}))?(?:/({_FILE}))?", re.IGNORECASE)
 _CONFIG = re.compile(r"train-config(?::([1-9][0-9]{0,8}))?")
+_DATASET_CONFIG = re.compile(rf"dataset-config:({_ID})(?:@([1-9][0-9]{{0,8}}))?", re.IGNORECASE)
 _STORED = re.compile(rf"({_ID})_[\w.\-]+")
 
 DATASET_PREFIX = "dataset:"
 CONFIG_PREFIX = "train-config"
+DATASET_CONFIG_PREFIX = "dataset-config"
 
 
 class DatasetReference(msgspec.Struct, frozen=True):
@@ -27,9 +29,11 @@ class DatasetReference(msgspec.Struct, frozen=True):
 
 
 class ConfigReference(msgspec.Struct, frozen=True):
-    """`train-config[:<version>]`: the version in force where none is said."""
+    """`train-config[:<version>]`, or `dataset-config:<id>[@<version>]` of a dataset's own: the version in force where
+    none is said; those of a dataset are counted from 1 too."""
 
     version: int | None = None
+    dataset_id: UUID | None = None
 
 
 def dataset_reference(name: str) -> DatasetReference | None:
@@ -42,8 +46,11 @@ def dataset_reference(name: str) -> DatasetReference | None:
 
 def config_reference(name: str) -> ConfigReference | None:
     """None where the name is no such reference."""
-    found = _CONFIG.fullmatch(name)
-    return None if found is None else ConfigReference(int(found[1]) if found[1] else None)
+    if (found := _CONFIG.fullmatch(name)) is not None:
+        return ConfigReference(int(found[1]) if found[1] else None)
+    if (found := _DATASET_CONFIG.fullmatch(name)) is not None:
+        return ConfigReference(int(found[2]) if found[2] else None, UUID(found[1]))
+    return None
 
 
 def upload_of(name: str) -> UUID | None:

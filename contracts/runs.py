@@ -196,7 +196,8 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
 
     `queue_position` is 1 for the next to be launched on its node, none for a run that does not wait for others.
     `dataset` and `training_yaml` name what it trains on and by. Of an uploaded dataset the id, the version and the
-    SHA-256 of the file in hex are given too, and whether a de-identification made it; so of the training configuration.
+    SHA-256 of the file in hex are given too, and whether a de-identification made it; so of the training configuration,
+    whose version is given only of the ledger's own.
     """
 
     id: UUID

@@ -15,7 +15,7 @@ FailureCause = Literal["launch", "exit", "signal", "out_of_memory", "lost", "wal
 
 
 class StoredConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of the ledger's training configuration that a run trains by.
+    """A version of the ledger's training configuration that a run trains by, or of that of the dataset `dataset_id`.
 
     `name` is how it is called, `filename` how its uploader did; `size` in bytes, `sha256` in hex. `path`, relative to
     the training directory, is where the run's node places a copy of `stored_name` for the training command.
@@ -28,6 +28,7 @@ class StoredConfig(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     sha256: str
     path: str
+    dataset_id: UUID | None = None
 
 
 class StoredDataset(msgspec.Struct, frozen=True, kw_only=True):

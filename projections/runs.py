@@ -23,6 +23,7 @@ from events.runs import (
     RunRequested,
     RunStarted,
     RunStopUnconfirmed,
+    StoredConfig,
 )
 from projections.projects import tags_from_column, tags_to_column
 from projections.rows import Rows
@@ -46,7 +47,7 @@ def on_run_requested(rows: Rows, fact: RunRequested) -> None:
         dataset_version=None if fact.stored_dataset is None else fact.stored_dataset.version,
         dataset_sha256=None if fact.stored_dataset is None else fact.stored_dataset.sha256,
         deidentified=None if fact.stored_dataset is None else int(fact.stored_dataset.deidentified),
-        train_config_version=None if fact.stored_config is None else fact.stored_config.version,
+        train_config_version=_ledgers_version(fact.stored_config),
         train_config_sha256=None if fact.stored_config is None else fact.stored_config.sha256,
         start_command=shlex.join(fact.argv),
         progress=0.0,
@@ -152,6 +153,11 @@ class Note(msgspec.Struct, frozen=True, array_like=True):
 
 def notes_from_column(text: str | None) -> list[Note]:
     return [] if text is None else msgspec.json.decode(text, type=list[Note])
+
+
+def _ledgers_version(config: StoredConfig | None) -> int | None:
+    """Its number among the versions of the ledger's training configuration, none where it is a dataset's."""
+    return None if config is None or config.dataset_id is not None else config.version
 
 
 def _note(rows: Rows, place: Literal["before", "after"], level: LogLevel, message: str, **columns: Any) -> None:

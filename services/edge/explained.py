@@ -183,8 +183,9 @@ def _digests(fact: RunRequested) -> tuple[str, str]:
             zh += f"（任务 {dataset.job_id}，策略 {dataset.policy_id} {dataset.policy_version}）"
             en += f" (job {dataset.job_id}, policy {dataset.policy_id} {dataset.policy_version})"
     if (config := fact.stored_config) is not None:
-        zh += f"；训练配置版本 {config.version}（{config.filename}），SHA-256 {config.sha256}"
-        en += f"; training configuration version {config.version} ({config.filename}), SHA-256 {config.sha256}"
+        zh_of, en_of = ("", "") if config.dataset_id is None else ("数据集的", "the dataset's ")
+        zh += f"；{zh_of}训练配置版本 {config.version}（{config.filename}），SHA-256 {config.sha256}"
+        en += f"; {en_of}training configuration version {config.version} ({config.filename}), SHA-256 {config.sha256}"
     return zh, en
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from uuid import UUID
 
 from contracts.assets import ConfigReference, DatasetReference
 from contracts.problems import Refused
 from events.datasets import Dataset, DatasetFile, DatasetVersion
 from events.runs import StoredConfig, StoredDataset
-from events.train_config import TrainConfig
+from events.train_config import TrainConfig, TrainConfigFile
 
 # Below the directories that the documented examples use, where the training command finds them in a container too.
 _DATASETS = "datasets/.trainledger"
@@ -56,14 +57,36 @@ def stored_config(reference: ConfigReference, config: TrainConfig) -> StoredConf
     file = None if number is None else config.version(number)
     if number is None or file is None:
         return None
+    return _stored_config(file, number, f"train-config:{number}")
+
+
+def stored_config_of(reference: ConfigReference, dataset: Dataset) -> StoredConfig | None:
+    """As `stored_config`, of a dataset's own. What was replaced or taken away stays until the dataset is deleted."""
+    configs = dataset.train_configs if dataset.exists else ()
+    number = reference.version
+    if number is None:
+        number = len(configs) if dataset.train_config is not None else 0
+    if not 0 < number <= len(configs):
+        return None
+    name = f"dataset-config:{reference.dataset_id}@{number}"
+    return _stored_config(configs[number - 1], number, name, reference.dataset_id)
+
+
+def config_is_there(stored: StoredConfig, dataset: Dataset) -> bool:
+    """Whether the bytes of a dataset's configuration that a run trained by still are."""
+    return dataset.exists and any(config.stored_name == stored.stored_name for config in dataset.train_configs)
+
+
+def _stored_config(file: TrainConfigFile, number: int, name: str, dataset_id: UUID | None = None) -> StoredConfig:
     return StoredConfig(
         version=number,
-        name=f"train-config:{number}",
+        name=name,
         filename=file.filename,
         stored_name=file.stored_name,
         size=file.size,
         sha256=file.sha256,
         path=f"{_CONFIGS}/{file.sha256}.yaml",
+        dataset_id=dataset_id,
     )
 
 

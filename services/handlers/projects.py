@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
-from contracts.assets import CONFIG_PREFIX, DATASET_PREFIX, config_reference, dataset_reference
+from contracts.assets import CONFIG_PREFIX, DATASET_CONFIG_PREFIX, DATASET_PREFIX, config_reference, dataset_reference
 from contracts.problems import InvalidBody, Refused, Wrong
 from contracts.projects import ArchiveProject, CreateProject, ReviseProject, UnarchiveProject, reads_as_uuid
 from events.projects import Project, ProjectArchived, ProjectCreated, ProjectRevised, ProjectUnarchived
@@ -144,11 +144,12 @@ def _wrong_with_dataset(pointer: str, name: str) -> list[Wrong]:
 
 
 def _wrong_with_config(pointer: str, name: str) -> list[Wrong]:
-    if name.partition(":")[0] != CONFIG_PREFIX:
+    prefix = name.partition(":")[0]
+    if prefix not in (CONFIG_PREFIX, DATASET_CONFIG_PREFIX):
         return _wrong_with_asset(pointer, name)
     if config_reference(name) is not None:
         return []
-    form = "train-config[:<version>]"
+    form = "train-config[:<version>]" if prefix == CONFIG_PREFIX else "dataset-config:<id>[@<version>]"
     return [Wrong(pointer, f"训练配置引用的形式是 {form}", f"the training configuration is named {form}")]
 
 

@@ -84,7 +84,7 @@ def run_detail(run_id: UUID, run: Run, recorded: Sequence[Recorded]) -> RunDetai
         dataset_sha256=dataset.sha256 if dataset else None,
         deidentified=dataset.deidentified if dataset else None,
         training_yaml=run.training_yaml,
-        train_config_version=config.version if config else None,
+        train_config_version=config.version if config and config.dataset_id is None else None,
         train_config_sha256=config.sha256 if config else None,
     )
 

@@ -41,7 +41,10 @@ async def stored_of(project: Project, log: EventLog, uploads: Uploads | None) ->
         if dataset is None:
             (missing if known else elsewhere).append(project.dataset_name)
     if (wanted := names.config_reference(project.training_yaml_name)) is not None:
-        config = assets.stored_config(wanted, await load_train_config(log))
+        if wanted.dataset_id is None:
+            config = assets.stored_config(wanted, await load_train_config(log))
+        else:
+            config = assets.stored_config_of(wanted, await load_dataset(wanted.dataset_id, log))
         missing += [] if config else [project.training_yaml_name]
     else:
         elsewhere.append(project.training_yaml_name)
@@ -55,6 +58,9 @@ async def stored_for(run: Run, log: EventLog) -> tuple[Stored, tuple[str, ...]]:
         stored, await load_dataset(stored.dataset_id, log)
     ):
         missing.append(stored.name)
+    by = run.stored_config
+    if by is not None and by.dataset_id is not None:
+        missing += [] if assets.config_is_there(by, await load_dataset(by.dataset_id, log)) else [by.name]
     elsewhere = [] if stored is not None else [run.dataset]
     elsewhere += [] if run.stored_config is not None else [run.training_yaml]
     return Stored(dataset=stored, config=run.stored_config, missing=tuple(missing)), tuple(elsewhere)

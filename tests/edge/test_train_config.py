@@ -326,6 +326,42 @@ async def test_a_run_freezes_what_its_project_names(http: httpx.AsyncClient, wor
     assert (again.status_code, again.json()["code"]) == (400, "assets_missing")
 
 
+async def test_a_run_freezes_its_datasets_configuration(http: httpx.AsyncClient) -> None:
+    dataset = await made(http)
+    name = f"dataset-config:{dataset.rpartition('/')[2]}"
+    assert (await http.post("/projects", json={**QWEN, "training_yaml_name": "dataset-config:x"})).status_code == 422
+    project = {**QWEN, "training_yaml_name": name}
+    assert (await http.post("/projects", json=project)).status_code == 201
+    refused = await http.post("/projects/qwen-finetune/runs")
+    assert (refused.status_code, refused.json()["code"]) == (400, "assets_missing")
+    await put(http, OLD, path=f"{dataset}/train-config")
+    run = (await http.post("/projects/qwen-finetune/runs")).json()
+    digest = hashlib.sha256(OLD).hexdigest()
+    assert run["start_command"] == f"bash run_train_full_sft.sh configs/.trainledger/{digest}.yaml"
+    told = (run["training_yaml"], run["train_config_version"], run["train_config_sha256"])
+    assert told == (f"{name}@1", None, digest)
+    path = f"/projects/qwen-finetune/runs/{run['id']}"
+    shown = (await http.get(path)).json()
+    assert (shown["training_yaml"], shown["train_config_version"], shown["train_config_sha256"]) == told
+    chain = (await http.get(f"{path}/explain", headers={"Accept-Language": "en"})).json()["chain"]
+    assert "the dataset's training configuration version 1 (finetune.yaml)" in chain[0]["sentence"]
+
+
+async def test_equal_configurations_are_files_of_their_own(http: httpx.AsyncClient, world: World) -> None:
+    """With one key for all of them too: deleting one dataset must not take what another or the ledger names."""
+    one, other = await made(http), await made(http)
+    for key in (None, "k1"):
+        headers = {} if key is None else {"Idempotency-Key": key}
+        for path in (HERE, f"{one}/train-config", f"{other}/train-config"):
+            answer = await put(http, OLD, path=path, **headers)
+            assert answer.status_code == (200 if key is None or path == HERE else 422), answer.text
+    assert len(stored(world)) == 4
+    assert (await http.delete(one)).status_code == 200
+    assert len(stored(world)) == 3
+    for path in (f"{HERE}/content", f"{other}/train-config/content"):
+        assert (await http.get(path)).content == OLD
+
+
 async def test_what_cannot_be_compared(http: httpx.AsyncClient, qwen: dict[str, Any]) -> None:
     run = (await http.post("/projects/qwen-finetune/runs")).json()
     path = f"/projects/qwen-finetune/runs/{run['id']}/config-diff"

@@ -21,6 +21,7 @@ from events.datasets import (
     DatasetFileAdded,
     DatasetFileChecked,
     DatasetFileRemoved,
+    DatasetTrainConfigSet,
     DatasetVersionDerived,
 )
 from events.event import Event, Origin
@@ -262,6 +263,38 @@ async def test_names_are_looked_for_where_they_lead() -> None:
     assert (await looked("a.jsonl", "train-config:1"))[0].config == both.config, "versions stay"
 
 
+OTHER = replace(YAML, filename="other.yaml", stored_name=f"{uuid4()}_other.yaml", sha256="ef" * 32)
+
+
+async def test_a_datasets_own_configuration_is_named_by_the_dataset() -> None:
+    recorder = Recorder()
+
+    async def looked(config: str) -> Stored:
+        project = Project(name="p", dataset_name="a.jsonl", training_yaml_name=config)
+        return (await stored_of(project, recorder.log, OneUpload()))[0]
+
+    name = f"dataset-config:{DATA}"
+    assert (await looked(name)).missing == (name,)
+    await recorder.record(DatasetFact.context, DATA, CREATED, DatasetTrainConfigSet(file=YAML))
+    first = (await looked(name)).config
+    assert first is not None
+    assert (first.name, first.dataset_id, first.sha256) == (f"{name}@1", DATA, YAML.sha256)
+    await recorder.record(DatasetFact.context, DATA, DatasetTrainConfigSet(file=OTHER))
+    second = (await looked(name)).config
+    assert second is not None
+    assert (second.version, second.stored_name) == (2, OTHER.stored_name)
+    assert (await looked(f"{name}@1")).config == first
+    await recorder.record(DatasetFact.context, DATA, DatasetTrainConfigSet(file=None))
+    assert (await looked(name)).missing == (name,), "none is in force"
+    assert (await looked(f"{name}@2")).config == second
+    assert (await looked(f"{name}@3")).missing == (f"{name}@3",)
+    run = Run(dataset="a.jsonl", training_yaml=first.name, stored_config=first)
+    assert await stored_for(run, recorder.log) == (Stored(config=first), ("a.jsonl",))
+    await recorder.record(DatasetFact.context, DATA, DatasetDeleted())
+    assert (await looked(f"{name}@1")).missing == (f"{name}@1",)
+    assert (await stored_for(run, recorder.log))[0].missing == (first.name,)
+
+
 async def test_a_run_whose_data_was_removed_is_not_resumed() -> None:
     recorder = Recorder()
     await recorder.record(DatasetFact.context, DATA, CREATED, added(1, 1))
@@ -273,10 +306,12 @@ async def test_a_run_whose_data_was_removed_is_not_resumed() -> None:
     assert (await stored_for(run, recorder.log))[0].missing == (used.dataset.name,)
 
 
-@hypothetically(st.text(max_size=60) | st.from_regex(r"(dataset|train-config)[:@/\w.\-]{0,60}", fullmatch=True))
+@hypothetically(
+    st.text(max_size=60) | st.from_regex(r"(dataset|train-config|dataset-config)[:@/\w.\-]{0,60}", fullmatch=True)
+)
 def test_references_are_what_they_say_or_none(name: str) -> None:
     reference, config = dataset_reference(name), config_reference(name)
     assert reference is None or config is None
-    assert config is None or name.startswith("train-config")
+    assert config is None or name.lower().startswith(("train-config", "dataset-config:"))
     assert reference is None or str(reference.dataset_id) in name.lower()
     assert upload_of(name) is None or reference is None
