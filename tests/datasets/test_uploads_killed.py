@@ -190,6 +190,7 @@ def test_a_resumable_upload_goes_on_where_it_was_killed(serving: Serving, sender
     [file] = sender.visible(dataset_id).values()
     assert file["sha256"] == hashlib.sha256(content).hexdigest() == sender.download(dataset_id, file["upload_id"])
     swept(serving.data / "storage", [file])
+    assert not list((serving.data / "storage" / "uploads").iterdir())
 
 
 def peak_memory(pid: int) -> int:
