@@ -10,6 +10,7 @@ BENCHES = {
     "projection": "a rebuild of the read models",
     "http": "HTTP, beside bare handlers",
     "uploads": "an upload, beside a bare handler that streams to a file",
+    "train_config": "the check of a hostile training configuration",
     "training": "output lines and launches",
     "live": "a printing child under the whole service",
     "deid": "de-identification, beside Presidio's",
