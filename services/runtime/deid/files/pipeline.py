@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import csv
+import glob
 import hashlib
 import io
 import os
-import threading
+import secrets
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack
-from multiprocessing import get_context, parent_process
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import msgspec
 
+from services.runtime.deid.files import processes
 from services.runtime.deid.files.formats import BYTE_ORDER_MARK, FileFormat, chunks, format_of
+from services.runtime.deid.files.processes import Handed
 from services.runtime.deid.files.work import Done, Job, Work
 from services.runtime.deid.keys import Keys
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.refusals import Canceled, FileRefused
 from services.runtime.durable_files import sync_directory
 
-CHUNK_BYTES = 4 * 1024 * 1024
+CHUNK_BYTES = 1024 * 1024
+_FEW_CHUNKS = 2
+"""A file of no more is done by one process."""
+_MOST_WAITING = 4
+"""Chunks for each process that may wait to be written."""
 _MOST_QUARANTINED = 1000
 
 Progress = Callable[[int, int], None]
@@ -73,9 +77,9 @@ def deidentify_file(
     """Writes the de-identified `source` as `target`, whole or not at all; blocks, so call it in a thread.
 
     `fields`: what to change, else every string: of JSON and JSONL dotted names of keys, of tables names of columns.
-    `format`: by the name of `source` where left out. `workers`: processes; 1 works in this one. `progress` is told
-    bytes done and in all. Neither `workers` nor `chunk_bytes` changes the output. Raises FileRefused,
-    Canceled, OSError.
+    `format`: by the name of `source` where left out. `workers`: processes, this one included; the others start with the
+    first file that is worth it and stay for the next. `progress` is told bytes done and in all. Neither `workers` nor
+    `chunk_bytes` changes the output. Raises FileRefused, Canceled, OSError.
     """
     kind = format or format_of(source.name)
     derived = keys.derive(policy.key, policy.id, policy.version, seed)
@@ -85,9 +89,11 @@ def deidentify_file(
 
         write: Callable[[BinaryIO, _Tally], None] = lambda out, tally: deidentify_parquet(source, out, job, tally)  # noqa: E731
     else:
-        write = lambda out, tally: _write(source, out, job, tally, workers, chunk_bytes)  # noqa: E731
+        write = lambda out, tally: _write(source, target, out, job, tally, workers, chunk_bytes)  # noqa: E731
     tally = _Tally(source.stat().st_size, policy, progress, canceled)
     temporary = target.with_name(f".{target.name}.part")
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+        left.unlink(missing_ok=True)  # by an attempt that was killed
     try:
         with temporary.open("wb") as out:
             write(out, tally)
@@ -107,7 +113,7 @@ class _Tally:
     """What the chunks add up to, in their order."""
 
     def __init__(self, size: int, policy: Policy, progress: Progress | None, canceled: Cancellation | None) -> None:
-        self._size, self._policy, self._progress, self._canceled = size, policy, progress, canceled
+        self.size, self._policy, self._progress, self._canceled = size, policy, progress, canceled
         self._quarantine = policy.bad_lines == "quarantine"
         self.read, self.written = hashlib.sha256(), hashlib.sha256()
         self.bytes_read = self.bytes_written = self.lines = self.records = self.quarantined = 0
@@ -143,7 +149,7 @@ class _Tally:
 
     def tell(self, done: int) -> None:
         if self._progress is not None:
-            self._progress(min(done, self._size), self._size)
+            self._progress(min(done, self.size), self.size)
 
     def report(self, kind: FileFormat, source: Path, target: Path) -> Report:
         del source, target
@@ -162,8 +168,8 @@ class _Tally:
         )
 
 
-def _write(source: Path, out: BinaryIO, job: Job, tally: _Tally, workers: int, chunk_bytes: int) -> None:
-    with source.open("rb") as file, ExitStack() as stack:
+def _write(source: Path, target: Path, out: BinaryIO, job: Job, tally: _Tally, workers: int, chunk_bytes: int) -> None:
+    with source.open("rb") as file:
         if file.read(3) == BYTE_ORDER_MARK:
             tally.take(BYTE_ORDER_MARK)
             tally.give(out, BYTE_ORDER_MARK)
@@ -171,30 +177,51 @@ def _write(source: Path, out: BinaryIO, job: Job, tally: _Tally, workers: int, c
             file.seek(0)
         if job.kind in ("csv", "tsv"):
             job = _with_header(file, out, job, tally)
-        pieces = _taken(chunks(file, job.kind, chunk_bytes), tally)
-        if workers <= 1:
-            work = Work(job)
-            for chunk in pieces:
-                tally.add(work.do(chunk), out, tally.bytes_read)
-            return
-        pool = stack.enter_context(_pool(job, workers))
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        waiting: deque[tuple[Future[Done], int]] = deque()
-        for chunk in pieces:
-            waiting.append((pool.submit(_do, chunk), tally.bytes_read))
-            if len(waiting) > 2 * workers:
-                first, taken = waiting.popleft()
-                tally.add(first.result(), out, taken)
-        while waiting:
-            first, taken = waiting.popleft()
-            tally.take(b"")
-            tally.add(first.result(), out, taken)
+        crew = _Crew(source, target, job, workers if tally.size > _FEW_CHUNKS * chunk_bytes else 1)
+        waiting: deque[tuple[Done | Handed, int]] = deque()
+        try:
+            for chunk in chunks(file, job.kind, chunk_bytes):
+                start = tally.bytes_read
+                tally.take(chunk)
+                waiting.append((crew.do(chunk, start), tally.bytes_read))
+                while waiting and (len(waiting) > _MOST_WAITING * workers or not _at_work(waiting[0][0])):
+                    _add(waiting.popleft(), out, tally)
+            while waiting:
+                tally.take(b"")
+                _add(waiting.popleft(), out, tally)
+        finally:
+            for done, _ in waiting:
+                if isinstance(done, Handed):
+                    done.drop()
 
 
-def _taken(pieces: Iterator[bytes], tally: _Tally) -> Iterator[bytes]:
-    for chunk in pieces:
-        tally.take(chunk)
-        yield chunk
+class _Crew:
+    """This process and, beside it, one less than `workers`, each of which takes a chunk whenever it is free for one."""
+
+    def __init__(self, source: Path, target: Path, job: Job, workers: int) -> None:
+        self._source, self._work = source, Work(job)
+        self._helpers = processes.helpers(workers - 1) if workers > 1 and job.kind != "json" else None
+        self._told = processes.told(job)
+        # A process that outlives this one by an instant writes nothing that the next attempt takes for its own.
+        self._pieces = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        self._handed: list[Handed] = []
+
+    def do(self, chunk: bytes, start: int) -> Done | Handed:
+        self._handed = [handed for handed in self._handed if handed.at_work()]
+        if self._helpers is None or not self._helpers.spare(len(self._handed)):
+            return self._work.do(chunk)
+        into = self._pieces.with_name(f"{self._pieces.name}.{start}.part")
+        self._handed.append(self._helpers.hand(self._told, self._source, start, len(chunk), into))
+        return self._handed[-1]
+
+
+def _at_work(done: Done | Handed) -> bool:
+    return isinstance(done, Handed) and done.at_work()
+
+
+def _add(waited: tuple[Done | Handed, int], out: BinaryIO, tally: _Tally) -> None:
+    done, taken = waited
+    tally.add(done.result() if isinstance(done, Handed) else done, out, taken)
 
 
 def _with_header(file: BinaryIO, out: BinaryIO, job: Job, tally: _Tally) -> Job:
@@ -224,29 +251,3 @@ def _require_fields(job: Job, tally: _Tally) -> None:
 def _missing(fields: Sequence[str]) -> FileRefused:
     names = ", ".join(fields)
     return FileRefused(f"文件中没有字段：{names}", f"the file has no such field: {names}")
-
-
-def _pool(job: Job, workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(job,))
-
-
-_work: Work | None = None
-
-
-def _begin(job: Job) -> None:
-    """In a process of the pool, which ends with its parent even where that is killed."""
-    global _work  # noqa: PLW0603 - a process of the pool does one job
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _work = Work(job)
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _do(chunk: bytes) -> Done:
-    assert _work is not None
-    return _work.do(chunk)

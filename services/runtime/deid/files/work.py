@@ -177,7 +177,8 @@ def _lines(chunk: bytes) -> list[bytes]:
 
 
 def _line_count(chunk: bytes) -> int:
-    return chunk.count(b"\n") + (not chunk.endswith(b"\n") and bool(chunk))
+    ends = int(np.count_nonzero(np.frombuffer(chunk, dtype=np.uint8) == ord("\n")))
+    return ends + (not chunk.endswith(b"\n") and bool(chunk))
 
 
 def _line_starts(chunk: bytes) -> Offsets:
