@@ -6,19 +6,21 @@ import csv
 import hashlib
 import io
 import json
+import multiprocessing
 import os
 import random
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from services.runtime.deid import policies
-from services.runtime.deid.files import FileFormat, deidentify_file
+from services.runtime.deid.files import FileFormat, deidentify_file, processes
 from services.runtime.deid.keys import Keys
 from services.runtime.deid.refusals import Canceled, FileRefused
 from tests.deid.corpus.chinese import corpus
@@ -69,6 +71,38 @@ def test_neither_chunks_nor_processes_show_in_the_output(tmp_path: Path, kind: s
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, "whole", "again"])
 
 
+def test_other_processes_do_what_this_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = written(tmp_path / "data.jsonl", "jsonl")
+    whole = deidentify_file(source, tmp_path / "whole", ZH, KEYS)
+    beside = processes.helpers(1)
+    beside.wait()
+    handed = []
+    monkeypatch.setattr(beside, "hand", lambda *piece, hand=beside.hand: handed.append(piece) or hand(*piece))
+    again = deidentify_file(source, tmp_path / "again", ZH, KEYS, workers=2, chunk_bytes=5000)
+    assert handed
+    assert again == whole
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "whole").read_bytes()
+    source.write_bytes(source.read_bytes() + b"{")
+    with pytest.raises(FileRefused):
+        deidentify_file(source, tmp_path / "bad", ZH, KEYS, workers=2, chunk_bytes=5000)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "data.jsonl", "whole"]
+
+
+def test_processes_that_died_are_replaced(tmp_path: Path) -> None:
+    source = written(tmp_path / "data.jsonl", "jsonl")
+    beside = processes.helpers(1)
+    beside.wait()
+    for child in multiprocessing.active_children():
+        child.kill()
+        child.join(30)
+    deadline = time.monotonic() + 30
+    while beside.alive() and time.monotonic() < deadline:
+        pass
+    assert processes.helpers(1) is not beside
+    processes.helpers(1).wait()
+    deidentify_file(source, tmp_path / "out", ZH, KEYS, workers=2, chunk_bytes=5000)
+
+
 def test_only_strings_of_the_chosen_fields_change(tmp_path: Path) -> None:
     line = '{ "a": {"b": "13812345678"},"b":"13812345678", "n": 13812345678,"13912345678":[ "13812345678", {"b":1}] }'
     source = tmp_path / "data.jsonl"
@@ -81,8 +115,60 @@ def test_only_strings_of_the_chosen_fields_change(tmp_path: Path) -> None:
     assert first.replace(changed, "13812345678") == line
     deidentify_file(source, tmp_path / "all", ZH, KEYS)
     everything = (tmp_path / "all").read_text()
-    assert everything.count("13812345678") == 2  # the numbers, which are no strings
-    assert everything.count("13912345678") == 2
+    assert "13812345678" not in everything
+    assert everything.count("13912345678") == 2  # names of keys
+    assert {type(json.loads(text)["n"]) for text in everything.split("\n") if text} == {int}
+
+
+NUMBERS = (
+    '{"phone": 13812345678, "id": 1234567890, "tel": [13812345678 ,-13812345678,13812345678.0], "t": "13812345678"}\n'
+    '{"phone":null,"a":{"卡号":6222021234567890128},"b":1.5,"c":[1,2]}\n'
+)
+
+
+def test_numbers_change_like_strings_and_stay_json(tmp_path: Path) -> None:
+    source = tmp_path / "data.jsonl"
+    source.write_text(NUMBERS, encoding="utf-8")
+    report = deidentify_file(source, tmp_path / "out", ZH, KEYS)
+    first, second = (json.loads(line) for line in (tmp_path / "out").read_text().splitlines())
+    pseudonym = first["phone"]
+    assert isinstance(pseudonym, int)
+    assert pseudonym != 13812345678
+    assert first == {"phone": pseudonym, "id": 1234567890, "tel": [pseudonym, -13812345678, float(pseudonym)],
+                     "t": str(pseudonym)}  # fmt: skip
+    card = str(second["a"]["卡号"])
+    assert len(card) == 19
+    assert card != "6222021234567890128"
+    assert second == {"phone": None, "a": {"卡号": second["a"]["卡号"]}, "b": 1.5, "c": [1, 2]}
+    assert report.counts == {"BANK_CARD": 1, "CN_PHONE": 4}
+    deidentify_file(source, tmp_path / "chosen", ZH, KEYS, fields=["id", "phone"])
+    chosen = json.loads((tmp_path / "chosen").read_text().splitlines()[0])
+    assert chosen["phone"] == pseudonym
+    assert int(chosen["id"]) != 1234567890
+    assert chosen["t"] == "13812345678"
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"), [("mask", '"***********"'), ("redact", '""'), ("replace", '"<CN_PHONE>"')]
+)
+def test_what_is_no_number_any_more_is_a_string(tmp_path: Path, action: str, expected: str) -> None:
+    source = tmp_path / "data.jsonl"
+    source.write_text('{"t":"13812345678","phone": 13812345678 ,"tel":[13812345678.0]}\n')
+    rule = msgspec.structs.replace(ZH.types["CN_PHONE"], action=action)
+    policy = msgspec.structs.replace(ZH, types={"CN_PHONE": rule})
+    deidentify_file(source, tmp_path / "out", policy, KEYS)
+    line = (tmp_path / "out").read_text()
+    assert line.startswith(f'{{"t":{expected},"phone": {expected} ,"tel":["{expected[1:-1]}.0"]')
+
+
+def test_leading_zeros_become_strings(tmp_path: Path) -> None:
+    source = tmp_path / "data.json"
+    source.write_text(json.dumps({"n": list(range(10_000, 10_400))}))
+    deidentify_file(source, tmp_path / "out", policies.built_in()["default"], KEYS, fields=["n"], seed=1)
+    values = json.loads((tmp_path / "out").read_text())["n"]
+    assert len({str(value) for value in values}) == 400
+    assert all(str(value).startswith("0") for value in values if isinstance(value, str))
+    assert 0 < sum(isinstance(value, str) for value in values) < 100
 
 
 def test_escapes_are_read_and_written_in_their_own_way(tmp_path: Path) -> None:

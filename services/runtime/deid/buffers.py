@@ -55,14 +55,18 @@ class Buffer:
         ends = np.cumsum(lengths + 1) - 1
         return cls(b"\n".join(texts), Areas.plain(ends - lengths, ends))
 
+    def area_of(self, starts: Offsets) -> Offsets:
+        """The number of the area that each of these offsets of `bytes` is in; each is in one."""
+        return np.searchsorted(self.areas.starts, starts, side="right") - 1
+
     def original(self, offsets: Offsets) -> Offsets:
         return offsets if self._origin is None else self._origin[offsets]
 
     def rewritten(self, changed: Bytes) -> Bytes:
         """The original content with what `changed`, as long as `bytes`, has other than `bytes`, in its old widths."""
         content = self.raw.copy()
-        if self._origin is None and self.bytes is self.raw:
-            content[:] = changed
+        if self._origin is None:
+            np.copyto(content, changed, where=changed != self.bytes)
             return content
         places = np.flatnonzero(changed != self.bytes)
         new, at = changed[places], self.original(places)

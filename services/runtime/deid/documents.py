@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +11,7 @@ import msgspec
 import numpy as np
 
 from services.runtime.deid import json_strings
-from services.runtime.deid.buffers import Areas, Buffer, Offsets
+from services.runtime.deid.buffers import Areas, Buffer, Flags, Offsets
 from services.runtime.deid.json_strings import Strings
 from services.runtime.deid.recognisers import Recogniser
 from services.runtime.deid.replacing import Edits, Replacer
@@ -64,11 +65,20 @@ class Rewriter:
         return Rewriting(edits.whole, edits.places(), [edits])
 
     def json(self, content: bytes, documents: Offsets, fields: Sequence[str] | None) -> Rewriting:
-        """`content` is of valid JSON documents, which begin at `documents`; only values of strings change."""
+        """`content` is of valid JSON documents, which begin at `documents`; only strings and numbers in it change.
+
+        Digits as such (NUMBER) change in numbers of chosen fields alone: elsewhere those count and measure things.
+        """
         strings = json_strings.of(content, documents, fields)
-        plain = Areas(*(column[~strings.coded] for column in strings.areas))
-        edits = self._edited(Buffer(content, plain, strings.shown))
+        plain, numbers = Areas(*(column[~strings.coded] for column in strings.areas)), strings.numbers[~strings.coded]
+        buffer = Buffer(content, plain, strings.shown)
+        spans = self._recogniser.find(buffer, self._locale)
+        if fields is None and numbers.any():
+            spans = spans.take(~((spans.kinds == spans.names.index("NUMBER")) & numbers[buffer.area_of(spans.starts)]))
+        edits = self._replacer.replace(buffer, spans)
         places = [(start, end, _quoted(new.decode())) for start, end, new in edits.places()]
+        if numbers.any() and len(spans):
+            places = _with_numbers(content, edits, places, buffer, numbers)
         every = [edits]
         if strings.coded.any():
             coded, more = self._coded(content, strings)
@@ -98,6 +108,29 @@ class Rewriter:
 
     def _edited(self, buffer: Buffer) -> Edits:
         return self._replacer.replace(buffer, self._recogniser.find(buffer, self._locale))
+
+
+_NUMBER = re.compile(rb"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_REST = re.compile(rb"(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+
+
+def _with_numbers(content: bytes, edits: Edits, places: list[Place], buffer: Buffer, numbers: Flags) -> list[Place]:
+    """What took the place of a number and is none, as with a leading zero, becomes a string."""
+    area = np.unique(buffer.area_of(edits.spans.starts))
+    changed = area[numbers[area]]
+    starts, ends = buffer.raw_areas.starts[changed], buffer.raw_areas.ends[changed]
+    first = np.array([place[0] for place in places], dtype=np.int64)
+    within = np.searchsorted(starts, first, side="right") - 1
+    inside = (within >= 0) & (first < np.append(ends, 0)[within])
+    texts = Rewriting(edits.whole, [places[n] for n in np.flatnonzero(inside)], []).stretches(starts, ends)
+    strings = list[Place]()
+    for start, end, text in zip(starts.tolist(), ends.tolist(), texts, strict=True):
+        rest = _REST.match(content, end)
+        assert rest is not None
+        if not _NUMBER.fullmatch(text + rest[0]):
+            strings.append((start, rest.end(), b'"' + text + rest[0] + b'"'))
+    covered = np.isin(within, np.searchsorted(starts, [start for start, _, _ in strings])) & inside
+    return sorted([*(places[n] for n in np.flatnonzero(~covered)), *strings])
 
 
 def _quoted(text: str, like: bytes = b"") -> bytes:

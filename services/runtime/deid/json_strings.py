@@ -1,4 +1,4 @@
-"""Where the strings of JSON documents are: found by their quotes in one vectorised pass, without building objects."""
+"""Where the values of JSON documents are: found by their quotes in one vectorised pass, without building objects."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ from services.runtime.deid.buffers import Areas, Bytes, Flags, Offsets
 
 _BLANKS = np.frombuffer(b" \n\r\t", dtype=np.uint8)
 _QUOTE, _BACKSLASH, _COLON = 34, 92, 58
+_SHORTEST = 5
 
 
 class Strings(NamedTuple):
     """String values: `areas` between their quotes, `coded` those with escapes that stand for a character of text.
 
-    `shown` is the content with all other escapes blanked, as long as before. `fields`: those asked for that are there.
+    `numbers`: areas that are the whole part of a number, without a sign, instead. `shown` is the content with all other
+    escapes blanked, as long as before. `fields`: those asked for that are there.
     """
 
     areas: Areas
     coded: Flags
+    numbers: Flags
     shown: Bytes
     fields: frozenset[str]
 
 
 def of(content: bytes, documents: Offsets, fields: Sequence[str] | None) -> Strings:
-    """The string values of valid JSON documents, which begin at the offsets `documents`.
+    """The values of valid JSON documents, which begin at the offsets `documents`.
 
     `fields`: names of keys from the outermost on, joined by dots (arrays count for nothing), whose own values and
-    whatever those contain are wanted; None wants all.
+    whatever those contain are wanted; None wants all, but of numbers only those of five digits or more.
     """
     raw: Bytes = np.frombuffer(content, dtype=np.uint8)
     quotes = np.flatnonzero(raw == _QUOTE)
@@ -41,9 +44,15 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None) -> Stri
         quotes = quotes[~escaped[quotes]]
     opened, closed = quotes[0::2], quotes[1::2]
     is_key = _next_character(raw, closed) == _COLON
-    numbers = np.arange(len(opened))
-    last_key = np.maximum.accumulate(np.where(is_key, numbers, -1)) if len(opened) else numbers
-    document = np.searchsorted(documents, opened, side="right")
+    starts, ends = _whole_numbers(raw, opened, closed, 1 if fields is not None else _SHORTEST)
+    is_number = np.zeros(len(opened), dtype=np.bool_)
+    if len(starts):  # as strings whose quotes are the characters beside them
+        place = np.searchsorted(opened, starts)
+        opened, closed = np.insert(opened, place, starts - 1), np.insert(closed, place, ends)
+        is_key, is_number = np.insert(is_key, place, False), np.insert(is_number, place, True)
+    ordinals = np.arange(len(opened))
+    last_key = np.maximum.accumulate(np.where(is_key, ordinals, -1)) if len(opened) else ordinals
+    document = np.searchsorted(documents, opened + is_number, side="right")
     wanted, found = ~is_key, set[str]()
     if fields is not None:
         wanted &= _selected(raw, content, quotes, opened, closed, is_key, document, fields, found)
@@ -59,12 +68,27 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None) -> Stri
     )
     shown, coding = _blanked(raw, introducers)
     coded = np.searchsorted(coding, areas.starts) != np.searchsorted(coding, areas.ends)
-    return Strings(areas, coded, shown, frozenset(found))
+    return Strings(areas, coded & ~is_number[chosen], is_number[chosen], shown, frozenset(found))
 
 
 def decoded(token: bytes) -> str:
     """The text of a string with its quotes."""
     return msgspec.json.decode(token, type=str)
+
+
+def _whole_numbers(raw: Bytes, opened: Offsets, closed: Offsets, shortest: int) -> tuple[Offsets, Offsets]:
+    """Of the numbers between strings that have no sign: from the first digit to the last before a point or exponent."""
+    starts, ends = np.append(0, closed + 1), np.append(opened, len(raw))
+    lengths = ends - starts
+    places = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    digit = np.zeros(len(places) + 2, dtype=np.bool_)
+    digit[1:-1] = (raw[places] - np.uint8(ord("0"))) < 10
+    edges = np.flatnonzero(digit[1:] != digit[:-1])
+    first, last = places[edges[::2]], places[edges[1::2] - 1]
+    before = np.where(first > 0, raw[np.maximum(first - 1, 0)], ord(" "))
+    whole = (before == _COLON) | (before == ord(",")) | (before == ord("[")) | (before <= ord(" "))
+    whole &= last + 1 - first >= shortest
+    return first[whole], last[whole] + 1
 
 
 def _introducers(raw: Bytes) -> Offsets:
