@@ -39,6 +39,15 @@ def uscc(body: Rows) -> Checks:
     return checks
 
 
-def iban_remainder(text: str) -> int:
-    """ISO 13616: 1 for a valid IBAN written without spaces, in capitals."""
-    return int("".join(str(int(character, 36)) for character in text[4:] + text[:4])) % 97
+def iban(characters: Rows) -> Checks:
+    """ISO 13616: of N x n letters and digits the remainder by 97, 1 for valid IBANs."""
+    remainder = np.zeros(len(characters), dtype=np.int64)
+    for column in (*range(4, characters.shape[1]), *range(4)):
+        value = _BASE36[characters[:, column]]
+        remainder = (remainder * np.where(value > 9, 100, 10) + value) % 97
+    return remainder
+
+
+_BASE36 = np.zeros(256, dtype=np.int64)
+for _value, _letter in enumerate("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"):
+    _BASE36[ord(_letter)] = _BASE36[ord(_letter.lower())] = _value

@@ -38,8 +38,8 @@ class Edits:
 
     def counts(self) -> dict[str, int]:
         """How many spans of each type there are."""
-        numbers, counts = np.unique(self.spans.kinds, return_counts=True)
-        return {self.spans.names[number]: int(count) for number, count in zip(numbers, counts, strict=True)}
+        counts = np.bincount(self.spans.kinds)
+        return {self.spans.names[number]: int(counts[number]) for number in np.flatnonzero(counts).tolist()}
 
     def places(self) -> list[tuple[int, int, bytes]]:
         """Where in the original content which pieces belong, in ascending order."""
@@ -59,7 +59,7 @@ class Replacer:
     def replace(self, buffer: Buffer, spans: Spans) -> Edits:
         changed = buffer.bytes.copy()
         pieces: dict[int, bytes] = {}
-        for number in np.unique(spans.kinds):
+        for number in np.flatnonzero(np.bincount(spans.kinds)).tolist():
             kind = spans.names[number]
             rule = self._rules[kind]
             chosen = np.flatnonzero(spans.kinds == number)

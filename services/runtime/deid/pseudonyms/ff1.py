@@ -105,17 +105,25 @@ class Shape:
 def _shifted(half: Words, mixed: NDArray[Any], d: int, modulus: int, *, subtract: bool) -> Words:
     """(half ± y) mod modulus, where y is the first d bytes (8 or 12) of each row of `mixed`."""
     first = mixed[:, 0].astype(np.uint64)
+    if modulus & (modulus - 1) == 0:
+        y = first if d == 8 else first << np.uint64(32) | mixed[:, 1].astype(np.uint64) >> np.uint64(32)
+        masked: Words = (half - y if subtract else half + y) & np.uint64(modulus - 1)
+        return masked
     if d == 8 and modulus <= 1 << 32:
-        y = first % np.uint64(modulus)
-        moved = half + (np.uint64(modulus) - y if subtract else y)
-        reduced: Words = moved % np.uint64(modulus)
-        return reduced
+        y = below(first, modulus)
+        return below(half + (np.uint64(modulus) - y if subtract else y), modulus)
     exact = first.astype(object)
     if d > 8:
         exact = exact * (1 << 32) + (mixed[:, 1].astype(np.uint64) >> np.uint64(32)).astype(object)
     moved_exact = half.astype(object) - exact if subtract else half.astype(object) + exact
     small: Words = (moved_exact % modulus).astype(np.uint64)
     return small
+
+
+def below(values: Words, modulus: int) -> Words:
+    """The remainders; numpy divides by one number several times as fast as it takes remainders."""
+    remainders: Words = values - values // np.uint64(modulus) * np.uint64(modulus)
+    return remainders
 
 
 def _value(numerals: Sequence[int], radix: int) -> int:

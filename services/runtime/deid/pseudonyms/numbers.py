@@ -112,6 +112,13 @@ def _read(rows: Digits) -> Words:
 
 def _written(values: Words, n: int) -> Digits:
     rows = np.empty((len(values), n), dtype=np.uint8)
-    for column in range(n - 1, -1, -1):
-        values, rows[:, column] = np.divmod(values, np.uint64(10))
+    for last in range(n, 0, -4):
+        first = max(0, last - 4)
+        rest = values // np.uint64(10_000)
+        rows[:, first:last] = FOUR_DIGITS[values - rest * np.uint64(10_000), 4 - (last - first) :]
+        values = rest
     return rows
+
+
+FOUR_DIGITS: Digits = (np.arange(10_000)[:, None] // np.array([1000, 100, 10, 1]) % 10).astype(np.uint8)
+"""Of each number below 10,000."""

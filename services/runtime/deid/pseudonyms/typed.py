@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.runtime.deid.policies import Output
-from services.runtime.deid.pseudonyms.numbers import Numbers
+from services.runtime.deid.pseudonyms.numbers import FOUR_DIGITS, Numbers
 from services.runtime.deid.pseudonyms.plans import Codes, Field, Plan
 
 Values = NDArray[np.uint8]
@@ -133,9 +133,19 @@ def _written(index: NDArray[Any], side: Side, radix: int, like: Values) -> Value
     at = like.shape[1]
     for width, codes in reversed(side):
         count = _number(index.dtype, len(codes))
-        place, index = (index % count).astype(np.int64), index // count
-        value = codes[place]
-        for column in range(at - 1, at - width - 1, -1):
-            value, rows[:, column] = np.divmod(value, radix)
+        rest = index // count
+        value = codes[(index - rest * count).astype(np.int64)]
+        index = rest
+        _write_code(rows[:, at - width : at], value, radix)
         at -= width
     return rows
+
+
+def _write_code(rows: Values, value: Codes, radix: int) -> None:
+    last = rows.shape[1]
+    while radix == 10 and last >= 4:
+        rest = value // 10_000
+        rows[:, last - 4 : last] = FOUR_DIGITS[value - rest * 10_000]
+        value, last = rest, last - 4
+    for column in range(last - 1, -1, -1):
+        value, rows[:, column] = np.divmod(value, radix)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
-from services.runtime.deid.checksums import USCC_ALPHABET, iban_remainder
+from services.runtime.deid.checksums import USCC_ALPHABET, iban
 from services.runtime.deid.keys import DerivedKeys
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.pseudonyms.characters import Characters, common_characters
 from services.runtime.deid.pseudonyms.numbers import Numbers
 from services.runtime.deid.pseudonyms.plans import NEVER_PLATE_PROVINCES, PLATE_LETTERS, PLATE_PROVINCES, octets, plan
 from services.runtime.deid.pseudonyms.typed import permuted
-from services.runtime.deid.recognisers.ibans import COUNTRIES, NEVER_COUNTRIES
+from services.runtime.deid.recognisers.ibans import COUNTRIES
 
 _TEXTS = frozenset({"EMAIL", "URL", "API_KEY", "WECHAT", "MAC", "IPV6", "PERSON", "ADDRESS", "CN_PLATE", "IBAN"})
 _LETTERED = frozenset({"CN_ID", "CN_USCC", "PASSPORT", "HK_MO_PERMIT"})
@@ -41,7 +42,7 @@ class Pseudonyms:
             return
         owners, places = digit_places(content, starts, ends, letters=kind in _LETTERED)
         counts = np.bincount(owners, minlength=len(starts))
-        for n in np.unique(counts).tolist():
+        for n in np.flatnonzero(np.bincount(counts)).tolist():
             positions = places[(counts == n)[owners]].reshape(-1, n)
             if kind == "IPV4":
                 self._addresses(content, changed, positions, inverse=inverse)
@@ -161,35 +162,55 @@ class Pseudonyms:
     def _provinces(self, content: Bytes, changed: Bytes, starts: Offsets, *, inverse: bool) -> None:
         if self._policy.output_of("CN_PLATE") == "valid":
             return
-        given, never = PLATE_PROVINCES, NEVER_PLATE_PROVINCES
-        table = dict(zip(never, given, strict=True)) if inverse else dict(zip(given, never, strict=True))
-        for start in starts.tolist():
-            old = content[start : start + 3].tobytes().decode()
-            new = table.get(old, old).encode()
-            changed[start : start + 3] = np.frombuffer(new, dtype=np.uint8)
+        before, after = np.frombuffer((PLATE_PROVINCES + NEVER_PLATE_PROVINCES).encode(), dtype=np.uint8).reshape(
+            2, -1, 3
+        )[:: -1 if inverse else 1]
+        places = starts[:, None] + np.arange(3)
+        old = content[places]
+        number = np.full(len(starts), -1)
+        for index, province in enumerate(before):
+            number[(old == province).all(axis=1)] = index
+        changed[places[number >= 0]] = after[number[number >= 0]]
 
     def _ibans(self, content: Bytes, changed: Bytes, starts: Offsets, ends: Offsets, *, inverse: bool) -> None:
         """Country by country of the plan, account by class, and the check digits as right or wrong as they were."""
-        fixed = starts + 4
-        self._texts("IBAN_ACCOUNT", content, changed, fixed, ends, inverse=inverse)
-        swapped = self._policy.output_of("IBAN") != "valid"
-        spoiled = self._policy.output_of("IBAN") == "invalid"
-        table = COUNTRIES if inverse else NEVER_COUNTRIES
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            old = content[start:end].tobytes().decode().replace(" ", "").upper()
-            account = changed[start + 4 : end].tobytes().decode().replace(" ", "").upper()
-            country = table.get(old[:2], old[:2]) if swapped else old[:2]
-            shift = 0 if not spoiled else (-1 if inverse else 1)
-            check = (int(old[2:4]) - _iban_check(old[:2], old[4:]) + _iban_check(country, account) - 2 + shift) % 97 + 2
-            new = f"{country}{check:02}"
-            letters = content[start : start + 4].tobytes().decode()
-            new = new.lower() if letters[:2].islower() else new
-            changed[start : start + 4] = np.frombuffer(new.encode(), dtype=np.uint8)
+        self._texts("IBAN_ACCOUNT", content, changed, starts + 4, ends, inverse=inverse)
+        output = self._policy.output_of("IBAN")
+        shift = 0 if output != "invalid" else (-1 if inverse else 1)
+        owners, places = digit_places(content, starts, ends, letters=True)
+        counts = np.bincount(owners, minlength=len(starts))
+        for n in np.flatnonzero(np.bincount(counts)).tolist():
+            positions = places[(counts == n)[owners]].reshape(-1, n)
+            old, new = _capitals(content[positions]), _capitals(changed[positions])
+            new[:, :2] = old[:, :2] if output == "valid" else _other_countries(old[:, :2], inverse=inverse)
+            given = (old[:, 2] - np.uint8(48)) * np.int64(10) + (old[:, 3] - np.uint8(48))
+            check = (given - _iban_check(old) + _iban_check(new) - 2 + shift) % 97 + 2
+            new[:, 2], new[:, 3] = check // 10 + 48, check % 10 + 48
+            small = (content[positions[:, :2]] >= 0x61).all(axis=1)
+            new[small, :2] |= np.uint8(0x20)
+            changed[positions[:, :4]] = new[:, :4]
 
 
-def _iban_check(country: str, account: str) -> int:
-    """From 2 to 98."""
-    return 98 - iban_remainder(f"{country}00{account}")
+def _capitals(characters: Bytes) -> Bytes:
+    small: Bytes = np.where((characters - np.uint8(0x61)) < 26, characters & np.uint8(0xDF), characters)
+    return small
+
+
+def _other_countries(names: Bytes, *, inverse: bool) -> Bytes:
+    others = names.copy()
+    for never, given in COUNTRIES.items():
+        before, after = (never, given) if inverse else (given, never)
+        others[(names == np.frombuffer(before.encode(), dtype=np.uint8)).all(axis=1)] = np.frombuffer(
+            after.encode(), dtype=np.uint8
+        )
+    return others
+
+
+def _iban_check(rows: Bytes) -> Offsets:
+    """The right check digits of N x n characters, from 2 to 98."""
+    without = rows.copy()
+    without[:, 2:4] = ord("0")
+    return 98 - iban(without)
 
 
 _KNOWN = frozenset(
@@ -287,6 +308,7 @@ def _permuted_positions(kind: str, window: Bytes, inside: Flags) -> Flags:
 _HAN_FIRST, _HAN_COUNT = 0x4E00, 0x9FA6 - 0x4E00
 
 
+@cache
 def _han() -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]:
     """For each character from U+4E00 its number within its class and the class's size; and the characters, classes
     one after the other.

@@ -9,7 +9,7 @@ import numpy as np
 from services.runtime.deid.buffers import Buffer, Offsets
 from services.runtime.deid.kinds import TYPES
 from services.runtime.deid.policies import Policy
-from services.runtime.deid.recognisers import digits, forms, names, tokens
+from services.runtime.deid.recognisers import addresses, anchored, announced, codes, digits, forms, names
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.digits import MARGIN, Groups, Runs
 from services.runtime.deid.recognisers.patterns import Patterns
@@ -68,7 +68,10 @@ class Recogniser:
             groups = Groups(digits.with_margins(buffer.bytes), runs, self._forms)
             searched = groups.content.tobytes()
             digits.find(groups, out)
-            tokens.find(groups, searched, buffer.areas, words, out)
+            addresses.find(groups, out)
+            codes.find(groups, out)
+            anchored.find(groups, searched, out)
+            announced.find(searched, buffer.areas, words, out)
             names.find(buffer, words, out)
         if self._patterns:
             self._patterns.find(buffer.bytes.tobytes(), out)

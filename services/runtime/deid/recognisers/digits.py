@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,8 @@ class Groups:
             self.link[: count - 1] = np.where(gap == 1, between, np.where(paren, ord(")"), 0))
         self.width = np.zeros(count + 8, dtype=np.int64)
         self.width[:count] = self.n
+        self._by_width: dict[int, Offsets] = {}
+        self._places: dict[str, Offsets] = {}
         self.before = content[self.starts - 1]
         self.after = content[self.ends]
         self.letter_before = is_letter(self.before)
@@ -63,15 +66,26 @@ class Groups:
         self.fraction = (self.before == ord(".")) & is_digit(content[self.starts - 2])
         self.fraction |= (self.after == ord(".")) & is_digit(content[self.ends + 1])
 
+    def places(self, character: str) -> Offsets:
+        """Where one character of ASCII stands."""
+        if character not in self._places:
+            self._places[character] = np.flatnonzero(self.content == ord(character))
+        return self._places[character]
+
+    def of_width(self, n: int) -> Offsets:
+        """The runs of n digits."""
+        if n not in self._by_width:
+            self._by_width[n] = np.flatnonzero(self.n == n)
+        return self._by_width[n]
+
     def linked_before(self, first: Offsets) -> Bytes:
         return np.where(first > 0, self.link[np.maximum(first - 1, 0)], 0).astype(np.uint8)
 
     def shaped(self, widths: Sequence[int], links: bytes) -> Offsets:
         """The first run of each group of runs of these widths, joined by one and the same of `links`."""
-        found = self.width[: len(self.n)] == widths[0]
-        first = np.flatnonzero(found)
+        first = self.of_width(widths[0])
         same = self.link[first]
-        kept = np.isin(same, np.frombuffer(links, dtype=np.uint8))
+        kept = _one_of(links)[same]
         for index, width in enumerate(widths[1:], start=1):
             kept &= (self.width[first + index] == width) & (self.link[first + index - 1] == same)
         return first[kept]
@@ -92,6 +106,13 @@ class Groups:
     def digit(self, first: Offsets, place: int) -> Bytes:
         found: Bytes = self.content[self.starts[first] + place] - np.uint8(48)
         return found
+
+
+@cache
+def _one_of(links: bytes) -> Flags:
+    table = np.zeros(256, dtype=np.bool_)
+    table[np.frombuffer(links, dtype=np.uint8)] = True
+    return table
 
 
 def is_digit(characters: Bytes) -> Flags:
@@ -133,7 +154,7 @@ def _mobile(groups: Groups, out: Candidates) -> None:
     if "CN_PHONE" not in out.wanted:
         return
     for n, skipped in ((11, 0), (13, 2), (15, 4)):
-        first = np.flatnonzero(groups.n == n)
+        first = groups.of_width(n)
         rows = groups.rows(first, (n,))
         prefixed = {0: True, 2: number(rows, 0, 2) == 86, 4: number(rows, 0, 4) == 86}[skipped]
         chosen = among(groups.forms.mobile, number(rows, skipped, skipped + 2)) & prefixed
@@ -170,7 +191,7 @@ def _landline(groups: Groups, out: Candidates) -> None:
             first = first[good & groups.alone(first, 3)]
             out.add("CN_LANDLINE", groups.starts[first], groups.ends[first + 2], 0.6)
     for n in (10, 11, 12):
-        first = np.flatnonzero(groups.n == n)
+        first = groups.of_width(n)
         rows = groups.rows(first, (n,))
         place = np.where(rows[:, 1] <= 2, 3, 4)
         local = rows[np.arange(len(rows)), place]
@@ -202,7 +223,7 @@ def _cards(groups: Groups, out: Candidates) -> None:
     for widths in (*shapes, *_CARD_SHAPES):
         total, single = sum(widths), len(widths) == 1
         if single:
-            first = np.flatnonzero(groups.n == total)
+            first = groups.of_width(total)
         else:
             first = groups.shaped(widths, b"- ")
             first = first[groups.alone(first, len(widths))]
@@ -245,7 +266,7 @@ def _ids(groups: Groups, out: Candidates) -> None:
     for widths in ((18,), (17,), (6, 8, 4), (6, 8, 3), (6, 4, 4, 4), (6, 4, 4, 3), (15,)):
         total = sum(widths)
         single = len(widths) == 1
-        first = np.flatnonzero(groups.n == total) if single else groups.shaped(widths, b"- ")
+        first = groups.of_width(total) if single else groups.shaped(widths, b"- ")
         if not len(first):
             continue
         last = first + len(widths) - 1
@@ -276,11 +297,11 @@ def _us_phone(groups: Groups, out: Candidates) -> None:
     for links in (b"-", b".", b" "):
         first = groups.shaped((3, 3, 4), links)
         _add_us_phones(groups, out, first, 0.6 if links != b" " else 0.5)
-    first = np.flatnonzero(groups.n == 3)
-    mixed = np.isin(groups.link[first], np.frombuffer(b")", dtype=np.uint8)) & (groups.width[first + 1] == 3)
-    mixed &= (groups.width[first + 2] == 4) & np.isin(groups.link[first + 1], np.frombuffer(b"- .", dtype=np.uint8))
+    first = groups.of_width(3)
+    mixed = (groups.link[first] == ord(")")) & (groups.width[first + 1] == 3)
+    mixed &= (groups.width[first + 2] == 4) & _one_of(b"- .")[groups.link[first + 1]]
     _add_us_phones(groups, out, first[mixed & (groups.before[first] == ord("("))], 0.65)
-    first = np.flatnonzero(groups.n == 10)
+    first = groups.of_width(10)
     good = (groups.digit(first, 0) > 1) & (groups.digit(first, 3) > 1)
     first = first[good]
     out.add("US_PHONE", groups.starts[first], groups.ends[first], 0.3 - _penalty(groups, first, first, 0.3))
@@ -300,7 +321,7 @@ def _ssn(groups: Groups, out: Candidates) -> None:
     if "US_SSN" not in out.wanted:
         return
     for widths, links, form in (((3, 2, 4), b"-", 0.65), ((3, 2, 4), b" ", 0.4), ((9,), b"", 0.1)):
-        first = groups.shaped(widths, links) if links else np.flatnonzero(groups.n == 9)
+        first = groups.shaped(widths, links) if links else groups.of_width(9)
         rows = groups.rows(first, widths)
         area = number(rows, 0, 3)
         good = (area > 0) & (area < 900) & (area != 666) & (number(rows, 3, 5) > 0) & (number(rows, 5, 9) > 0)
@@ -354,7 +375,7 @@ def _dates(groups: Groups, out: Candidates) -> None:
         edge = widths[0] + widths[1]
         one, two = number(rows, 0, widths[0]), number(rows, widths[0], edge)
         _add_dates(groups, out, first, number(rows, edge, edge + 4), np.minimum(one, two), np.maximum(one, two))
-    first = np.flatnonzero(groups.n == 8)
+    first = groups.of_width(8)
     rows = groups.rows(first, (8,))
     first = first[among(days(1900, 2099, "%Y%m%d"), number(rows, 0, 8))]
     out.add("DATE", groups.starts[first], groups.ends[first], 0.2 - _penalty(groups, first, first, 0.3))
@@ -371,7 +392,7 @@ _YEAR, _MONTH, _DAYS = ("年".encode(), "月".encode(), ("日".encode(), "号".e
 
 
 def _chinese_dates(groups: Groups, out: Candidates) -> None:
-    first = np.flatnonzero(groups.n == 4)
+    first = groups.of_width(4)
     first = first[first < len(groups.n) - 2]
     first = first[_follows(groups, first, _YEAR) & _follows(groups, first + 1, _MONTH)]
     last = first + 2
@@ -399,7 +420,7 @@ def _short(groups: Groups, out: Candidates) -> None:
     first = np.flatnonzero((groups.n >= 5) & (groups.n <= 11))
     first = first[groups.digit(first, 0) > 0]
     out.add("QQ", groups.starts[first], groups.ends[first], 0.15 - _penalty(groups, first, first, 0.1))
-    eight = np.flatnonzero(groups.n == 8)
+    eight = groups.of_width(8)
     out.add("TW_PERMIT", groups.starts[eight], groups.ends[eight], 0.15 - _penalty(groups, eight, eight, 0.1))
 
 

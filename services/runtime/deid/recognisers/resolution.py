@@ -6,40 +6,55 @@ import bisect
 
 import numpy as np
 
-from services.runtime.deid.buffers import Flags
+from services.runtime.deid.buffers import Flags, Offsets
 from services.runtime.deid.spans import Spans
 
 _VECTORISED_ROUNDS = 4
+_Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 def resolved(spans: Spans) -> Spans:
     """Those that no better one overlaps, in ascending order."""
-    order = np.lexsort((spans.kinds, -spans.scores, spans.starts - spans.ends, ~spans.checked))
-    spans = spans.take(order)  # best first
-    rank = np.arange(len(spans))
-    kept: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
-    left = np.argsort(spans.starts, kind="stable")
+    spans = spans.take(np.argsort(spans.starts, kind="stable"))
+    cluster = _clusters(spans.starts, spans.ends)
+    lonely = np.bincount(cluster, minlength=1)[cluster] == 1
+    if lonely.all():
+        return spans
+    disputed = np.flatnonzero(~lonely)
+    chosen = np.concatenate([np.flatnonzero(lonely), disputed[_best(spans.take(disputed))]])
+    return spans.take(np.sort(chosen))
+
+
+def _clusters(starts: Offsets, ends: Offsets) -> _Indices:
+    """Of spans in ascending order the number of the cluster of each: what overlaps is of one."""
+    cluster = np.zeros(len(starts), dtype=np.int64)
+    cluster[1:] = np.cumsum(starts[1:] >= np.maximum.accumulate(ends)[:-1])
+    return cluster
+
+
+def _best(given: Spans) -> _Indices:
+    """Which of the spans, in ascending order, stay."""
+    order = np.lexsort((given.kinds, -given.scores, given.starts - given.ends, ~given.checked))
+    spans = given.take(order)  # best first
+    rank = np.empty(len(spans), dtype=np.int64)
+    rank[order] = np.arange(len(spans))
+    left, kept = rank, []
     for _ in range(_VECTORISED_ROUNDS):
         if not len(left):
             break
         starts, ends = spans.starts[left], spans.ends[left]
-        reach = np.maximum.accumulate(ends)
-        cluster = np.zeros(len(left), dtype=np.int64)
-        cluster[1:] = np.cumsum(starts[1:] >= reach[:-1])
+        cluster = _clusters(starts, ends)
         best = np.full(int(cluster[-1]) + 1, len(spans), dtype=np.int64)
-        np.minimum.at(best, cluster, rank[left])
+        np.minimum.at(best, cluster, left)
         winner = best[cluster]
         kept.append(best)
         left = left[(starts >= spans.ends[winner]) | (ends <= spans.starts[winner])]
     if len(left):
         kept.append(_one_by_one(spans, np.sort(left)))
-    chosen = np.concatenate(kept) if kept else rank
-    return spans.take(chosen[np.argsort(spans.starts[chosen])])
+    return order[np.concatenate(kept)]
 
 
-def _one_by_one(
-    spans: Spans, ranked: np.ndarray[tuple[int], np.dtype[np.int64]]
-) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _one_by_one(spans: Spans, ranked: _Indices) -> _Indices:
     taken: list[tuple[int, int]] = []
     kept = []
     for index in ranked.tolist():

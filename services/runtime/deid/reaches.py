@@ -1,0 +1,42 @@
+"""Sets of characters, and how far they reach from a place."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from services.runtime.deid.buffers import Bytes, Flags, Offsets
+
+
+def among_bytes(characters: str) -> Flags:
+    """By byte, whether it is one of these."""
+    table = np.zeros(256, dtype=np.bool_)
+    table[np.frombuffer(characters.encode(), dtype=np.uint8)] = True
+    return table
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+ALNUM = among_bytes("0123456789" + LETTERS)
+HEX = among_bytes("0123456789abcdefABCDEF")
+
+
+def reach(content: Bytes, at: Offsets, table: Flags, most: int, *, back: bool = False) -> Offsets:
+    """How many bytes of the table's follow each offset (or come before it, with `back`), up to `most`."""
+    found: Offsets
+    if len(at) * most > len(content):  # then one look at every byte is less than a window for each
+        stops = np.flatnonzero(~table[content])
+        following = np.searchsorted(stops, at)
+        before, after = stops[np.maximum(following - 1, 0)], np.append(stops, len(content))[following]
+        found = np.minimum(at - 1 - before if back else after - at, most)
+        return found
+    steps = np.arange(most)
+    places = at[:, None] - 1 - steps if back else at[:, None] + steps
+    inside = table[content[np.clip(places, 0, len(content) - 1)]]
+    found = np.where(inside.all(axis=1), most, np.argmin(inside, axis=1))
+    return found
+
+
+def stretches(content: Bytes, at: Offsets, table: Flags) -> tuple[Offsets, Offsets]:
+    """The longest stretches of the table's bytes around these places, each once: starts and ends."""
+    stops = np.flatnonzero(~table[content])
+    following = np.unique(np.searchsorted(stops, at))
+    return stops[np.maximum(following - 1, 0)] + 1, np.append(stops, len(content))[following]
