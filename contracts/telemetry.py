@@ -14,7 +14,7 @@ PointSource = Literal["output", "trainer_log"]
 TRAINER_LOG = 2**52  # behind every byte of output
 
 
-class LogLine(msgspec.Struct, frozen=True, array_like=True):
+class LogLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A line of output: its place, when it was read (Unix seconds), level, text, and where it was printed.
 
     `offset` is how many bytes of both streams come before it; `at` is the byte in the raw file of its own stream where
@@ -29,7 +29,7 @@ class LogLine(msgspec.Struct, frozen=True, array_like=True):
     at: int | None = None
 
 
-class MetricPoint(msgspec.Struct, frozen=True, array_like=True):
+class MetricPoint(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A value that the training printed, or wrote into LLaMA-Factory's trainer_log.jsonl; step where known.
 
     `offset` and `at` are those of the line that it stood in; places in the trainer's log begin at TRAINER_LOG.

@@ -113,13 +113,23 @@ def storable(text: str) -> str:
 
 def insert_all(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
     """Inserts complete rows: a value for every column."""
+    insert_values(connection, table, map(itemgetter(*table.columns.keys()), rows))
+
+
+def insert_values(connection: Connection, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Inserts complete rows, which have their values in the order of the table's columns."""
+    values = list(rows)
+    if not values:
+        return
+    text, positional = _inserting(table, connection.dialect)
     if connection.dialect.name != "sqlite":
-        _execute_many(connection, _inserting(table), rows)
+        names = table.columns.keys()
+        connection.exec_driver_sql(
+            text, values if positional else [dict(zip(names, row, strict=True)) for row in values]
+        )
         return
     # The driver gives Python's lock away at every statement, and gets it back from a thread that is busy, such as the
     # one that reads the log, only after 5 ms: one statement for each row would make a rebuild several times slower.
-    text, parameters = _compiled(_inserting(table), connection.dialect)
-    values = [parameters(row) for row in rows]
     at_once = _SQLITE_PARAMETERS // len(table.columns)
     for first in range(0, len(values), at_once):
         block = values[first : first + at_once]
@@ -142,8 +152,10 @@ def _current(table: Table) -> Select[Any]:
 
 
 @cache
-def _inserting(table: Table) -> UpdateBase:
-    return table.insert()
+def _inserting(table: Table, dialect: Dialect) -> tuple[str, bool]:
+    """An INSERT of one row, and whether the driver takes its values by their order."""
+    compiled = table.insert().compile(dialect=dialect)
+    return str(compiled), compiled.positional
 
 
 @cache

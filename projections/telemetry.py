@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from math import isfinite
 from typing import Any
 
@@ -14,7 +15,7 @@ from contracts.telemetry import TRAINER_LOG, TelemetryBatch
 from projections.metric_sources import exact_names, trained_up_to
 from projections.positions import advance
 from projections.refilling import refill
-from projections.rows import insert_all, storable
+from projections.rows import insert_all, insert_values, storable
 from projections.tables import TELEMETRY, logs, metrics, run_telemetry, to_column
 
 _METRIC_NAME_LENGTH = 200
@@ -48,13 +49,17 @@ class _Appended:
     """The rows to insert, of each table; `said_again` are those of which more became known without more output."""
 
     def __init__(self) -> None:
-        self.logs: dict[tuple[str, int, int], dict[str, Any]] = {}
+        self._logs: dict[tuple[str, int], dict[int, tuple[Any, ...]]] = {}
         self.metrics: dict[tuple[str, int, int, str], dict[str, Any]] = {}
         self.said: dict[tuple[str, int, int], dict[str, Any]] = {}
         self.said_again: dict[tuple[str, int, int], dict[str, Any]] = {}
 
+    def lines(self, run_id: str, attempt: int) -> dict[int, tuple[Any, ...]]:
+        """Those of an attempt, by their offset, to be added to: their values in the order of the table's columns."""
+        return self._logs.setdefault((run_id, attempt), {})
+
     def flush(self, connection: Connection) -> None:
-        insert_all(connection, logs, self.logs.values())
+        insert_values(connection, logs, chain.from_iterable(lines.values() for lines in self._logs.values()))
         insert_all(connection, metrics, self.metrics.values())
         for key in self.said.keys() & self.said_again.keys():
             self.said[key] = self.said_again.pop(key)
@@ -69,7 +74,7 @@ class _Appended:
                 )
                 .values({name: row[name] for name in ("stored_at", "progress", "metrics")})
             )
-        self.logs.clear()
+        self._logs.clear()
         self.metrics.clear()
         self.said.clear()
         self.said_again.clear()
@@ -132,22 +137,19 @@ def _append(appended: _Appended, said: _Said, batch: TelemetryBatch, stored_at: 
     if batch.end <= said.end and trained <= said.trained:
         return
     run_id, attempt, applied = str(batch.run_id), batch.attempt, said.end
-    before = len(appended.logs)
+    lines = appended.lines(run_id, attempt)
+    before = len(lines)
+    read_at, time = 0.0, 0  # lines that were read together have one time
     for line in batch.lines:
-        if line.offset < applied:
+        offset, at = line.offset, line.at
+        if offset < applied:
             continue
-        appended.logs[run_id, attempt, line.offset] = {
-            "run_id": run_id,
-            "attempt": attempt,
-            "byte_offset": line.offset,
-            "time": round(line.time * 1_000_000),
-            "stored_at": stored_at,
-            "level": line.level,
-            "message": storable(line.message),
-            "stream": line.stream,
-            "stream_offset": line.offset if line.at is None else line.at,
-        }
-    said.lines += len(appended.logs) - before
+        if line.time != read_at:
+            read_at, time = line.time, round(line.time * 1_000_000)
+        message = storable(line.message)
+        at = offset if at is None else at
+        lines[offset] = (run_id, attempt, offset, time, stored_at, line.level, message, line.stream, at)
+    said.lines += len(lines) - before
     for point in batch.points:
         if point.offset < (said.trained + TRAINER_LOG if point.source == "trainer_log" else applied):
             continue

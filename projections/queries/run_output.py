@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -31,11 +32,14 @@ _COLUMNS = (
     func.coalesce(logs.c.stream_offset, logs.c.byte_offset).label("stream_offset"),
 )
 
+_MESSAGE = itemgetter(4)
 MOST_TEXT = 2 * 1024 * 1024  # characters of messages that are read to be sent on
 _AT_ONCE = 500
 
 # Attempt, place, microseconds since 1970, level, message, stream, and the byte of that where the line starts.
 Line = Row[int, int, int, LogLevel, str, Stream, int]
+# The same as the driver gives it: of 50,000 lines a second, SQLAlchemy's rows would cost more than all else.
+FlowingLine = tuple[int, int, int, LogLevel, str, Stream, int]
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +118,7 @@ class LogContinued(msgspec.Struct, frozen=True, kw_only=True):
 
     status: RunStatus
     before: Sequence[tuple[Place, LogEntry]]
-    lines: Sequence[Line]
+    lines: Sequence[FlowingLine]
     after: Sequence[tuple[Place, LogEntry]]
     place: Place
     more: bool
@@ -154,7 +158,7 @@ class LogOfRun:
             if (at := Place(0, 0, number)) > after:
                 place = at
                 before += [(at, found) for found in wanted.of([entry])]
-        lines: list[Line] = []
+        lines: list[FlowingLine] = []
         more = False
         if (run["started_at"] is not None or ended) and place.phase < 2:
             lines, reached, more = self._lines_after(place, wanted, limit)
@@ -274,9 +278,9 @@ class LogOfRun:
         row = self._connection.execute(statement).one_or_none()
         return (0, 0) if row is None else (row[0], row[1])
 
-    def _lines_after(self, place: Place, wanted: Wanted, limit: int) -> tuple[list[Line], Place, bool]:
+    def _lines_after(self, place: Place, wanted: Wanted, limit: int) -> tuple[list[FlowingLine], Place, bool]:
         """At most `limit` lines, the place up to which all was looked at, and whether there is more."""
-        found: list[Line] = []
+        found: list[FlowingLine] = []
         reached = place
         for attempt in self._attempts:
             if place.phase == 1 and attempt < place.attempt:
@@ -292,7 +296,7 @@ class LogOfRun:
             lines, cut = self._read_some(statement.order_by(logs.c.byte_offset).limit(limit - len(found)))
             found += lines
             if cut or len(found) == limit:
-                reached = Place(1, attempt, lines[-1].byte_offset)
+                reached = Place(1, attempt, lines[-1][1])
                 return found, reached, reached.at < last or attempt != self._attempts[-1]
             reached = Place(1, attempt, last)
         return found, reached, False
@@ -300,17 +304,26 @@ class LogOfRun:
     def _conditions(self, wanted: Wanted) -> tuple[ColumnElement[bool], ...]:
         return (logs.c.run_id == self._run["id"], self._cut.stored(logs), *wanted.conditions())
 
-    def _read_some(self, statement: Select[Any]) -> tuple[list[Line], bool]:
+    def _read_some(self, statement: Select[Any]) -> tuple[list[FlowingLine], bool]:
         """Not much more than MOST_TEXT of it, and whether it was cut there: lines may be long."""
-        lines: list[Line] = []
+        lines: list[FlowingLine] = []
         length = 0
-        with self._connection.execute(statement.execution_options(yield_per=_AT_ONCE)) as rows:
-            for some in rows.partitions():
-                lines += some
-                length += sum(len(line.message) for line in some)
-                if length >= MOST_TEXT:
-                    return lines, True
+        for some in self._partitions(statement):
+            lines += some
+            length += sum(map(len, map(_MESSAGE, some)))
+            if length >= MOST_TEXT:
+                return lines, True
         return lines, False
+
+    def _partitions(self, statement: Select[Any]) -> Iterator[Sequence[FlowingLine]]:
+        if self._connection.dialect.name != "sqlite":
+            with self._connection.execute(statement.execution_options(yield_per=_AT_ONCE)) as rows:
+                yield from rows.partitions()
+            return
+        with self._connection.execute(statement) as result:  # its driver reads no further than it is asked to
+            assert result.cursor is not None
+            while some := result.cursor.fetchmany(_AT_ONCE):
+                yield some
 
     def _read(self, statement: Select[Any]) -> list[Line]:
         return list(self._connection.execute(statement).all())
@@ -327,18 +340,18 @@ def texts(found: LogContinued) -> Iterator[str]:
     """Each entry as a line of text: time, level, message."""
     for _, entry in found.before:
         yield _text(entry)
-    for time, line in timed(found.lines):
-        yield f"{time} {line.level} {line.message}"
+    for time, (_, _, _, level, message, _, _) in timed(found.lines):
+        yield f"{time} {level} {message}"
     for _, entry in found.after:
         yield _text(entry)
 
 
-def timed(lines: Iterable[Line]) -> Iterator[tuple[str, Line]]:
+def timed(lines: Iterable[FlowingLine]) -> Iterator[tuple[str, FlowingLine]]:
     """Lines with their times as text: those that were read together have one."""
     last, text = None, ""
     for line in lines:
-        if line.time != last:
-            last, text = line.time, naive_iso(from_column(line.time))
+        if line[2] != last:
+            last, text = line[2], naive_iso(from_column(line[2]))
         yield text, line
 
 

@@ -28,6 +28,7 @@ logs = Table(
     Column("message", text_column(), nullable=False),
     Column("stream", String(6)),
     Column("stream_offset", BigInteger),
+    sqlite_with_rowid=False,  # half the space, and lines that follow each other lie beside each other
     **MYSQL_OPTIONS,
 )
 

@@ -148,9 +148,9 @@ def _divided(batch: TelemetryBatch, before: Committed) -> Iterator[Encoded]:
     What is known of the steps only at the batch's end stands in the last part, in the others what was known `before`.
     """
     payload = _encode(batch)
-    items = {item.offset: item for item in batch.lines if item.offset != batch.start}
     fits = len(payload) <= _LARGEST and len(batch.lines) + len(batch.points) <= _MOST
-    if fits or not items:
+    items = {} if fits else {item.offset: item for item in batch.lines if item.offset != batch.start}
+    if not items:
         assert batch.ends is not None
         yield Encoded(batch.ends, batch.step, batch.total_steps, payload)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import signal
 import sqlite3
@@ -85,6 +86,19 @@ def memory(serving: Served) -> str:
     return ", ".join(f"{name} {_proportional_mb(pid):.0f}" for name, pid in serving.parts().items())
 
 
+def cpu(serving: Served) -> dict[str, float]:
+    """Seconds of CPU that each part has used."""
+    used = {}
+    for name, pid in serving.parts().items():
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        used[name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return used
+
+
+def per_line(before: dict[str, float], after: dict[str, float], lines: int) -> str:
+    return ", ".join(f"{name} {(after[name] - before[name]) / lines * 1e6:.1f}" for name in after)
+
+
 def started_at(serving: Served, project: str) -> float:
     """Seconds from the request to the child's first instruction."""
     begun = time.time()
@@ -113,7 +127,9 @@ def bench_live(directory: Path) -> None:
         first = statistics.median(waits) * 1000
         print(f"request to the child's first instruction, median   {first:6.0f} ms", flush=True)
         print(f"memory before (PSS, MB)   {memory(serving)}", flush=True)
+        before = cpu(serving)
         took, _ = printed(serving, "bench", FAST, 0, followed=False)
+        print(f"CPU per line (µs)   {per_line(before, cpu(serving), FAST)}", flush=True)
         print(f"{FAST:,} lines of 100 bytes, request to committed rows   {FAST / took:10,.0f} lines/s", flush=True)
         largest = max((serving.data / "runs").glob("*/1/out.log"), key=lambda path: path.stat().st_size)
         begun = time.perf_counter()
@@ -122,7 +138,9 @@ def bench_live(directory: Path) -> None:
         print(f"bare tail of the same file   {counted / took:10,.0f} lines/s", flush=True)
         print(f"memory after (PSS, MB)   {memory(serving)}", flush=True)
         for rate in (5_000, STEADY):
+            before = cpu(serving)
             took, ages = printed(serving, "bench", rate * SECONDS, rate, followed=True)
+            print(f"CPU per line, with a client (µs)   {per_line(before, cpu(serving), rate * SECONDS)}", flush=True)
             ages.sort()
             percentile = ages[int(len(ages) * 0.95)] if ages else float("nan")
             print(

@@ -132,7 +132,7 @@ def test_long_lines_are_read_few_at_a_time(told: Database, monkeypatch: pytest.M
     while more:
         found = of_log(told, lambda log, place=place: log.continued(place, Wanted(), 100))  # type: ignore[misc]
         assert len(found.lines) <= 4
-        got += [line.message for line in found.lines]
+        got += [line[4] for line in found.lines]
         place, more = found.place, found.more
     assert got == ["x", "y", *TEXTS]
 

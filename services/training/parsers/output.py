@@ -15,6 +15,7 @@ LINE_LIMIT = 16 * 1024  # bytes of a line that are kept
 PROGRESS_STARTED, PROGRESS_UNFINISHED = 0.05, 0.99  # only a run that completed has 1.0
 
 _MARKS = (BAR_MARK, *METRIC_MARKS, *LEVEL_MARKS)
+_PLAIN = bytes((*b"\t\n", *range(0x20, 0x7F)))  # characters that need no cleaning
 _TERMINATOR = re.compile(rb"[\r\n]")
 _NAME_LIMIT = 200
 
@@ -137,6 +138,9 @@ class OutputParser:
         """Whole segments. Most lines of most outputs say nothing more than their text, so those take the short way."""
         offset, limit, lines, base, stream = self._offset, self._limit, self._lines, self.base, self._stream
         marks = [mark for mark in _MARKS if mark in body]
+        if not marks and not body.translate(None, _PLAIN):
+            self._decide_plain(body.decode("ascii"), time)
+            return
         returns = b"\r" in body
         segments = (body.replace(b"\r", b"\n") if returns else body).split(b"\n")
         segments.pop()  # behind the last terminator
@@ -161,6 +165,20 @@ class OutputParser:
                     self._segment(raw[:limit], length, offset + place, body[place + length] == 0x0A, time)
             place += length + 1
         self._offset = offset + place
+
+    def _decide_plain(self, body: str, time: float) -> None:
+        """As `_decide`, of nothing but printable ASCII without marks, where a line is cleaned by itself."""
+        offset, limit, lines, base, stream = self._offset, self._limit, self._lines, self.base, self._stream
+        segments = body.split("\n")
+        segments.pop()  # behind the last terminator
+        for segment in segments:
+            length = len(segment)
+            if length > limit:
+                self._segment(segment[:limit].encode(), length, offset, True, time)
+            elif (text := segment.rstrip(" \t")) and (text[-1] != ":" or unranked(text)):
+                lines.append(LogLine(base + offset, time, "INFO", text, stream, offset if base else None))
+            offset += length + 1
+        self._offset = offset
 
     def _segment(self, raw: bytes, length: int, offset: int, final: bool, time: float) -> None:
         """One segment of `length` bytes, of which `raw` are the first; `final` when nothing is drawn over it.
