@@ -22,6 +22,7 @@ from services.runtime import wiring
 from services.runtime.settings import SettingRefused, Settings
 
 _BACKLOG = 2048
+_TAKES_NOTHING = 300.0  # seconds; what is accepted has it from the listener
 
 
 async def run(settings: Settings) -> None:
@@ -65,6 +66,8 @@ def listen(settings: Settings) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Whoever takes nothing of an answer for so long is cut off, as nothing else would ever end such a stream.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(_TAKES_NOTHING * 1000))
         listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,8 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from contracts.runs import ReportStopUnconfirmed
+from services.edge.log_stream import Chunk
+from services.edge.main import listen, serve
+from services.runtime.settings import Settings
 from tests.edge.conftest import World, eventually
 from tests.edge.telling import TellingRun, telling
 from tests.edge.test_server import listening
@@ -296,6 +301,43 @@ async def test_who_goes_away_leaves_nothing_behind(server: httpx.AsyncClient, ru
         return live.followed == 0
 
     await eventually(gone)
+
+
+async def test_who_never_reads_costs_little_and_is_cut_off(
+    world: World, http: httpx.AsyncClient, run: TellingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = world.parts.edge.reads.ask
+    sent = 0
+
+    async def counting(question: Any) -> Any:
+        nonlocal sent
+        shown = await asked(question)
+        sent += len(shown.answer.body) if isinstance(shown.answer, Chunk) else 0
+        return shown
+
+    monkeypatch.setattr(world.parts.edge.reads, "ask", counting)
+    listener = listen(replace(Settings(), host="127.0.0.1", port=0))
+    assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 300_000
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2_000)
+    serving = asyncio.create_task(serve(world.app, listener, 5.0))
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(listener.getsockname())
+        request = f"GET {run.path}/logs HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
+        client.sendall(request.encode())
+        line = "x" * 500
+        for _ in range(100):
+            await run.say(*[line] * 1_000)
+        await run.shown()
+
+        async def cut_off() -> bool:
+            return world.parts.edge.live.followed == 0
+
+        await eventually(cut_off)
+        assert sent < 20_000_000  # of more than 60 million
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+    listener.close()
 
 
 async def test_streams_end_when_the_service_stops(server: httpx.AsyncClient, run: TellingRun, world: World) -> None:
