@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -11,8 +13,8 @@ from contracts.telemetry import Ends
 from services.training import artifacts
 from services.training.artifacts import Found
 from services.training.executors import Place
-from services.training.launching import Plan
-from services.training.merging import Files
+from services.training.launching import TRAINER_LOG_FILE, Plan
+from services.training.merging import Files, Written
 from services.training.overlaps import overlapped
 
 _MTIME_TICK = 0.1  # file times lag behind the clock by up to a kernel tick
@@ -32,11 +34,11 @@ class KeptOutput(msgspec.Struct, frozen=True):
 
 
 def files(place: Place, plan: Plan, root: Path) -> Files:
-    """What an attempt says, and where. The trainer's log counts only in a directory that is the run's own."""
+    """What an attempt says, and where; of a trainer's log that several runs write, only what this one did."""
     logs = [place.trainer_log]
-    if plan.output:
-        logs.insert(0, root / plan.output / "trainer_log.jsonl")
-    return Files(place.output, place.errors, place.order, tuple(logs))
+    if directory := plan.output or plan.shared:
+        logs.insert(0, root / directory / TRAINER_LOG_FILE)
+    return Files(place.output, place.errors, place.order, tuple(logs), plan.earlier)
 
 
 def keep_output(place: Place, ends: Ends) -> KeptOutput:
@@ -84,6 +86,22 @@ def found(place: Place, plan: Plan, root: Path, known: frozenset[str], *, ended:
         left += artifacts.tensorboards(root / plan.output, since)
     elif ended and directories:
         left += artifacts.tensorboards(directories[0], since)
-    if ended and directories:
-        left += artifacts.trainer_logs(directories[0], since)
+    if ended and plan.output:
+        left += artifacts.trainer_logs(root / plan.output, since)
+    elif ended and directories:
+        keep_part(directories[0] / TRAINER_LOG_FILE, plan.earlier, place.trainer_log)
+        left += artifacts.trainer_logs(place.directory, since)
     return left
+
+
+def keep_part(path: Path, earlier: Written, target: Path) -> None:
+    """Copies what a run added to a file that others write too, so that it stays what it was."""
+    begin = earlier.still_in(path)
+    if target.exists() or not path.is_file() or path.is_symlink() or path.stat().st_size <= begin:
+        return
+    draft = target.with_name(f".{target.name}")
+    with path.open("rb") as source, draft.open("wb") as copy:
+        source.seek(begin)
+        shutil.copyfileobj(source, copy)
+        os.fsync(copy.fileno())
+    draft.rename(target)

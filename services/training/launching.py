@@ -14,7 +14,9 @@ from services.runtime.durable_files import write_durably
 from services.runtime.settings import ENVIRONMENT_NAMES
 from services.training.configuration import Configuration, keep_configuration
 from services.training.executors import Place
+from services.training.merging import Written
 
+TRAINER_LOG_FILE = "trainer_log.jsonl"
 _OWN_PREFIXES = ("NATS_", "TRAINLEDGER_")
 _TOLD = ("OUTPUT_DIR", "RESUME_FROM_CHECKPOINT")
 
@@ -25,7 +27,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     Both are relative to the working directory unless the YAML's is absolute, and none where it names none; `output` is
     none too where runs have no output directory of their own.
     `resume` is the checkpoint to continue from, spelt like them, and `dataset` the uploaded file to train on, if any.
-    `launched_at` is in Unix seconds.
+    `launched_at` is in Unix seconds. `earlier` is what a trainer's log in the directory that is not the run's own held.
     """
 
     argv: tuple[str, ...]
@@ -36,6 +38,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     resume: str | None = None
     dataset: str | None = None
     max_wall_seconds: float | None = None
+    earlier: Written = Written(0, b"")
 
     @property
     def seconds_left(self) -> float:
@@ -65,6 +68,7 @@ def prepare(place: Place, run: Run, root: Path, *, own_output: bool = True) -> P
         resume=resume,
         dataset=run.stored_dataset.path if run.stored_dataset else None,
         max_wall_seconds=run.max_wall_seconds,
+        earlier=Written.of(root / named / TRAINER_LOG_FILE) if named and not own else Written(0, b""),
     )
     write_durably(file, msgspec.json.encode(plan))
     return plan

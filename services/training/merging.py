@@ -14,15 +14,36 @@ from services.training.parsers import OutputParser, Parsed, Seen, read_trainer_l
 
 _NOTES = 64 * 1024  # bytes of notes read at once
 _TRAINER_LOG_AT_ONCE = 32 * 1024
+_TAIL = 1024
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What a file held before the run: `size` bytes, which end with `tail`."""
+
+    size: int
+    tail: bytes
+
+    @classmethod
+    def of(cls, path: Path) -> Written:
+        size = _size(path)
+        return cls(size, _read(path, max(size - _TAIL, 0), min(size, _TAIL)))
+
+    def still_in(self, path: Path) -> int:
+        """How many bytes of it the file begins with: none once it was written anew, as trainers do."""
+        return self.size if _read(path, self.size - len(self.tail), len(self.tail)) == self.tail else 0
 
 
 class Files(msgspec.Struct, frozen=True):
-    """`order` notes how stdout and stderr interleave. `trainer_logs` are the places where that file may be."""
+    """`order` notes how stdout and stderr interleave. `trainer_logs` are the places where that file may be.
+
+    `earlier` is what the first of those held before: it is another run's, and no byte of it counts.
+    """
 
     stdout: Path
     stderr: Path
     order: Path
     trainer_logs: tuple[Path, ...] = ()
+    earlier: Written = Written(0, b"")
 
 
 class Merged(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,8 +224,9 @@ class Merger:
 
     def _read_trainer_log(self, time: float) -> list[MetricPoint]:
         begin = self._done.trainer_log
-        for path in self._files.trainer_logs:
-            if data := _read(path, begin, _TRAINER_LOG_AT_ONCE):
+        for number, path in enumerate(self._files.trainer_logs):
+            others = self._files.earlier.still_in(path) if number == 0 else 0
+            if data := _read(path, others + begin, _TRAINER_LOG_AT_ONCE):
                 said = read_trainer_log(data, begin, time)
                 if said.total_steps:
                     self._seen.total = said.total_steps

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from contracts.runs import ReportRunEnded
 from events.event import Event
 from events.runs import (
+    RunArtifactRecorded,
     RunAssigned,
     RunAttemptFailed,
     RunCanceled,
@@ -115,6 +116,24 @@ async def test_runs_that_share_a_directory_take_turns(book: Ledger, tmp_path: Pa
         for run_id in (first, second, other):
             await book.fact(run_id, RunCompleted)
     assert RunQueued not in await kinds(book, other)
+
+
+async def test_of_a_trainers_log_in_a_shared_directory_each_run_has_its_own_part(book: Ledger) -> None:
+    (book.root / "a.yaml").write_text("output_dir: out\n")
+    script = 'mkdir -p out; echo "{\\"current_steps\\": $0, \\"loss\\": $0.5}" >> out/trainer_log.jsonl'
+    async with training_service(book, own_output=False):
+        runs = [await book.request("bash", "-c", script, str(step), yaml="a.yaml") for step in (1, 2)]
+        for run_id in runs:
+            await book.fact(run_id, RunCompleted)
+    for step, run_id in enumerate(runs, 1):
+        points = [point for batch in await book.batches(run_id) for point in batch.points]
+        assert [(point.step, point.value) for point in points] == [(step, step + 0.5)]
+        [kept] = [
+            fact
+            for fact in await book.facts(run_id)
+            if isinstance(fact, RunArtifactRecorded) and fact.type == "metrics"
+        ]
+        assert await asyncio.to_thread(Path(kept.path).read_text) == f'{{"current_steps": {step}, "loss": {step}.5}}\n'
 
 
 async def test_a_run_that_lasts_too_long_is_stopped_and_has_failed(book: Ledger) -> None:

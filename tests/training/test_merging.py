@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contracts.telemetry import TRAINER_LOG, Ends, LogLine, MetricPoint
-from services.training.merging import Files, Merged, Merger
+from services.training.merging import Files, Merged, Merger, Written
 
 T = 1_700_000_000.0
 
@@ -170,3 +170,17 @@ def test_the_trainers_log_tells_its_values_once(files: Files) -> None:
         assert isinstance(point, MetricPoint)
         assert (point.name, point.value, point.step) == ("train_loss", 1.0, 2)
         assert point.offset > TRAINER_LOG
+
+
+def test_of_a_log_that_others_wrote_before_only_what_is_added_counts(files: Files) -> None:
+    line = '{"current_steps": %d, "total_steps": 9, "loss": %s}'
+    Printing(files).trained(line % (8, "0.5"))
+    earlier = Files(files.stdout, files.stderr, files.order, files.trainer_logs, Written.of(files.trainer_logs[0]))
+    assert read(earlier)[-1].points == ()
+    Printing(files).trained(line % (1, "1.5"))
+    [added] = [point for part in read(earlier) for point in part.points]
+    assert (added.offset, added.value, added.step) == (TRAINER_LOG, 1.5, 1)
+    # Written anew, as trainers do at their start, and longer than it was.
+    files.trainer_logs[0].unlink()
+    Printing(files).trained(line % (1, "2.5")).trained(line % (2, "3.5"))
+    assert [point.value for part in read(earlier) for point in part.points] == [2.5, 3.5]
