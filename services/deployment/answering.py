@@ -33,13 +33,14 @@ from events.leases import Leases
 from events.log import LogUnavailable
 from services.deployment import attempts
 from services.deployment.endings import explain
-from services.deployment.node import Node, holder_of
+from services.deployment.node import Node
 from services.deployment.supervisor import Supervisor
 from services.handlers.leases import take_lease
 from services.runtime.children import Ended, Lost, Running, host
 from services.runtime.commands import DEPLOYMENTS
 from services.runtime.dispatch import Loaded, load
 from services.runtime.gpus import Device
+from services.runtime.leasing import holder_of
 
 _PROBE = 1.5  # seconds, so that the whole answer comes within 2
 _TAIL = 20  # lines

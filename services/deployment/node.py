@@ -19,10 +19,10 @@ from services.deployment.health import Health
 from services.deployment.ports import free_ports, is_free
 from services.runtime.commands import LEASES
 from services.runtime.dispatch import Dispatch, load
-from services.runtime.gpus import Device, Gpus
+from services.runtime.gpus import Gpus
+from services.runtime.leasing import offers
 
 ACTOR = "service:deployment"
-_MARKS = (b"TRAINLEDGER_DEPLOYMENT=", b"TRAINLEDGER_RUN=")
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +69,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     async def room(self, holder: UUID, wish: Wish) -> TakeLease:
         """What there is just now, as the command that takes some of it. Raises LogUnavailable."""
         held = (await self.leases()).held
-        ports, gpus = await asyncio.to_thread(self._look, frozenset(map(str, held)))
+        ports, gpus = await asyncio.to_thread(self._look, frozenset(held))
         return TakeLease(node=self.name, holder=holder, kind="deployment", wish=wish, ports=ports, gpus=gpus)
 
     async def lease(self, holder: UUID, wish: Wish) -> LeaseTaken:
@@ -104,36 +104,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
             else:
                 return
 
-    def _look(self, holders: frozenset[str]) -> tuple[tuple[int, ...], tuple[GpuOffer, ...]]:
-        offers = tuple(_offer(device, holders) for device in self.gpus.devices())
-        return free_ports(self.host, self.ports), offers
-
-
-def _offer(device: Device, holders: frozenset[str]) -> GpuOffer:
-    """What processes of holders use is theirs; all else that is used, and what nobody can tell, is foreign."""
-    own = [process for process in device.processes if holder_of(process.pid) in holders]
-    used = device.gpu.memory_total - device.gpu.memory_free
-    return GpuOffer(
-        index=device.index,
-        uuid=device.gpu.uuid,
-        memory_total=device.gpu.memory_total,
-        memory_free=device.gpu.memory_free,
-        foreign_memory=max(used - sum(process.memory for process in own), 0),
-        foreign_processes=len(device.processes) - len(own),
-    )
-
-
-def holder_of(pid: int) -> str | None:
-    """Whose process it is: the id of a deployment or a run, by the mark in its environment."""
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return None
-    for variable in environment.split(b"\0"):
-        for mark in _MARKS:
-            if variable.startswith(mark):
-                return variable.removeprefix(mark).partition(b"/")[0].decode(errors="replace")
-    return None
+    def _look(self, holders: frozenset[UUID]) -> tuple[tuple[int, ...], tuple[GpuOffer, ...]]:
+        return free_ports(self.host, self.ports), offers(self.gpus.devices(), holders)
 
 
 def _origin() -> Origin:

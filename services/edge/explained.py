@@ -100,8 +100,8 @@ def _told(fact: AnyRunFact, who: str, canceler: str | None, artifacts: dict[UUID
         case RunQueued():
             return (
                 "decided",
-                f"节点的训练名额已满或输出目录正被使用，排队等待，前面还有 {fact.ahead} 个训练在排队",
-                f"it waits until the node has room for it or its output directory is free; {fact.ahead} wait before it",
+                f"节点的训练名额已满、空闲 GPU 不足或输出目录正被使用，排队等待，前面还有 {fact.ahead} 个训练在排队",
+                f"it waits for room and GPUs of the node, or for its output directory; {fact.ahead} wait before it",
             )
         case RunAssigned():
             return (

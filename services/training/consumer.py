@@ -29,10 +29,11 @@ _log = logging.getLogger(__name__)
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """Facts up to `position` were seen; of those, the runs in `live` are not over for this service."""
+    """Facts up to `position` were seen; of those, the runs in `live` are not over for this service, node `name`."""
 
     position: int = 0
     live: tuple[UUID, ...] = ()
+    name: str = ""
 
 
 def read_checkpoint(file: Path) -> Checkpoint:
@@ -63,9 +64,12 @@ class Consumer:
             _log.warning("the log is shorter than the checkpoint %s: starting from the first fact", self._file)
             checkpoint = Checkpoint()
         self._position = checkpoint.position
+        leasing = await self._node.gpus.recover() if self._node.gpus else ()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_checkpoint())
-            for run_id in checkpoint.live:
+            if self._node.gpus:
+                group.create_task(self._node.gpus.serve(), name="GPUs of runs")
+            for run_id in (*checkpoint.live, *leasing):  # whatever has ended gives back what it has
                 self._supervise(run_id, group)
             async for batch in self._log.follow(self._position, (RunFact.context,)):
                 self._on_batch(batch, group)
@@ -83,7 +87,7 @@ class Consumer:
         for entry in batch:
             run_id = entry.meta.aggregate_id
             match entry.fact:
-                case RunRequested(node=node) if node == self._node.name and run_id not in over - lost:
+                case RunRequested(node=node) if self._node.answers_to(node) and run_id not in over - lost:
                     self._supervise(run_id, group)
                 case RunCancelRequested() if supervisor := self._supervisors.get(run_id):
                     supervisor.cancel()
@@ -109,8 +113,10 @@ class Consumer:
                 self._node.slots.give_up(run_id)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-        del self._supervisors[run_id]
+        if self._node.gpus:
+            await self._node.gpus.release(run_id)
         self._node.slots.leave(run_id)
+        del self._supervisors[run_id]
         if self._node.clearing is not None:
             self._node.clearing.run_ended()
         self._changed.set()
@@ -119,5 +125,5 @@ class Consumer:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            content = msgspec.json.encode(Checkpoint(self._position, self.live))
+            content = msgspec.json.encode(Checkpoint(self._position, self.live, self._node.name))
             await asyncio.to_thread(write_durably, self._file, content)

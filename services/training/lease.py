@@ -54,6 +54,11 @@ class Lease:
             raise self._taken()
         self._revision = revision
 
+    async def was_ours(self, name: str) -> bool:
+        """Whether no other service than those of this data directory had a name last. Raises LogUnavailable."""
+        found = await self._heartbeats.last(name)
+        return found is None or found.heartbeat.data_directory == self._own.data_directory
+
     async def beat(self) -> None:
         """Raises SettingRefused where another service took the name meanwhile, and LogUnavailable."""
         await self._put(self._own)

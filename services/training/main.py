@@ -26,6 +26,7 @@ from services.training.clearing import Clearing
 from services.training.consumer import Consumer, read_checkpoint
 from services.training.executors.choice import choose
 from services.training.files import Files, answer_file_questions
+from services.training.gpus import RunGpus
 from services.training.inputs import Inputs, remove_drafts
 from services.training.lease import Lease, own_heartbeat
 from services.training.presence import answer_status_questions, earlier_names, stay_known, stay_present
@@ -46,8 +47,11 @@ async def run(settings: Settings) -> None:
         lease = Lease(Heartbeats(nc), settings.node, own)
         await lease.take()
         checkpoint = settings.data_dir / "training.json"
-        live = (await asyncio.to_thread(read_checkpoint, checkpoint)).live
-        earlier = await earlier_names(log, settings.node, live)
+        before = await asyncio.to_thread(read_checkpoint, checkpoint)
+        earlier = await earlier_names(log, settings.node, before.live)
+        if before.name and await lease.was_ours(before.name):
+            earlier.add(before.name)  # under which runs may have been asked for since
+        earlier.discard(settings.node)
         await asyncio.to_thread(remove_drafts, root)
         executors = await choose(settings, root)
         description = RegisterNode(
@@ -57,24 +61,29 @@ async def run(settings: Settings) -> None:
             training_directory=str(root),
         )
         clearing = Clearing(root, log)
+        dispatch = Dispatch(report_sources(log, settings))
+        gpus = NvmlGpus()
+        slots = Slots(settings.concurrent_runs, by_gpu=settings.run_gpus is not None)
         node = Node(
             name=settings.node,
             log=log,
-            dispatch=Dispatch(report_sources(log, settings)),
+            dispatch=dispatch,
             js=nc.jetstream(),
             executors=executors,
             root=root,
             runs=settings.data_dir / "runs",
             own_output=settings.run_output == "own",
             launch_retries=settings.launch_retries,
-            slots=Slots(settings.concurrent_runs),
+            slots=slots,
+            gpus=RunGpus(log, dispatch, settings.node, gpus, slots, settings.run_gpus),
+            earlier=frozenset(earlier),
             inputs=Inputs(root, settings.storage / "files", StoredFiles(nc)),
             clearing=clearing,
         )
         answering = [
             await answer_asset_questions(nc, settings.node, root),
             await answer_file_questions(nc, settings.node, Files(log, root, node.runs)),
-            await answer_status_questions(nc, settings.node, NvmlGpus()),
+            await answer_status_questions(nc, settings.node, gpus),
         ]
         _log.info("node %s trains in %s by the executor %s", settings.node, root, next(iter(executors)))
         try:

@@ -73,9 +73,9 @@ async def stay_known(earlier: Lease, name: str) -> None:
 
 
 async def earlier_names(log: EventLog, name: str, live: Iterable[UUID]) -> set[str]:
-    """Under which runs of this node go on that had another name when they began. Raises LogUnavailable."""
+    """Under which runs of this node go on, or wait, that were asked for under another. Raises LogUnavailable."""
     runs = [(await load(log, RUNS, run_id)).state for run_id in live]
-    return {run.node for run in runs if run.attempt and not run.ended} - {name}
+    return {run.node for run in runs if run.status is not None and not run.ended} - {name}
 
 
 async def answer_status_questions(nc: Client, node: str, gpus: Gpus) -> Subscription:

@@ -36,6 +36,7 @@ from services.training.clearing import Clearing
 from services.training.collecting import files, found, keep_output
 from services.training.endings import explain, overtime_mark
 from services.training.executors import Executor, Place
+from services.training.gpus import RunGpus
 from services.training.inputs import Inputs, place_config, place_inputs
 from services.training.launching import Plan, prepare, shared_directory, variables
 from services.training.output import Output
@@ -61,6 +62,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     `root` is the training directory, `runs` that of the runs' own directories. `grace` is how many seconds a canceled
     run has between TERM and KILL. Without `own_output`, runs write where their YAML says, and take turns. A launch that
     failed is tried again `launch_retries` times, after `retry_pause` seconds, the next time after twice as many.
+    `earlier` are names that the node had, under which runs may wait for it.
     """
 
     name: str
@@ -77,7 +79,12 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     slots: Slots = msgspec.field(default_factory=Slots)
     inputs: Inputs | None = None
     clearing: Clearing | None = None
+    gpus: RunGpus | None = None
+    earlier: frozenset[str] = frozenset()
     overlaps: Overlaps = msgspec.field(default_factory=Overlaps)
+
+    def answers_to(self, name: str) -> bool:
+        return name == self.name or name in self.earlier
 
     def place(self, run_id: UUID, attempt: int) -> Place:
         return Place(run_id, attempt, self.runs / str(run_id) / str(attempt))
@@ -105,7 +112,7 @@ class Supervisor:
         place = self._node.place(self._run_id, run.attempt or _FIRST_ATTEMPT)
         report = Reports(self._node.dispatch, self._run_id, loaded.recorded[0])
         if run.attempt == 0 and not run.ended:
-            if run.node == self._node.name:
+            if self._node.answers_to(run.node):
                 await self._turn(place, run, loaded.recorded[0].meta.position, report)
             loaded = await self._assign(place, run, report)
             run = loaded.state
@@ -150,7 +157,7 @@ class Supervisor:
         The command id of the assignment lies in the attempt's directory before it is sent, so that a service knows its
         own assignment again, and two of the same name by mistake do not take each other's.
         """
-        if run.node == self._node.name:
+        if self._node.answers_to(run.node):
             executor = next(iter(self._node.executors))
             command = AssignRun(run_id=self._run_id, attempt=place.attempt, node=self._node.name, executor=executor)
             await report.under(command, await asyncio.to_thread(make_assignment_id, place))
@@ -186,7 +193,8 @@ class Supervisor:
             return "over"
         if isinstance(state, NeverStarted):
             try:
-                await executor.launch(place, plan.argv, variables(plan))
+                given = self._node.gpus.variables(self._run_id) if self._node.gpus else {}
+                await executor.launch(place, plan.argv, variables(plan) | given)
             except LaunchFailed as failure:
                 if not self._tries_again(place) or await executor.prevent(place):
                     return await self._report_launch_failed(place, str(failure), report)

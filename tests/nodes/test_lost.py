@@ -17,7 +17,7 @@ from nats.aio.client import Client
 from contracts.nodes import node_id
 from events.event import Event
 from events.nodes import NodeLost, NodeRegistered
-from events.runs import RunAssigned, RunFailed, RunRequested, RunStarted
+from events.runs import RunAssigned, RunCompleted, RunFailed, RunQueued, RunRequested, RunStarted
 from services.projector.node_watch import NodeWatch
 from services.runtime.children import processes
 from services.runtime.children.processes import Identity, alive
@@ -153,6 +153,28 @@ async def test_runs_of_a_node_that_was_renamed_go_on(node: Node, nc: Client) -> 
         await asyncio.sleep(PATIENCE + 1.0)  # the time is what is tried
     assert NodeLost not in await node.facts()
     assert alive(node.command(run_id))
+
+
+async def test_runs_that_wait_for_a_node_that_was_renamed_begin_all_the_same(node: Node, nc: Client) -> None:
+    """Also one that was asked for while nobody was there."""
+    node.service.kill()
+    node.service.settings = replace(node.service.settings, concurrent_runs=1)
+    node.service.start()
+    first = await node.start_run()
+    waiting = await node.book.request("touch", "waited")
+    await node.book.fact(waiting, RunQueued)
+    node.service.kill()
+    late = await node.book.request("touch", "late")
+    renamed = f"renamed-{uuid4()}"
+    node.service.settings = replace(node.service.settings, node=renamed)
+    node.service.start()
+    await node.book.fact(late, RunQueued)
+    processes.send(node.command(first), signal.SIGKILL)
+    for run_id in (waiting, late):
+        await node.book.fact(run_id, RunCompleted)
+        [assigned] = [fact for fact in await node.book.facts(run_id) if isinstance(fact, RunAssigned)]
+        assert assigned.node == renamed
+    assert {path.name for path in node.book.root.iterdir()} >= {"waited", "late"}
 
 
 async def test_a_node_that_lives_is_left_alone(node: Node, nc: Client) -> None:

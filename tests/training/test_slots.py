@@ -76,3 +76,32 @@ def test_executors_are_counted_apart() -> None:
     slots = Slots(1)
     slots.occupy(UUID(int=1), Running("docker", None))
     assert states(waiting(slots, 2), waiting(slots, 3)) == ["begins", "0 ahead"]
+
+
+def test_whoever_is_first_in_line_is_asked_for_and_the_others_wait_for_him() -> None:
+    slots = Slots(by_gpu=True)
+    slots.expect(UUID(int=1))
+    second, third = (waiting(slots, number) for number in (2, 3))
+    assert slots.first is None  # nothing is known of the first yet
+    first = slots.wait(UUID(int=1), 1, LOCAL)
+    assert (slots.first, states(first, second, third)) == (UUID(int=1), [])
+    slots.allow(UUID(int=1))
+    assert (slots.first, states(first, second, third)) == (UUID(int=2), ["begins"])
+    slots.refuse(UUID(int=2))
+    assert (slots.first, states(second, third)) == (UUID(int=2), ["0 ahead", "1 ahead"])
+    slots.leave(UUID(int=2))
+    assert (slots.first, states(third)) == (UUID(int=3), ["1 ahead"])
+    slots.allow(UUID(int=3))
+    assert (slots.first, states(third)) == (None, ["begins"])
+
+
+def test_gpus_are_asked_for_once_there_is_a_slot() -> None:
+    slots = Slots(1, by_gpu=True)
+    slots.allow(UUID(int=1))  # as the ledger says at the start
+    first, second = waiting(slots, 1), waiting(slots, 2)
+    assert (slots.first, states(first, second)) == (None, ["begins", "0 ahead"])
+    slots.leave(UUID(int=1))
+    assert slots.first == UUID(int=2)
+    slots.refuse(UUID(int=9))  # it has ended meanwhile
+    slots.allow(UUID(int=2))
+    assert states(second) == ["begins"]

@@ -80,6 +80,14 @@ class TrainingSettings(ServingSettings, frozen=True, kw_only=True):
             description="Most trainings at a time on this machine, further ones wait in order; unset: any number",
         ),
     ] = None
+    run_gpus: Annotated[
+        Annotated[int, Meta(ge=1, le=1024)] | None,
+        Meta(
+            title="TRAINLEDGER_RUN_GPUS",
+            description="How many GPUs each training gets for itself (`CUDA_VISIBLE_DEVICES`), from the same leases as "
+            "deployments; without so many free ones it waits; unset: none is taken",
+        ),
+    ] = None
     max_wall_seconds: Annotated[
         Annotated[float, Meta(gt=0)] | None,
         Meta(

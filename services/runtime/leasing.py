@@ -1,0 +1,44 @@
+"""What the GPUs of this machine look like to those who lease them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from uuid import UUID
+
+from contracts.leases import GpuOffer
+from services.runtime.gpus import Device
+
+_MARKS = (b"TRAINLEDGER_DEPLOYMENT=", b"TRAINLEDGER_RUN=")
+
+
+def offers(devices: Iterable[Device], holders: Iterable[UUID]) -> tuple[GpuOffer, ...]:
+    """What processes of holders use is theirs; all else that is used, and what nobody can tell, is foreign."""
+    known = frozenset(map(str, holders))
+    return tuple(_offer(device, known) for device in devices)
+
+
+def _offer(device: Device, holders: frozenset[str]) -> GpuOffer:
+    own = [process for process in device.processes if holder_of(process.pid) in holders]
+    used = device.gpu.memory_total - device.gpu.memory_free
+    return GpuOffer(
+        index=device.index,
+        uuid=device.gpu.uuid,
+        memory_total=device.gpu.memory_total,
+        memory_free=device.gpu.memory_free,
+        foreign_memory=max(used - sum(process.memory for process in own), 0),
+        foreign_processes=len(device.processes) - len(own),
+    )
+
+
+def holder_of(pid: int) -> str | None:
+    """Whose process it is: the id of a deployment or a run, by the mark in its environment."""
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return None
+    for variable in environment.split(b"\0"):
+        for mark in _MARKS:
+            if variable.startswith(mark):
+                return variable.removeprefix(mark).partition(b"/")[0].decode(errors="replace")
+    return None
