@@ -27,6 +27,7 @@ from contracts.datasets import (
 )
 from contracts.deid import DatasetDeidentification, DeidJobView, DeidReport
 from contracts.deid_texts import DeidRequest, DeidResponse, ReverseRequest, ReverseResponse
+from contracts.deployment_history import DeploymentExplanation
 from contracts.deployments import CreateDeployment, DeploymentInfo, DeploymentRemoval, LogPiece, NodeGpus
 from contracts.nodes import ForgottenNode, NodeDetail
 from contracts.outcomes import Outcome
@@ -180,6 +181,7 @@ _BODIES = (
     CreateDeployment,
     DeploymentInfo,
     DeploymentRemoval,
+    DeploymentExplanation,
     LogPiece,
     NodeGpus,
     Outcome,

@@ -34,6 +34,7 @@ from events.runs import (
 _ENDS = (RunCompleted, RunFailed, RunCanceled, RunLaunchFailed)
 _SERVICES = {
     "service:training": ("训练服务", "the training service"),
+    "service:deployment": ("部署服务", "the deployment service"),
     "service:nodes": ("节点监视", "the watch over nodes"),
     "service:command-line": ("命令行", "the command line"),
 }
@@ -55,12 +56,12 @@ def explain(
         assert isinstance(fact, AnyRunFact)
         run = evolve(run, fact)
         actor = entry.meta.origin.actor
-        name = _name(actor, name_of, language)
+        name = actor_name(actor, name_of, language)
         if isinstance(fact, RunArtifactRecorded):
             artifacts[fact.artifact_id] = fact.name
         if isinstance(fact, RunCancelRequested):
             asked_to_cancel = name
-        kind, zh, en = _told(fact, name or _erased(language), asked_to_cancel, artifacts)
+        kind, zh, en = _told(fact, name or erased(language), asked_to_cancel, artifacts)
         sentence = zh if language == "zh" else en
         if isinstance(fact, _ENDS):
             why = sentence
@@ -189,7 +190,7 @@ def _digests(fact: RunRequested) -> tuple[str, str]:
     return zh, en
 
 
-def _name(actor: str, name_of: Callable[[UUID], str | None], language: Language) -> str | None:
+def actor_name(actor: str, name_of: Callable[[UUID], str | None], language: Language) -> str | None:
     """None for a person who was erased."""
     if actor in _SERVICES:
         return _SERVICES[actor][language == "en"]
@@ -201,5 +202,5 @@ def _name(actor: str, name_of: Callable[[UUID], str | None], language: Language)
         return actor
 
 
-def _erased(language: Language) -> str:
+def erased(language: Language) -> str:
     return "（已删除的人员）" if language == "zh" else "somebody who was erased"
