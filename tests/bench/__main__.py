@@ -13,6 +13,7 @@ BENCHES = {
     "train_config": "the check of a hostile training configuration",
     "training": "output lines and launches",
     "live": "a printing child under the whole service",
+    "deployments": "served models: start, and the list",
     "deid": "de-identification, beside Presidio's",
     "deid_quality": "what de-identification finds",
     "idle": "start and memory of `serve`",
