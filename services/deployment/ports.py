@@ -7,8 +7,12 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
+from services.runtime.children import processes
+
 _PROC = Path("/proc")
 _LISTENS = "0A"  # TCP_LISTEN, as /proc/net/tcp spells it
+# They listen on behalf of others, also of what began later than they did: containers and tunnels.
+_FORWARDERS = ("rootlesskit", "rootlessport", "slirp4netns", "pasta", "passt", "ssh")
 
 
 def is_free(host: str, port: int) -> bool:
@@ -35,14 +39,28 @@ def reachable_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def strangers_listen(sockets: set[str], members: Iterable[int]) -> bool:
-    """Whether processes that are known and none of `members` have one of the sockets, and none of those does.
+def strangers_listen(sockets: set[str], members: Iterable[int], since: int) -> bool:
+    """Whether one of the sockets is certainly a stranger's, and none is a member's.
 
-    Another user's processes, which do not show what they have open, are not known.
+    `since` is when the server was started, in clock ticks since boot. Whatever began later may serve in its name: the
+    engine that publishes a container's port, a worker in a session of its own with its environment overwritten. So may
+    processes that do not show what they have open.
     """
     if any(holds(pid, sockets) for pid in members):
         return False
-    return any(holds(int(entry), sockets) for entry in os.listdir(_PROC) if entry.isdigit())  # noqa: PTH208
+    for entry in os.listdir(_PROC):  # noqa: PTH208
+        if not entry.isdigit() or not holds(pid := int(entry), sockets):
+            continue
+        if (holder := processes.identity_of(pid)) is not None and holder.start < since and not _forwards(pid):
+            return True
+    return False
+
+
+def _forwards(pid: int) -> bool:
+    try:
+        return (_PROC / str(pid) / "comm").read_text().strip() in _FORWARDERS
+    except OSError:
+        return False
 
 
 def listening(port: int) -> set[str]:

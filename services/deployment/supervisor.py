@@ -413,9 +413,9 @@ def _is_anothers(attempt: Attempt, port: int) -> bool:
     """Mostly the command itself listens, which costs no look at all processes to find out."""
     sockets = listening(port)
     command = wrapped.command_identity(attempt)
-    if not sockets or (command is not None and holds(command.pid, sockets)):
+    if not sockets or command is None or holds(command.pid, sockets):
         return False
-    return strangers_listen(sockets, [identity.pid for identity in host.members(attempt)])
+    return strangers_listen(sockets, [identity.pid for identity in host.members(attempt)], command.start)
 
 
 def _machine_restarted(attempt: Attempt) -> bool:

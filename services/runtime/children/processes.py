@@ -38,6 +38,12 @@ def boot_id() -> str:
     return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
 
 
+def identity_of(pid: int) -> Identity | None:
+    """Of whatever has that pid now, none where nothing has."""
+    stat = _stat(pid)
+    return None if stat is None else Identity(pid, stat.start, boot_id())
+
+
 def _stat(pid: int) -> _Stat | None:
     try:
         raw = (_PROC / str(pid) / "stat").read_bytes()
