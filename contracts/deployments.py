@@ -134,6 +134,15 @@ class ReportDeploymentStopped(Command, frozen=True, kw_only=True):
     log_bytes: int = 0
 
 
+class ReportDeploymentLost(Command, frozen=True, kw_only=True):
+    """A watcher saw no heartbeat of the deployment service `service` on `node` for so long."""
+
+    deployment_id: UUID
+    service: UUID
+    node: str
+    silent_seconds: float
+
+
 # Questions to the node that serves, and its answers.
 
 
@@ -218,13 +227,25 @@ class GpuDetail(msgspec.Struct, frozen=True, kw_only=True):
     leases: tuple[LeaseView, ...]
 
 
+class HeldLease(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one holder has of a node: its port, and its GPUs by their indices."""
+
+    holder: UUID
+    kind: HolderKind
+    port: int | None
+    gpus: tuple[int, ...]
+    exclusive: bool
+    memory: int
+
+
 class NodeGpus(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node has to serve with; `ports` are those that are taken."""
+    """What a node has to serve with; `ports` are those that are taken, `leases` say by whom."""
 
     node: str
     reachable: bool
     gpus: tuple[GpuDetail, ...]
     ports: tuple[int, ...] = ()
+    leases: tuple[HeldLease, ...] = ()
 
 
 class DeploymentInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -70,6 +70,12 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     every: float = 5.0
 
 
+class ServingHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """Stored by a deployment service again and again: the sign that it lives. `node` is the name that it has now."""
+
+    node: str
+
+
 class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What a node says of itself when it is asked."""
 

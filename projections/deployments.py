@@ -36,6 +36,7 @@ def on_deployment_requested(rows: Rows, fact: DeploymentRequested) -> None:
     rows.add(
         deployments,
         node=fact.node,
+        service=None,
         model_path=fact.model_path,
         model_version=fact.model_version,
         tags=tags_to_column(fact.tags),
@@ -70,6 +71,7 @@ def on_deployment_placed(rows: Rows, fact: DeploymentPlaced) -> None:
         deployments,
         status="starting",
         attempt=fact.attempt,
+        service=str(fact.service),
         port=fact.port,
         gpu_id=fact.gpu_id,
         gpu_uuid=fact.gpu_uuid,

@@ -29,7 +29,7 @@ def deployment_list(connection: Connection, wanted: DeploymentFilter, cut: Cut =
     statement = select(deployments).where(cut.holds(deployments)).order_by(deployments.c.created)
     if not wanted.removed:
         statement = statement.where(deployments.c.removed == 0)
-    if wanted.model is not None:
+    if wanted.model is not None and "\0" not in wanted.model:  # which not every database takes
         statement = statement.where(deployments.c.model_path.contains(wanted.model, autoescape=True))
     found = (_view(row) for row in connection.execute(statement).mappings())
     return tuple(
@@ -44,6 +44,16 @@ def deployment_detail(connection: Connection, deployment_id: UUID, cut: Cut = NO
     statement = select(deployments).where(deployments.c.id == str(deployment_id), cut.holds(deployments))
     row = connection.execute(statement).mappings().one_or_none()
     return None if row is None else _view(row)
+
+
+def live_deployments_of(connection: Connection, service: UUID, node: str) -> list[UUID]:
+    """Those of a deployment service that have not ended, and those of its node that no service has placed yet."""
+    columns = deployments.c
+    statement = select(columns.id, columns.service, columns.node).where(
+        NOW.holds(deployments), columns.status.not_in(("stopped", "failed"))
+    )
+    found = connection.execute(statement.order_by(columns.created))
+    return [UUID(row.id) for row in found if row.service == str(service) or (row.service is None and row.node == node)]
 
 
 def run_of_artifact(connection: Connection, artifact_id: UUID) -> UUID | None:

@@ -14,6 +14,7 @@ from projections.tables.columns import (
 deployments = fact_table(
     "deployments",
     Column("node", text_column(), nullable=False),
+    Column("service", id_column()),
     Column("model_path", text_column(), nullable=False),
     Column("model_version", text_column()),
     Column("tags", text_column(), nullable=False),

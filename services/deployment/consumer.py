@@ -89,6 +89,8 @@ class Consumer:
                     concerned[deployment_id] = None
                 case DeploymentRestartRequested() | DeploymentStopRequested():
                     concerned[deployment_id] = None
+                case DeploymentFailed(cause="lost") if supervisor := self._supervisors.get(deployment_id):
+                    supervisor.changed.set()  # the watch over nodes gave it up while this one was not heard of
                 case fact if isinstance(fact, _TERMINAL) and deployment_id not in self._supervisors:
                     concerned.pop(deployment_id, None)
         for deployment_id in concerned:

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import logging
-import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -16,22 +11,23 @@ from services.deployment.answering import answer_questions
 from services.deployment.consumer import Consumer
 from services.deployment.health import Health
 from services.deployment.node import Node
+from services.deployment.presence import SignsOfLife
 from services.runtime.dispatch import Dispatch
 from services.runtime.durable_files import write_durably
 from services.runtime.gpus import NvmlGpus
+from services.runtime.only_one import only_one
 from services.runtime.reporting import report_sources
 from services.runtime.settings import Settings
 from services.runtime.settings.deployment import port_range
-from services.runtime.settings.kinds import SettingRefused
+from services.runtime.settings.training import DOCUMENTED_TRAINING_DIR
 from services.runtime.wiring import bus
-
-_log = logging.getLogger("trainledger.deployment")
-_PREDECESSOR = 10.0  # seconds that an earlier service of the same directory gets to end
 
 
 async def run(settings: Settings) -> None:
     """Serves until cancelled; what is deployed goes on without it. Raises SettingRefused or NotReachable."""
-    async with _only_one(settings.data_dir), bus(settings, f"deployment {settings.node}") as nc:
+    lock = settings.data_dir / "deployment.lock"
+    taken = f"Another deployment service works on TRAINLEDGER_DATA_DIR {settings.data_dir} already."
+    async with only_one(lock, taken), bus(settings, f"deployment {settings.node}") as nc:
         log = JetStreamLog(nc)
         node = Node(
             name=settings.node,
@@ -42,7 +38,7 @@ async def run(settings: Settings) -> None:
             health=Health(),
             attempts=settings.data_dir / "deployments",
             logs=settings.deploy_log_dir,
-            workdir=settings.models_dir or settings.host_training_dir or settings.data_dir,
+            workdir=await asyncio.to_thread(_workdir, settings),
             template=settings.vllm_cmd_template,
             host=settings.deploy_host,
             ports=tuple(port for port in port_range(settings.deploy_ports) if port != settings.port),
@@ -51,18 +47,30 @@ async def run(settings: Settings) -> None:
             stop_seconds=settings.deploy_stop_seconds,
             restarts=settings.deploy_restarts,
         )
+        signs = SignsOfLife(nc, node, settings.node_heartbeat)
+        await signs.give()  # before anything may be placed here: what is never heard of is never missed
         answering = await answer_questions(nc, node)
         try:
-            await Consumer(node, settings.data_dir / "deployment.json").run()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(signs.keep(), name="heartbeats")
+                tasks.create_task(Consumer(node, settings.data_dir / "deployment.json").run(), name="deployments")
         except BaseExceptionGroup as group:
-            if len(group.exceptions) == 1:
-                raise group.exceptions[0] from None
-            raise
+            error: BaseException = group
+            while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+                error = error.exceptions[0]
+            raise error from None
         finally:
             if nc.is_connected:
                 for subscription in answering:
                     await subscription.unsubscribe()
             await node.health.close()
+
+
+def _workdir(settings: Settings) -> Path:
+    """Where a relative path of a model is looked up: where trainings look up theirs, unless it is told otherwise."""
+    told = settings.models_dir or settings.host_training_dir
+    candidates = (DOCUMENTED_TRAINING_DIR, settings.data_dir / "training")
+    return told or next((found for found in candidates if found.is_dir()), settings.data_dir)
 
 
 def _identity(data_dir: Path) -> UUID:
@@ -74,27 +82,3 @@ def _identity(data_dir: Path) -> UUID:
         identity = uuid4()
         write_durably(file, str(identity).encode())
         return identity
-
-
-@asynccontextmanager
-async def _only_one(data_dir: Path) -> AsyncIterator[None]:
-    """Two services on one directory would supervise the same servers."""
-    await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
-    descriptor = os.open(data_dir / "deployment.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        deadline = asyncio.get_running_loop().time() + _PREDECESSOR
-        while not _locked(descriptor):
-            if asyncio.get_running_loop().time() > deadline:
-                raise SettingRefused(f"Another deployment service works on TRAINLEDGER_DATA_DIR {data_dir} already.")
-            await asyncio.sleep(0.05)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -98,9 +98,15 @@ class Supervisor:
 
     async def _leave(self, deployment: Deployment) -> None:
         """Nothing stays of what has ended: neither processes nor a lease."""
-        if deployment.attempt:
-            await self._clear(self._node.attempt(self._id, deployment.attempt), None, grace=0.0)
+        await self._clear_last(deployment)
         await self._node.release(self._id)
+
+    async def _clear_last(self, deployment: Deployment) -> None:
+        """Of an attempt that was given up as lost something may be alive."""
+        if deployment.attempt:
+            attempt = self._node.attempt(self._id, deployment.attempt)
+            await asyncio.to_thread(host.prevent, attempt)
+            await self._clear(attempt, None, grace=self._node.stop_seconds)
 
     async def _begin(self, loaded: Loaded, report: Reports) -> None:
         """Places the next attempt once its time has come."""
@@ -111,6 +117,7 @@ class Supervisor:
             left = ended + deployment.retry_after - time.time()
             if left > 0 and await _is_set(self.changed, left):
                 return
+        await self._clear_last(deployment)
         number = deployment.attempt + 1
         try:
             lease = await self._node.lease(self._id, wish_of(deployment.requested))
@@ -205,6 +212,8 @@ class Supervisor:
         with watching(identity) as gone:
             while True:
                 deployment: Deployment = loaded.state
+                if deployment.ended or deployment.between_attempts:  # it was given up as lost meanwhile
+                    return
                 if deployment.stop_requested:
                     await self._stop(loaded, attempt, report)
                     return
@@ -300,6 +309,8 @@ class Supervisor:
                 if self.changed.is_set():
                     self.changed.clear()
                     deployment = (await load(self._node.log, DEPLOYMENTS, self._id)).state
+                    if deployment.ended:  # it was given up as lost meanwhile
+                        break
         finally:
             stopping.cancel()
             await asyncio.gather(stopping, return_exceptions=True)

@@ -6,6 +6,7 @@ from contracts.deployments import (
     PlaceDeployment,
     ReportDeploymentEnded,
     ReportDeploymentLaunched,
+    ReportDeploymentLost,
     ReportDeploymentStarted,
     ReportDeploymentStopped,
     ReportDeploymentStopUnconfirmed,
@@ -108,7 +109,7 @@ def report_ended(deployment: Deployment, command: ReportDeploymentEnded, _: None
 def report_stop_unconfirmed(
     deployment: Deployment, command: ReportDeploymentStopUnconfirmed, _: None
 ) -> tuple[DeploymentStopUnconfirmed, ...]:
-    if deployment.status is None or command.pids == deployment.survivors:
+    if not _is_under_way(deployment, command.attempt) or command.pids == deployment.survivors:
         return ()
     return (DeploymentStopUnconfirmed(attempt=command.attempt, pids=command.pids),)
 
@@ -117,6 +118,20 @@ def report_stopped(deployment: Deployment, command: ReportDeploymentStopped, _: 
     if not deployment.stop_requested or deployment.ended:
         return ()
     return _stopped(deployment, command.exit_code, command.log_bytes)
+
+
+def report_lost(deployment: Deployment, command: ReportDeploymentLost, _: None) -> tuple[_Ending, ...]:
+    """Also one whose end was asked for: that nothing of it is alive was not confirmed, and it leaves the list so."""
+    if deployment.requested is None or deployment.ended:
+        return ()
+    if deployment.service is None and deployment.requested.node != command.node:
+        return ()
+    if deployment.service is not None and deployment.service != command.service:
+        return ()
+    reason = f"节点 {deployment.requested.node} 的部署服务已 {command.silent_seconds:.0f} 秒没有心跳，视为失联"
+    reason += "；服务尚未启动" if deployment.attempt == 0 else "，服务进程的下落不明；节点恢复后会停止其残留进程"
+    failed = DeploymentFailed(attempt=deployment.attempt, cause="lost", reason=reason)
+    return (failed, DeploymentRemoved()) if deployment.stop_requested else (failed,)
 
 
 def _stopped(deployment: Deployment, exit_code: int | None, log_bytes: int) -> tuple[_Ending, ...]:

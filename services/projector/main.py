@@ -15,6 +15,7 @@ from events.log import LogUnavailable
 from events.log.jetstream import JetStreamLog
 from projections.database import Database
 from projections.queries.deid import live_jobs_of
+from projections.queries.deployments import live_deployments_of
 from projections.queries.nodes import live_runs_of
 from services.projector.node_watch import Live, NodeWatch
 from services.projector.service import project
@@ -45,17 +46,30 @@ async def watch(nc: Client, database: Database, settings: Settings) -> None:
     """Gives up nodes and what they were at, until cancelled. Raises LogUnavailable."""
     dispatch = Dispatch(report_sources(JetStreamLog(nc), settings))
 
-    def live(question: Callable[[Connection, str], Sequence[UUID]]) -> Live:
-        def read(node: str) -> Sequence[UUID]:
+    async def ask(question: Callable[[Connection], Sequence[UUID]]) -> Sequence[UUID]:
+        def read() -> Sequence[UUID]:
             with database.reading() as connection:
-                return question(connection, node)
+                return question(connection)
 
-        async def ask(node: str) -> Sequence[UUID]:
-            try:
-                return await asyncio.to_thread(read, node)
-            except (DBAPIError, PoolTimeoutError) as error:
-                raise LogUnavailable(f"the database does not answer: {error}") from error
+        try:
+            return await asyncio.to_thread(read)
+        except (DBAPIError, PoolTimeoutError) as error:
+            raise LogUnavailable(f"the database does not answer: {error}") from error
 
-        return ask
+    def live(question: Callable[[Connection, str], Sequence[UUID]]) -> Live:
+        async def live_of(node: str) -> Sequence[UUID]:
+            return await ask(lambda connection: question(connection, node))
 
-    await NodeWatch(nc, dispatch, live(live_runs_of), live(live_jobs_of), settings.node_lost_after).run()
+        return live_of
+
+    async def live_deployments(service: UUID, node: str) -> Sequence[UUID]:
+        return await ask(lambda connection: live_deployments_of(connection, service, node))
+
+    await NodeWatch(
+        nc,
+        dispatch,
+        live(live_runs_of),
+        live(live_jobs_of),
+        settings.node_lost_after,
+        live_deployments=live_deployments,
+    ).run()

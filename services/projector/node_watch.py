@@ -1,4 +1,4 @@
-"""Gives up nodes that are silent for too long, and with them their runs and de-identification jobs."""
+"""Gives up nodes that are silent for too long, and with them their runs, de-identification jobs and deployments."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID, uuid4
 
+import msgspec
 from nats.aio.client import Client
 
 from contracts.command import Command
 from contracts.deid import ReportDeidentificationLost
-from contracts.nodes import DeclareNodeLost
+from contracts.deployments import ReportDeploymentLost
+from contracts.nodes import DeclareNodeLost, ServingHeartbeat
 from contracts.problems import Refused
 from contracts.runs import ReportRunLost
 from events.event import Origin
@@ -20,7 +22,7 @@ from events.log.streams import NODES
 from services.projector.silence import Silence
 from services.runtime.bucket import Bucket
 from services.runtime.dispatch import Dispatch
-from services.runtime.heartbeats import CLOCK, deid_node_of, node_of
+from services.runtime.heartbeats import CLOCK, deid_node_of, node_of, serving_of
 
 ACTOR = "service:nodes"
 _LOOK = 5.0
@@ -28,8 +30,13 @@ _AGAIN = 60.0  # what was asked for as the node died may be in the tables only l
 
 # What of a node has not ended.
 Live = Callable[[str], Awaitable[Sequence[UUID]]]
+LiveDeployments = Callable[[UUID, str], Awaitable[Sequence[UUID]]]
 
 _log = logging.getLogger(__name__)
+
+
+async def _no_deployments(_: UUID, __: str) -> Sequence[UUID]:
+    return ()
 
 
 class NodeWatch:
@@ -37,8 +44,9 @@ class NodeWatch:
 
     Silence counts only while this watch saw the store take and hand out what is written to it, at every look: neither
     an outage of NATS nor this process's own sleep makes a node silent, and no clock of another machine is asked.
-    A node trains and de-identifies with services that may live apart, each with heartbeats of its own. `live_runs` and
-    `live_jobs` give what it has not ended of either. `patience` in seconds.
+    A node trains, de-identifies and serves with services that may live apart, each with heartbeats of its own.
+    `live_runs` and `live_jobs` give what it has not ended of either, `live_deployments` what a deployment service has
+    not, and what its node was asked for and no service has placed. `patience` in seconds.
     """
 
     def __init__(
@@ -49,16 +57,19 @@ class NodeWatch:
         live_jobs: Live,
         patience: float,
         *,
+        live_deployments: LiveDeployments = _no_deployments,
         look: float = _LOOK,
     ) -> None:
         self._bucket = Bucket(nc, NODES, self._changed)
         self._dispatch = dispatch
         self._live_runs = live_runs
         self._live_jobs = live_jobs
+        self._live_deployments = live_deployments
         self._patience = patience
         self._look = min(look, patience / 4)
         self._silence = Silence()
         self._given_up: dict[str, float] = {}  # how long each had been silent when its work was looked for
+        self._serving: dict[str, str] = {}  # the node of each deployment service
 
     async def run(self) -> None:
         """Until cancelled. Raises LogUnavailable where there is nothing to watch."""
@@ -94,6 +105,8 @@ class NodeWatch:
             await self._give_up_node(node, seconds)
         elif (node := deid_node_of(key)) is not None:
             await self._give_up_jobs(node, seconds)
+        elif (service := serving_of(key)) is not None:
+            await self._give_up_deployments(service, self._serving[key], seconds)
 
     async def _give_up_node(self, node: str, seconds: float) -> None:
         lost = await self._report(DeclareNodeLost(name=node, silent_seconds=seconds))
@@ -110,12 +123,32 @@ class NodeWatch:
         if jobs:
             _log.error("de-identification on node %s is silent for %.0f s: %d jobs are lost", node, seconds, len(jobs))
 
+    async def _give_up_deployments(self, service: UUID, node: str, seconds: float) -> None:
+        lost = 0
+        for deployment_id in await self._live_deployments(service, node):
+            lost += await self._report(
+                ReportDeploymentLost(deployment_id=deployment_id, service=service, node=node, silent_seconds=seconds)
+            )
+        if lost:
+            _log.error("serving on node %s is silent for %.0f s: %d deployments are lost", node, seconds, lost)
+
     async def _report(self, command: Command) -> bool:
         """Whether that was new."""
         accepted = await self._dispatch(command, Origin(actor=ACTOR, command_id=uuid4()))
         return bool(accepted.recorded)
 
     def _changed(self, key: str, value: bytes | None) -> None:
-        if node_of(key) is not None or deid_node_of(key) is not None:
-            self._silence.heard(key, gone=value is None)
-            self._given_up.pop(key, None)
+        if serving_of(key) is not None:
+            self._serving[key] = _node_in(value)
+        elif node_of(key) is None and deid_node_of(key) is None:
+            return
+        self._silence.heard(key, gone=value is None)
+        self._given_up.pop(key, None)
+
+
+def _node_in(heartbeat: bytes | None) -> str:
+    """Empty, which is nobody's name, where it cannot be read."""
+    try:
+        return msgspec.json.decode(heartbeat or b"", type=ServingHeartbeat).node
+    except msgspec.DecodeError:  # of another release
+        return ""

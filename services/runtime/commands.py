@@ -38,6 +38,7 @@ from contracts.deployments import (
     RemoveDeployment,
     ReportDeploymentEnded,
     ReportDeploymentLaunched,
+    ReportDeploymentLost,
     ReportDeploymentStarted,
     ReportDeploymentStopped,
     ReportDeploymentStopUnconfirmed,
@@ -306,6 +307,7 @@ HANDLERS: dict[type[Command], Handler] = {
     ReportDeploymentStopped: Handler(
         aggregate=DEPLOYMENTS, target=_deployment, decide=deployment_reports.report_stopped
     ),
+    ReportDeploymentLost: Handler(aggregate=DEPLOYMENTS, target=_deployment, decide=deployment_reports.report_lost),
     TakeLease: Handler(aggregate=LEASES, target=_leases_of, decide=leases.take_lease),
     ReleaseLease: Handler(aggregate=LEASES, target=_leases_of, decide=leases.release_lease),
     UploadPolicy: Handler(

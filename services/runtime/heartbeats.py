@@ -1,4 +1,4 @@
-"""The last heartbeat of each training node and de-identification service, as the store has it, and its clock."""
+"""The last heartbeat of each node that trains, de-identifies or serves, as the store has it, and the store's clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 
-from contracts.nodes import Heartbeat
+from contracts.nodes import Heartbeat, ServingHeartbeat
 from events.log import LogUnavailable
 from events.log.streams import NODES
 from services.runtime.bucket import Bucket
@@ -19,6 +19,7 @@ from services.runtime.ending import answered
 CLOCK = "clock"  # overwritten by whoever wants to know whether the store takes heartbeats, and what time it has
 _NODES = "nodes."
 _DEID = "deid."
+_SERVING = "serving."
 _NOBODY = Heartbeat(instance=UUID(int=0), data_directory=UUID(int=0), boot="")
 
 
@@ -43,6 +44,16 @@ def deid_node_of(key: str) -> str | None:
     return key.removeprefix(_DEID) if key.startswith(_DEID) else None
 
 
+def serving_of(key: str) -> UUID | None:
+    """The deployment service whose heartbeat it is."""
+    if not key.startswith(_SERVING):
+        return None
+    try:
+        return UUID(key.removeprefix(_SERVING))
+    except ValueError:
+        return None
+
+
 def _not_followed(_: str, __: bytes | None) -> None:
     return
 
@@ -61,6 +72,10 @@ class Heartbeats:
     async def put_deid(self, node: str) -> None:
         """Of the de-identification service of a node: it works on its jobs."""
         await self._bucket.put(_DEID + node, b"")
+
+    async def put_serving(self, service: UUID, heartbeat: ServingHeartbeat) -> None:
+        """Of the deployment service of a data directory."""
+        await self._bucket.put(f"{_SERVING}{service}", msgspec.json.encode(heartbeat))
 
     async def last(self, node: str) -> Stored | None:
         found = await self._last(key_of(node))

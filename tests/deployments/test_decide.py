@@ -14,6 +14,7 @@ from contracts.deployments import (
     RemoveDeployment,
     ReportDeploymentEnded,
     ReportDeploymentLaunched,
+    ReportDeploymentLost,
     ReportDeploymentStarted,
     ReportDeploymentStopped,
     ReportDeploymentStopUnconfirmed,
@@ -127,7 +128,7 @@ def test_any_other_model_path_stays_one_argument(path: str) -> None:
 
 OWN = (
     "--port 1|--port=1|--po=1|--p|--host 0.0.0.0|--ho=x|--model x|--mode=x|--uds /x|--u=x|-m x|-p=1|--model-path x|"
-    "--model_path=x|--force-model x|other-model|--|--x 1 --port 2"
+    "--model_path=x|--force-model x|-p8000|-m7b|--host=0|--por 1|other-model|--|--x 1 --port 2"
 )
 
 
@@ -314,3 +315,41 @@ def test_survivors_are_recorded_once() -> None:
     unconfirmed = DeploymentStopUnconfirmed(attempt=1, pids=(7, 8))
     given(*RUNNING, DeploymentStopRequested()).when(report).then(unconfirmed)
     given(*RUNNING, DeploymentStopRequested(), unconfirmed).when(report).then()
+    given(*RUNNING, DeploymentFailed(attempt=1, cause="lost", reason="")).when(report).then()
+
+
+# a service that is not heard of
+
+
+LOST = ReportDeploymentLost(deployment_id=ID, service=SERVICE, node="gpu-1", silent_seconds=301.0)
+FAILED_LOST = DeploymentFailed(
+    attempt=1,
+    cause="lost",
+    reason="节点 gpu-1 的部署服务已 301 秒没有心跳，视为失联，服务进程的下落不明；节点恢复后会停止其残留进程",
+)
+
+
+def test_what_a_lost_service_served_has_failed() -> None:
+    for facts in ((REQUESTED, placed()), RUNNING, RUNNING_ON):
+        given(*facts).when(LOST).then(FAILED_LOST)
+    never_placed = DeploymentFailed(
+        attempt=0, cause="lost", reason="节点 gpu-1 的部署服务已 301 秒没有心跳，视为失联；服务尚未启动"
+    )
+    given(REQUESTED).when(LOST).then(never_placed)
+
+
+def test_one_whose_removal_was_asked_for_leaves_the_list_with_its_loss() -> None:
+    given(*RUNNING, DeploymentStopRequested()).when(LOST).then(FAILED_LOST, DeploymentRemoved())
+    given(*RUNNING, FAILED_LOST).when(REMOVE).then(DeploymentRemoved())
+
+
+def test_what_has_ended_or_is_another_services_is_not_lost() -> None:
+    given(*RUNNING, FAILED_LOST).when(LOST).then()
+    given(*RUNNING).when(replace(LOST, service=OTHER_SERVICE)).then()
+    given(REQUESTED).when(replace(LOST, node="gpu-2")).then()
+    given().when(LOST).then()
+
+
+def test_a_loss_is_final_whatever_its_node_reports_later() -> None:
+    given(*RUNNING, FAILED_LOST).when(ended()).then()
+    given(*RUNNING, FAILED_LOST).when(ReportDeploymentStarted(deployment_id=ID, attempt=1)).then()

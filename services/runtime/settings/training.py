@@ -131,8 +131,8 @@ class TrainingSettings(ServingSettings, frozen=True, kw_only=True):
         Annotated[float, Meta(ge=0)],
         Meta(
             title="TRAINLEDGER_NODE_LOST_AFTER",
-            description="Seconds without a heartbeat after which a node is lost, and its runs and de-identification "
-            "jobs are `failed`; 0: never",
+            description="Seconds without a heartbeat after which a node is lost, and its runs, deployments and "
+            "de-identification jobs are `failed`; 0: never",
         ),
     ] = 300.0
     run_wait_seconds: Annotated[
