@@ -29,11 +29,19 @@ KINDS: dict[str, ProblemKind] = {
     "no_gpu": ProblemKind(
         503, "节点 {node} 没有满足要求的 GPU", "There is no GPU on node {node} that meets what is asked for"
     ),
-    "deployment_failed": ProblemKind(500, "部署启动失败：{reason}", "The deployment could not be started: {reason}"),
+    "deployment_failed": ProblemKind(
+        500, "部署 {deployment_id} 启动失败：{reason}", "The deployment {deployment_id} could not be started: {reason}"
+    ),
     "deployment_stopping": ProblemKind(
         409,
         "部署 {deployment_id} 尚未停止，仍有进程存活；可用 force=true 强制终止",
         "The deployment {deployment_id} has not stopped, processes of it are alive; force=true kills them",
+    ),
+    "deployment_stop_unconfirmed": ProblemKind(
+        409,
+        "部署 {deployment_id} 所在的节点 {node} 没有应答，尚不能确认已停止；节点恢复后会停止它，节点失联则移出列表",
+        "The node {node} of deployment {deployment_id} does not answer, so that it has stopped is not known; it is "
+        "stopped when the node is back, or leaves the list when the node is lost",
     ),
     "deployment_log_missing": ProblemKind(
         404, "部署 {deployment_id} 还没有日志", "The deployment {deployment_id} has no log yet"

@@ -17,6 +17,7 @@ from contracts.deployments import (
     LOG_ANSWER,
     DeploymentState,
     GpuDetail,
+    HeldLease,
     LeaseView,
     LogAnswer,
     LogQuestion,
@@ -28,22 +29,33 @@ from contracts.deployments import (
 )
 from contracts.files import LONGEST_PIECE
 from contracts.problems import Refused
-from events.deployments import Deployment, DeploymentAttemptEnded, DeploymentFailed, DeploymentStatus
-from events.leases import Leases
+from events.deployments import (
+    Deployment,
+    DeploymentAttemptEnded,
+    DeploymentFailed,
+    DeploymentLaunched,
+    DeploymentStatus,
+)
+from events.leases import Leases, LeaseTaken
 from events.log import LogUnavailable
 from services.deployment import attempts
 from services.deployment.endings import explain
 from services.deployment.node import Node
 from services.deployment.supervisor import Supervisor
 from services.handlers.leases import take_lease
-from services.runtime.children import Ended, Lost, Running, host
+from services.runtime.children import Ended, Lost, Running, host, processes
+from services.runtime.children.processes import Identity
 from services.runtime.commands import DEPLOYMENTS
 from services.runtime.dispatch import Loaded, load
 from services.runtime.gpus import Device
 from services.runtime.leasing import holder_of
 
 _PROBE = 1.5  # seconds, so that the whole answer comes within 2
+_WITHIN = 1.8  # seconds for one state: one that cannot be told in time does not cost the others their answer
+_LOOK = 0.02
 _TAIL = 20  # lines
+_LONGEST_TAIL = 16 * 1024  # bytes
+_ESCAPED = 8  # a byte of a log may be so many in an answer
 _NOBODY = UUID(int=0)
 
 _log = logging.getLogger(__name__)
@@ -69,28 +81,42 @@ class Answers:
         leases, devices = await asyncio.gather(self._node.leases(), asyncio.to_thread(self._node.gpus.devices))
         ports = tuple(sorted(leases.ports))
         details = await asyncio.to_thread(lambda: tuple(_gpu(device, leases) for device in devices))
-        return NodeGpus(node=self._node.name, reachable=True, gpus=details, ports=ports)
+        held = tuple(_held(lease) for lease in leases.held.values())
+        return NodeGpus(node=self._node.name, reachable=True, gpus=details, ports=ports, leases=held)
 
-    async def states(self, question: StateQuestion) -> StateReport:
-        """All at once."""
-        states = await asyncio.gather(*(self._state(deployment_id) for deployment_id in question.ids))
+    async def states(self, question: StateQuestion, most: int) -> StateReport:
+        """All at once, in about `most` bytes."""
+        tail = min(most // _ESCAPED // max(len(question.ids), 1), _LONGEST_TAIL)
+        states = await asyncio.gather(*(self._state_in_time(deployment_id, tail) for deployment_id in question.ids))
         return StateReport(node=self._node.name, states=tuple(states))
 
-    async def _state(self, deployment_id: UUID) -> DeploymentState:
+    async def _state_in_time(self, deployment_id: UUID, tail: int) -> DeploymentState:
+        try:
+            async with asyncio.timeout(_WITHIN):
+                return await self._state(deployment_id, tail)
+        except TimeoutError:
+            return DeploymentState(deployment_id=deployment_id)
+
+    async def _state(self, deployment_id: UUID, longest_tail: int) -> DeploymentState:
         loaded = await load(self._node.log, DEPLOYMENTS, deployment_id)
         deployment: Deployment = loaded.state
         if deployment.service != self._node.service:
             return DeploymentState(deployment_id=deployment_id)
         attempt = self._node.attempt(deployment_id, deployment.attempt)
         if deployment.launched is None or deployment.ended:
-            tail = await asyncio.to_thread(_tail, attempt, loaded)
+            tail = await asyncio.to_thread(_tail, attempt, loaded, longest_tail)
             return DeploymentState(deployment_id=deployment_id, log_tail=tail)
-        state = await asyncio.to_thread(host.look, attempt)
+        while isinstance(state := await asyncio.to_thread(host.look, attempt), Running):
+            if await asyncio.to_thread(_is_there, deployment.launched):
+                break
+            await asyncio.sleep(_LOOK)  # its wrapper is about to write how it ended
         if isinstance(state, Running):
             healthy = await Supervisor(self._node, deployment_id).healthy(deployment, attempt, _PROBE)
             status: DeploymentStatus = "running" if healthy or deployment.status == "running" else "starting"
             if deployment.stop_requested:
                 status = "stopping"
+            elif deployment.restart_requested:  # what still answers is about to end
+                status, healthy = "starting", False
             pid = deployment.launched.pid
             return DeploymentState(deployment_id=deployment_id, status=status, pid=pid, health_ok=healthy)
         status = _status_of_gone(deployment, state)
@@ -103,7 +129,7 @@ class Answers:
             exit_code=ending.exit_code,
             failure_cause=ending.failure or "exit",
             failure_reason=ending.reason,
-            log_tail=await asyncio.to_thread(_lines, attempt, None),
+            log_tail=await asyncio.to_thread(_lines, attempt, None, longest_tail),
         )
 
     async def log(self, question: LogQuestion, most: int) -> tuple[LogAnswer, bytes]:
@@ -149,7 +175,7 @@ async def answer_questions(nc: Client, node: Node) -> list[Subscription]:
         await message.respond(msgspec.json.encode(await answers.gpus()))
 
     async def on_states(message: Msg) -> None:
-        report = await answers.states(msgspec.json.decode(message.data, type=StateQuestion))
+        report = await answers.states(msgspec.json.decode(message.data, type=StateQuestion), nc.max_payload // 2)
         await message.respond(msgspec.json.encode(report))
 
     async def on_log(message: Msg) -> None:
@@ -166,6 +192,10 @@ async def answer_questions(nc: Client, node: Node) -> list[Subscription]:
     ]
 
 
+def _is_there(launched: DeploymentLaunched) -> bool:
+    return processes.alive(Identity(launched.pid, launched.start, launched.boot))
+
+
 def _status_of_gone(deployment: Deployment, state: object) -> DeploymentStatus:
     """What will be on record in a moment."""
     if deployment.stop_requested:
@@ -178,21 +208,32 @@ def _status_of_gone(deployment: Deployment, state: object) -> DeploymentStatus:
     return "stopped" if explain(state).cause is None and deployment.status == "running" else "failed"
 
 
-def _tail(attempt: attempts.Attempt, loaded: Loaded) -> tuple[str, ...] | None:
+def _tail(attempt: attempts.Attempt, loaded: Loaded, longest: int) -> tuple[str, ...] | None:
     """Of the log as it was when the last attempt ended in failure."""
     ended = [
         entry.fact for entry in loaded.recorded if isinstance(entry.fact, DeploymentFailed | DeploymentAttemptEnded)
     ]
     if not ended or loaded.state.status not in ("failed", "starting"):
         return None
-    return _lines(attempt, ended[-1].log_bytes)
+    return _lines(attempt, ended[-1].log_bytes, longest)
 
 
-def _lines(attempt: attempts.Attempt, until: int | None) -> tuple[str, ...] | None:
+def _lines(attempt: attempts.Attempt, until: int | None, longest: int) -> tuple[str, ...] | None:
     try:
-        return attempts.last_lines(attempt.log, _TAIL, until)
+        return attempts.last_lines(attempt.log, _TAIL, until, longest=longest)
     except OSError:
         return None
+
+
+def _held(lease: LeaseTaken) -> HeldLease:
+    return HeldLease(
+        holder=lease.holder,
+        kind=lease.kind,
+        port=lease.port,
+        gpus=tuple(gpu.index for gpu in lease.gpus),
+        exclusive=lease.exclusive,
+        memory=lease.memory,
+    )
 
 
 def _gpu(device: Device, leases: Leases) -> GpuDetail:

@@ -44,9 +44,9 @@ def log_size(log: Path) -> int:
         return 0
 
 
-def last_lines(log: Path, most: int, until: int | None = None) -> tuple[str, ...]:
-    """At most `most` of the last lines before byte `until`, of at most 64 KiB."""
-    start, data = read(log, -_MOST_TAIL if until is None else max(until - _MOST_TAIL, 0), _MOST_TAIL)
+def last_lines(log: Path, most: int, until: int | None = None, *, longest: int = _MOST_TAIL) -> tuple[str, ...]:
+    """At most `most` of the last lines before byte `until`, of at most `longest` bytes."""
+    start, data = read(log, -longest if until is None else max(until - longest, 0), longest)
     if until is not None:
         data = data[: max(until - start, 0)]
     return tuple(data.decode(errors="replace").splitlines()[-most:])

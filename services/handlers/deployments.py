@@ -26,6 +26,7 @@ _HEALTH_PATH = re.compile(r"/(?!/)[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*(?:\?[A-Za-z0-
 # What the service itself decides, and the same in the words of other servers.
 _OWN_OPTIONS = ("port", "host", "model", "uds")
 _OWN_SPELLINGS = ("-m", "-p", "--model-path", "--model-tag", "--force-model")
+_OWN_JOINED = re.compile(r"-[mp]\d.*")  # a short option and its value in one
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,7 +160,8 @@ def split_extra_args(text: str) -> tuple[str, ...]:
         # Parsers of options take `_` for `-`, and any beginning that is clear to them.
         option = argument.partition("=")[0].replace("_", "-")
         name = option.removeprefix("--") if option.startswith("--") else None
-        if name == "" or option in _OWN_SPELLINGS or (name and any(own.startswith(name) for own in _OWN_OPTIONS)):
+        spelt = option in _OWN_SPELLINGS or _OWN_JOINED.fullmatch(option)
+        if name == "" or spelt or (name and any(own.startswith(name) for own in _OWN_OPTIONS)):
             raise Refused("extra_args_refused", argument=argument)
     return tuple(arguments)
 

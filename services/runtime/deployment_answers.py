@@ -69,12 +69,16 @@ class DeploymentAnswers:
         if fact.cause in ("no_port", "no_gpu"):
             node = accepted.state.requested.node
             return position, Refused("no_free_port" if fact.cause == "no_port" else "no_gpu", node=node)
-        return position, Refused("deployment_failed", reason=fact.reason)
+        return position, Refused("deployment_failed", deployment_id=accepted.aggregate_id, reason=fact.reason)
 
     async def _removed(self, command: RemoveDeployment, accepted: Accepted) -> tuple[int, Refused | None]:
         patience = self._stop + (_KILLED_WITHIN if command.force else _REPORTED_WITHIN)
         removed = await self._facts.fact(accepted.aggregate_id, (DeploymentRemoved,), patience)
         if removed is None:
+            view = await self._view(command.deployment_id)
+            if view.reachable is False:
+                silent = Refused("deployment_stop_unconfirmed", deployment_id=command.deployment_id, node=view.node)
+                return accepted.position, silent
             return accepted.position, Refused("deployment_stopping", deployment_id=command.deployment_id)
         return max(accepted.position, removed.meta.position), None
 
@@ -82,9 +86,12 @@ class DeploymentAnswers:
         """By its facts and its node, so that no read model has to be waited for. Raises LogUnavailable."""
         if command is RemoveDeployment:
             return msgspec.json.encode(DeploymentRemoval(detail="deployment removed", deployment_id=deployment_id))
+        return msgspec.json.encode(await self._view(deployment_id))
+
+    async def _view(self, deployment_id: UUID) -> DeploymentInfo:
         loaded = await load(self._log, DEPLOYMENTS, deployment_id)
         [view] = await self._deployments.as_now([deployment_info(deployment_id, loaded.state, loaded.recorded)])
-        return msgspec.json.encode(view)
+        return view
 
 
 def deployment_info(deployment_id: UUID, deployment: Deployment, recorded: Sequence[Recorded]) -> DeploymentInfo:

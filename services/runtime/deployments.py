@@ -36,6 +36,7 @@ from services.runtime.reads import Reads, Shown
 
 _WITHIN = 2.0  # seconds for any answer
 _WINDOW = 0.3  # seconds for a further one
+_MOST_ASKED = 500  # deployments in one question, so that the answer is no longer than NATS takes
 
 _T = TypeVar("_T")
 
@@ -89,9 +90,19 @@ class Deployments:
         for view in views:
             if view.status != "stopped" and not view.removed:
                 by_node[view.node].append(view.deployment_id)
-        answers = await asyncio.gather(*(self._states(node, ids) for node, ids in by_node.items()))
-        states = dict(zip(by_node, answers, strict=True))
-        return [_with(view, states.get(view.node, {})) for view in views]
+        asked = [
+            (node, ids[first : first + _MOST_ASKED])
+            for node, ids in by_node.items()
+            for first in range(0, len(ids), _MOST_ASKED)
+        ]
+        answers = await asyncio.gather(*(self._states(node, ids) for node, ids in asked))
+        states: dict[UUID, DeploymentState | None] = {}
+        for (_, ids), answer in zip(asked, answers, strict=True):
+            states |= dict.fromkeys(ids) if answer is None else answer
+        return [
+            _with(view, states[view.deployment_id]) if view.deployment_id in states else replace(view, health_ok=False)
+            for view in views
+        ]
 
     async def log(self, view: DeploymentInfo, question: LogQuestion) -> tuple[LogAnswer, bytes]:
         """Raises Refused (deployment_node_unreachable, deployment_log_missing)."""
@@ -154,12 +165,10 @@ class Deployments:
             raise LogUnavailable(str(error)) from error
 
 
-def _with(view: DeploymentInfo, states: dict[UUID, DeploymentState] | None) -> DeploymentInfo:
-    if states is None:
-        return replace(view, health_ok=False, reachable=False)
-    state = states.get(view.deployment_id)
+def _with(view: DeploymentInfo, state: DeploymentState | None) -> DeploymentInfo:
+    """`state` is none where the node did not answer."""
     if state is None:
-        return replace(view, health_ok=False)
+        return replace(view, health_ok=False, reachable=False)
     return replace(
         view,
         status=state.status or view.status,

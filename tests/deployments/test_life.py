@@ -34,7 +34,7 @@ from events.deployments import (
 from services.deployment.answering import Answers
 from services.runtime.gpus import GpuProcess
 from tests.deployments.place import GIB, Place, origin
-from tests.training.ledger import BOUND, until
+from tests.training.ledger import until
 
 pytestmark = pytest.mark.slow
 
@@ -215,6 +215,17 @@ async def test_a_strangers_answer_is_not_the_servers(place: Place) -> None:
     assert set(asked) == {"/v1/models?x=1"}
 
 
+async def test_a_server_is_healthy_through_what_serves_in_its_name(place: Place) -> None:
+    """As where an engine publishes a container's port: nothing tells whose the listening process is."""
+    async with place.served():
+        deployment_id = await place.create(extra_args="--serve-apart")
+        await place.fact(deployment_id, DeploymentStarted)
+        [listening] = [int(line) for line in place.said(deployment_id).splitlines()[1:]]
+        assert listening not in place.pids(deployment_id)
+        await place.remove(deployment_id)
+        await place.fact(deployment_id, DeploymentRemoved)
+
+
 async def test_servers_outlive_the_service_and_are_found_again(place: Place) -> None:
     async with place.served():
         kept, crashed = await place.create(), await place.create()
@@ -342,16 +353,17 @@ async def test_its_state_is_that_of_its_process(place: Place) -> None:
         deployment_id = await place.create(extra_args="--say bye")
         await place.fact(deployment_id, DeploymentStarted)
     answers, question = Answers(place.node()), StateQuestion(ids=(deployment_id, UUID(int=1)))
-    [state, unknown] = (await answers.states(question)).states
+    [state, unknown] = (await answers.states(question, 1_000)).states
     pid = (await place.fact(deployment_id, DeploymentLaunched)).pid
     assert (state.status, state.pid, state.health_ok) == ("running", pid, True)
     assert unknown.status is None
     os.kill(pid, signal.SIGKILL)
-    async with asyncio.timeout(BOUND):  # its wrapper outlives it by the moment that writing the exit code takes
-        while state.status == "running":
-            [state, _] = (await answers.states(question)).states
+    await until((place.node().attempt(deployment_id, 1).directory / "exit").exists)
+    [state, _] = (await answers.states(question, 1_000)).states
     assert (state.status, state.pid, state.health_ok) == ("failed", None, False)
     async with place.served():
         await place.fact(deployment_id, DeploymentFailed)
-    [state, _] = (await answers.states(question)).states
+    [state, _] = (await answers.states(question, 1_000)).states
     assert state.log_tail == ("serving models/qwen2.5 bye",)
+    [state, _] = (await answers.states(question, 64)).states
+    assert state.log_tail == ("bye",)

@@ -131,6 +131,9 @@ def test_the_documented_example(served: Served) -> None:
         assert body[name] == DOCUMENTED[name]
     assert body["health_ok"] is True
     assert body["pid"] in served.children(deployment_id)
+    [node] = served.ask("GET", "/gpus")[1]
+    held = {"kind": "deployment", "port": body["port"], "gpus": [], "exclusive": False, "memory": 0}
+    assert node["leases"] == [{"holder": deployment_id} | held]
     assert isinstance(body["started_at"], float)
     assert body["stopped_at"] is None
     assert body["log_file"] == f"{served.data}/deploy_logs/{deployment_id}.log"
@@ -223,6 +226,92 @@ def test_a_log_is_read_in_pieces_whole_and_live(served: Served) -> None:
         events = live.result(60)[1]
     assert '"content":"serving models/qwen2.5 你好\\n"' in events
     assert events.endswith('id: end\nevent: end\ndata: {"status":"stopped"}\n\n')
+
+
+def test_why_a_deployment_came_as_it_did(served: Served) -> None:
+    made = served.create(preferred_gpu=3)
+    deployment_id = made["deployment_id"]
+    served.running(deployment_id)
+    path = f"/deployments/{deployment_id}/explain"
+    until(lambda: served.ask("GET", path)[1]["chain"][-1]["fact"] == "DeploymentStarted", "the record of its start")
+    assert served.ask("GET", path)[1]["why"] is None
+    assert served.ask("DELETE", f"/deployments/{deployment_id}", **{"X-Actor": "bob"})[0] == 200
+    status, body = served.ask("GET", path)
+    assert (status, body["status"]) == (200, "stopped")
+    assert body["why"] == "as asked, nothing of it is left alive, and its memory is free"
+    told = [(step["kind"], step["fact"], step["name"]) for step in body["chain"]]
+    assert told == [
+        ("asked", "DeploymentRequested", "local"),
+        ("decided", "DeploymentPlaced", "the deployment service"),
+        ("observed", "DeploymentLaunched", "the deployment service"),
+        ("observed", "DeploymentStarted", "the deployment service"),
+        ("asked", "DeploymentStopRequested", "bob"),
+        ("observed", "DeploymentStopped", "the deployment service"),
+        ("decided", "DeploymentRemoved", "the deployment service"),
+    ]
+    assert isinstance(body["chain"][0]["time"], float)
+    placed = body["chain"][1]
+    assert placed["sentence"].startswith(f"attempt 1 gets port {made['port']}")
+    past = served.ask("GET", f"{path}?as_of={placed['position']}")[1]
+    assert (past["status"], len(past["chain"])) == ("starting", 2)
+    chinese = served.ask("GET", path, **{"Accept-Language": "zh"})[1]
+    assert chinese["chain"][4]["sentence"] == "bob 请求停止并移除"
+    assert served.ask("GET", "/deployments/93f22d88-9d39-4f71-a3b1-0f41d396a4f7/explain")[0] == 404
+
+
+def test_one_that_does_not_answer_costs_the_others_nothing(served: Served) -> None:
+    hung = [served.create(extra_args="--hang")["deployment_id"] for _ in range(3)]
+    well = served.create()["deployment_id"]
+    served.running(well)
+    views = {view["deployment_id"]: view for view in served.ask("GET", "/deployments")[1]}
+    assert all(view["reachable"] for view in views.values())
+    assert [(views[one]["status"], views[one]["health_ok"]) for one in hung] == [("starting", False)] * 3
+    assert (views[well]["status"], views[well]["health_ok"]) == ("running", True)
+    for one in (*hung, well):
+        assert served.ask("DELETE", f"/deployments/{one}")[0] == 200
+
+
+def trained(served: Served) -> dict[str, Any]:
+    """A short run of the example, at its end."""
+    configs = served.data / "training" / "configs"
+    text = (configs / "qwen_demo.yaml").read_text(encoding="utf-8")
+    (configs / "short.yaml").write_text(text.replace("max_steps: -1", "max_steps: 2"), encoding="utf-8")
+    project = {"name": "short", "owner": "alice", "dataset_name": "datasets/qwen_demo.jsonl"}
+    assert served.ask("POST", "/projects", project | {"training_yaml_name": "configs/short.yaml"})[0] == 201
+    status, run = served.ask("POST", "/projects/short/runs")
+    assert status == 201, run
+    path = f"/projects/short/runs/{run['id']}"
+    ended: dict[str, Any] = until(lambda: (found := served.ask("GET", path)[1])["completed_at"] and found, "its end")
+    assert ended["status"] == "completed", ended
+    return ended
+
+
+def test_a_checkpoint_of_a_run_is_served(served: Served) -> None:
+    run = trained(served)
+    checkpoint = [artifact for artifact in run["artifacts"] if artifact["type"] == "checkpoint"][-1]
+    other = next(artifact for artifact in run["artifacts"] if artifact["type"] != "checkpoint")
+    assert Path(checkpoint["path"]).is_absolute()
+    asked = {"model_path": None, "artifact_id": checkpoint["id"]}
+    made = served.create(**asked)
+    deployment_id = made["deployment_id"]
+    body = served.running(deployment_id)
+    assert (body["run_id"], body["artifact_id"]) == (run["id"], checkpoint["id"])
+    assert body["model_path"] == checkpoint["path"]
+    logs = f"/deployments/{deployment_id}/logs"
+    assert served.ask("GET", logs)[1]["content"] == f"serving {checkpoint['path']} \n"
+    assert run["id"] in served.ask("GET", f"/deployments/{deployment_id}/explain")[1]["chain"][0]["sentence"]
+    assert served.ask("DELETE", f"/deployments/{deployment_id}")[0] == 200
+
+    def refused(**body: Any) -> tuple[int, str]:
+        status, problem = served.ask("POST", "/deployments", asked | body)
+        return status, problem["code"]
+
+    assert refused(model_path="m") == (422, "invalid_body")
+    assert refused(artifact_id="93f22d88-9d39-4f71-a3b1-0f41d396a4f7") == (404, "artifact_not_found")
+    assert refused(artifact_id=other["id"])[1] == "not_a_checkpoint"
+    assert refused(node="elsewhere") == (409, "checkpoint_elsewhere")
+    (Path(checkpoint["path"]) / "trainer_state.json").unlink()
+    assert refused() == (409, "checkpoint_incomplete")
 
 
 def test_twenty_at_once_get_twenty_ports_and_twenty_servers(served: Served) -> None:

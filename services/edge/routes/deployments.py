@@ -174,7 +174,7 @@ async def get_deployment(
     tags=_TAGS,
     status_code=200,
     response_headers=[EVENT_POSITION, COMMAND_ID],
-    responses=problems(*OF_COMMANDS, "deployment_not_found", "deployment_stopping"),
+    responses=problems(*OF_COMMANDS, "deployment_not_found", "deployment_stopping", "deployment_stop_unconfirmed"),
 )
 async def remove_deployment(
     request: AnyRequest, deployment_id: DeploymentId, force: _Force = None, idempotency_key: IdempotencyKey = None
