@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from contracts.dataset_checks import FINDINGS, sentence
@@ -176,3 +177,23 @@ def test_all_that_is_told_has_a_sentence_in_both_languages(tmp_path: Path) -> No
     assert sentence("gbk", "en").startswith("The encoding")
     assert "UTF-8" in sentence("gbk", "zh")
     assert sentence("of a later release", "en") == "of a later release"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fields"),
+    [
+        ("data.csv", "编号,电话\n1,13812345678\n2,b\n".encode("gbk"), ()),
+        ("data.csv", b"\0,b\n1,2\n3,4\n", ()),
+        ("data.csv", '"a"b,c\n1,2\n3,4\n', ()),
+        ("data.csv", "13812345678,王\n13812345679,李\n", ("王",)),
+        ("data.csv", "a@example.com,b\n1,2\n", ("b",)),
+        ("data.jsonl", '{"13812345678": 1, "a": 2}\n', ("a",)),
+        ("data.csv", b"a,b\n\xff,2\n3,4\n", ("a", "b")),
+    ],
+)
+def test_no_value_is_told_as_the_name_of_a_field(
+    tmp_path: Path, name: str, content: str | bytes, fields: tuple[str, ...]
+) -> None:
+    found = checked(tmp_path, name, content)
+    assert tuple(field.name for field in found.fields) == fields
+    assert b"138123456" not in msgspec.json.encode(found)

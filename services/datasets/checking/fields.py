@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 
@@ -19,6 +20,7 @@ _TYPES: dict[type, str] = {
     dict: "object",
 }
 _MOST_SIGNATURES = 1_024
+_VALUE = re.compile(r"[0-9]{7}|@")  # a number or address of somebody, which is no name of a field
 
 _Signature = tuple[tuple[str, ...], tuple[type, ...]]
 
@@ -47,8 +49,11 @@ class Fields:
             self._fold()
 
     def add(self, name: str, types: tuple[str, ...], present: int) -> None:
-        """Of a file whose fields are known from its header."""
+        """Of a file whose fields are known from its header. What is told stays on record, so never what is a value."""
         name = name[:LONGEST_NAME]
+        if _VALUE.search(name):
+            self.complete = False
+            return
         if name not in self._types and len(self._types) >= self._limits.fields:
             self.complete = False
             return

@@ -26,6 +26,7 @@ def check_table(chunks: Iterable[bytes], limits: Limits, delimiter: str) -> Verd
     text = _Text(chunks, findings)
     rows = csv.reader(text, delimiter=delimiter, strict=True)
     header: list[str] | None = None
+    readable = True  # whether the first row was: no other is a header, and its cells are values
     shape: Shape | None = None
     present: list[int] = []
     while True:
@@ -39,8 +40,11 @@ def check_table(chunks: Iterable[bytes], limits: Limits, delimiter: str) -> Verd
             break  # the reader holds what it has read of the row, so there is no going on
         except csv.Error as error:
             findings.bad(begins, "open_quote" if "unexpected end" in str(error) else "csv_syntax")
+            readable = readable and header is not None
             continue
-        if not row or text.bad:
+        if text.bad:
+            readable = readable and header is not None
+        if not row or text.bad or not readable:
             continue
         if header is None:
             header = row
