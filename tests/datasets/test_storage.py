@@ -191,7 +191,9 @@ def test_what_it_ends_with_is_kept() -> None:
     assert stored_name(upload_id, "../../etc/passwd") == f"{upload_id}_.._.._etc_passwd"
 
 
-@pytest.mark.parametrize("name", ["", " ", "a/b", "a\\b", "..", ".", "a\nb", "a\0b", "\ud800", "a" * 256, "a" * 10_000])
+@pytest.mark.parametrize(
+    "name", ["", " ", "a/b", "a\\b", "..", ".", "a\nb", "a\0b", "\u202etxt.exe", "\ud800", "a" * 256, "a" * 10_000]
+)
 def test_bad_names_are_refused(name: str) -> None:
     with pytest.raises(Refused) as refused:
         check_file_name(name)

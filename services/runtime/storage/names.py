@@ -10,8 +10,9 @@ from contracts.problems import Language, Refused
 
 LONGEST = 255  # characters of a name as it is shown
 _MOST_BYTES = 120  # of a name as it is stored, so that all that stands before it fits into a file name too
-# Unicode's Cc (control), Cs (lone surrogates), Zl and Zp (line and paragraph separator).
-_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u2028\\u2029]")
+# Unicode's Cc (control), Cs (lone surrogates), Zl and Zp (line and paragraph separator), and what turns the direction
+# of text, by which `exe.txt` can be shown as another name.
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u2028-\\u202e\\u2066-\\u2069]")
 _UNSAFE = re.compile(r"[^\w.\-]+")
 
 
