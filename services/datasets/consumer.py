@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from uuid import UUID
 
-import msgspec
-
 from events.datasets import (
     DatasetCreated,
     DatasetDeleted,
@@ -25,7 +23,7 @@ from events.event import Recorded
 from events.log import EventLog
 from services.datasets.examination import Examination
 from services.datasets.retention import Retention
-from services.runtime.durable_files import write_durably
+from services.runtime.checkpoints import Checkpoints, Seen
 
 _AT_ONCE = 2  # checks, as each may use a processor for long
 _LONGEST_PAUSE = 60.0
@@ -33,27 +31,14 @@ _LONGEST_PAUSE = 60.0
 _log = logging.getLogger(__name__)
 
 
-class Checkpoint(msgspec.Struct, frozen=True):
-    """Facts up to `position` were seen.
+class Checkpoint(Seen, frozen=True):
+    """Of the facts that were seen, the files in `unchecked` (dataset, upload) have no verdict yet.
 
-    Of those, the files in `unchecked` (dataset, upload) have no verdict yet, and the datasets in `retained` have a time
-    after which their uploads go.
+    The datasets in `retained` have a time after which their uploads go.
     """
 
-    position: int = 0
     unchecked: tuple[tuple[UUID, UUID], ...] = ()
     retained: tuple[UUID, ...] = ()
-
-
-def read_checkpoint(file: Path) -> Checkpoint:
-    """A missing or unreadable one costs time only: every fact is then seen again, and nothing is recorded twice."""
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=Checkpoint)
-    except FileNotFoundError:
-        return Checkpoint()
-    except msgspec.DecodeError:
-        _log.warning("the checkpoint %s cannot be read: starting from the first fact", file)
-        return Checkpoint()
 
 
 class Consumer:
@@ -63,21 +48,17 @@ class Consumer:
         self._log = log
         self._examination = examination
         self._retention = retention
-        self._file = checkpoint
+        self._checkpoints = Checkpoints(checkpoint, Checkpoint)
         self._position = 0
         self._checks: dict[tuple[UUID, UUID], asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
-        self._changed = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled."""
-        checkpoint = await asyncio.to_thread(read_checkpoint, self._file)
-        if checkpoint.position > await self._log.last_position():
-            _log.warning("the log is shorter than the checkpoint %s: starting from the first fact", self._file)
-            checkpoint = Checkpoint()
+        checkpoint = await self._checkpoints.last(self._log)
         self._position = checkpoint.position
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_checkpoint(), name="checkpoint")
+            group.create_task(self._checkpoints.keep(self._checkpoint), name="checkpoints")
             group.create_task(self._retention.run(), name="retention")
             for dataset_id in checkpoint.retained:
                 self._retention.add(dataset_id)
@@ -86,7 +67,7 @@ class Consumer:
             async for batch in self._log.follow(self._position, (DatasetFact.context,)):
                 self._on_batch(batch, group)
                 self._position = batch[-1].meta.position
-                self._changed.set()
+                self._checkpoints.changed()
 
     def _on_batch(self, batch: list[Recorded], group: asyncio.TaskGroup) -> None:
         over = {entry.fact.upload_id for entry in batch if isinstance(entry.fact, DatasetFileChecked)}
@@ -136,16 +117,7 @@ class Consumer:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         self._checks.pop((dataset_id, upload_id), None)
-        self._changed.set()
+        self._checkpoints.changed()
 
-    async def _keep_checkpoint(self) -> None:
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            content = Checkpoint(self._position, tuple(self._checks), self._retention.datasets)
-            try:
-                await asyncio.to_thread(write_durably, self._file, msgspec.json.encode(content))
-            except OSError as error:  # an old one costs time only, and the disk may have room again later
-                _log.warning("the checkpoint %s cannot be written: %s", self._file, error)
-                await asyncio.sleep(1.0)
-                self._changed.set()
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint(self._position, tuple(self._checks), self._retention.datasets)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 from events.log.jetstream import JetStreamLog
 from services.deid.consumer import Consumer
@@ -15,18 +11,20 @@ from services.deid.job import Workplace
 from services.runtime.deid_secret import DeidSecret
 from services.runtime.deidentifying import Deidentifying
 from services.runtime.dispatch import Dispatch
+from services.runtime.only_one import only_one
 from services.runtime.reporting import report_sources
 from services.runtime.settings import SettingRefused, Settings
 from services.runtime.storage import Storage
 from services.runtime.wiring import bus
 
-_PREDECESSOR = 10.0  # seconds that an earlier service of the same directory gets to end
 _SILENCE = 600.0  # seconds without a word of an engine at work on a file, after which it is killed
 
 
 async def run(settings: Settings) -> None:
     """Serves until cancelled; what it was at begins anew at the next start. Raises SettingRefused or NotReachable."""
-    async with _only_one(settings.data_dir), bus(settings, f"deid {settings.node}") as nc:
+    lock = settings.data_dir / "deid.lock"
+    taken = f"Another de-identification service works on TRAINLEDGER_DATA_DIR {settings.data_dir} already."
+    async with only_one(lock, taken), bus(settings, f"deid {settings.node}") as nc:
         log = JetStreamLog(nc)
         secret = DeidSecret(settings)
         await asyncio.to_thread(secret.read)
@@ -58,29 +56,3 @@ async def run(settings: Settings) -> None:
         finally:
             await engine.stop()
             await asyncio.to_thread(storage.close)
-
-
-@asynccontextmanager
-async def _only_one(data_dir: Path) -> AsyncIterator[None]:
-    """Two services on one directory would work on the same jobs."""
-    await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
-    descriptor = os.open(data_dir / "deid.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        deadline = asyncio.get_running_loop().time() + _PREDECESSOR
-        while not _locked(descriptor):
-            if asyncio.get_running_loop().time() > deadline:
-                raise SettingRefused(
-                    f"Another de-identification service works on TRAINLEDGER_DATA_DIR {data_dir} already."
-                )
-            await asyncio.sleep(0.05)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

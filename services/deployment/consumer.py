@@ -7,8 +7,6 @@ import logging
 from pathlib import Path
 from uuid import UUID
 
-import msgspec
-
 from events.deployments import (
     DeploymentFact,
     DeploymentFailed,
@@ -21,7 +19,7 @@ from events.deployments import (
 from events.event import Recorded
 from services.deployment.node import Node
 from services.deployment.supervisor import Supervisor
-from services.runtime.durable_files import write_durably
+from services.runtime.checkpoints import Checkpoint, Checkpoints
 
 _TERMINAL = (DeploymentStopped, DeploymentFailed, DeploymentRemoved)
 _LONGEST_PAUSE = 60.0
@@ -29,43 +27,21 @@ _LONGEST_PAUSE = 60.0
 _log = logging.getLogger(__name__)
 
 
-class Checkpoint(msgspec.Struct, frozen=True):
-    """Facts up to `position` were seen; of those, the deployments in `live` are not over for this service."""
-
-    position: int = 0
-    live: tuple[UUID, ...] = ()
-
-
-def read_checkpoint(file: Path) -> Checkpoint:
-    """A missing or unreadable one costs time only: every fact is then seen again, and nothing is launched twice."""
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=Checkpoint)
-    except FileNotFoundError:
-        return Checkpoint()
-    except msgspec.DecodeError:
-        _log.warning("the checkpoint %s cannot be read: starting from the first fact", file)
-        return Checkpoint()
-
-
 class Consumer:
     """Cancelling `run` leaves all servers running; the next start finds them again."""
 
     def __init__(self, node: Node, checkpoint: Path) -> None:
         self._node = node
-        self._file = checkpoint
+        self._checkpoints = Checkpoints(checkpoint, Checkpoint)
         self._position = 0
         self._supervisors: dict[UUID, Supervisor] = {}
-        self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        checkpoint = await asyncio.to_thread(read_checkpoint, self._file)
-        if checkpoint.position > await self._node.log.last_position():
-            _log.warning("the log is shorter than the checkpoint %s: starting from the first fact", self._file)
-            checkpoint = Checkpoint()
+        checkpoint = await self._checkpoints.last(self._node.log)
         self._position = checkpoint.position
         leases = await self._node.leases()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_checkpoint())
+            group.create_task(self._checkpoints.keep(lambda: Checkpoint(self._position, self.live)), name="checkpoints")
             for deployment_id in checkpoint.live:
                 self._supervise(deployment_id, group)
             for holder, lease in leases.held.items():  # whatever has ended gives back what it has
@@ -74,7 +50,7 @@ class Consumer:
             async for batch in self._node.log.follow(self._position, (DeploymentFact.context,)):
                 self._on_batch(batch, group)
                 self._position = batch[-1].meta.position
-                self._changed.set()
+                self._checkpoints.changed()
 
     @property
     def live(self) -> tuple[UUID, ...]:
@@ -116,11 +92,4 @@ class Consumer:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         del self._supervisors[deployment_id]
-        self._changed.set()
-
-    async def _keep_checkpoint(self) -> None:
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            content = msgspec.json.encode(Checkpoint(self._position, self.live))
-            await asyncio.to_thread(write_durably, self._file, content)
+        self._checkpoints.changed()

@@ -11,7 +11,7 @@ from contracts.deployments import RemoveDeployment
 from contracts.problems import Refused
 from events.event import Origin
 from events.log import EventLog
-from services.deployment.consumer import read_checkpoint
+from services.runtime.checkpoints import Checkpoint, read_checkpoint
 from services.runtime.commands import DEPLOYMENTS
 from services.runtime.dispatch import Dispatch, load
 
@@ -23,7 +23,7 @@ async def stop_all_deployments(
 
     The deployment service has to run: it is the one that ends processes. Raises LogUnavailable.
     """
-    live = (await asyncio.to_thread(read_checkpoint, data_dir / "deployment.json")).live
+    live = (await asyncio.to_thread(read_checkpoint, data_dir / "deployment.json", Checkpoint)).live
     for deployment_id in live:
         command = RemoveDeployment(deployment_id=deployment_id, force=True)
         try:

@@ -7,8 +7,6 @@ import logging
 from pathlib import Path
 from uuid import UUID
 
-import msgspec
-
 from events.event import Recorded
 from events.runs import (
     RunCanceled,
@@ -19,7 +17,8 @@ from events.runs import (
     RunLaunchFailed,
     RunRequested,
 )
-from services.runtime.durable_files import write_durably
+from services.runtime import checkpoints
+from services.runtime.checkpoints import Checkpoints
 from services.training.supervisor import Node, Supervisor
 
 _TERMINAL = (RunCompleted, RunFailed, RunCanceled, RunLaunchFailed)
@@ -28,23 +27,10 @@ _LONGEST_PAUSE = 60.0
 _log = logging.getLogger(__name__)
 
 
-class Checkpoint(msgspec.Struct, frozen=True):
-    """Facts up to `position` were seen; of those, the runs in `live` are not over for this service, node `name`."""
+class Checkpoint(checkpoints.Checkpoint, frozen=True):
+    """Of the node called `name`."""
 
-    position: int = 0
-    live: tuple[UUID, ...] = ()
     name: str = ""
-
-
-def read_checkpoint(file: Path) -> Checkpoint:
-    """A missing or unreadable one costs time only: every fact is then seen again, and nothing is launched twice."""
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=Checkpoint)
-    except FileNotFoundError:
-        return Checkpoint()
-    except msgspec.DecodeError:
-        _log.warning("the checkpoint %s cannot be read: starting from the first fact", file)
-        return Checkpoint()
 
 
 class Consumer:
@@ -53,20 +39,16 @@ class Consumer:
     def __init__(self, node: Node, checkpoint: Path) -> None:
         self._log = node.log
         self._node = node
-        self._file = checkpoint
+        self._checkpoints = Checkpoints(checkpoint, Checkpoint)
         self._position = 0
         self._supervisors: dict[UUID, Supervisor] = {}
-        self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        checkpoint = await asyncio.to_thread(read_checkpoint, self._file)
-        if checkpoint.position > await self._log.last_position():
-            _log.warning("the log is shorter than the checkpoint %s: starting from the first fact", self._file)
-            checkpoint = Checkpoint()
+        checkpoint = await self._checkpoints.last(self._log)
         self._position = checkpoint.position
         leasing = await self._node.gpus.recover() if self._node.gpus else ()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_checkpoint())
+            group.create_task(self._checkpoints.keep(self._checkpoint), name="checkpoints")
             if self._node.gpus:
                 group.create_task(self._node.gpus.serve(), name="GPUs of runs")
             for run_id in (*checkpoint.live, *leasing):  # whatever has ended gives back what it has
@@ -74,7 +56,7 @@ class Consumer:
             async for batch in self._log.follow(self._position, (RunFact.context,)):
                 self._on_batch(batch, group)
                 self._position = batch[-1].meta.position
-                self._changed.set()
+                self._checkpoints.changed()
 
     @property
     def live(self) -> tuple[UUID, ...]:
@@ -119,11 +101,7 @@ class Consumer:
         del self._supervisors[run_id]
         if self._node.clearing is not None:
             self._node.clearing.run_ended()
-        self._changed.set()
+        self._checkpoints.changed()
 
-    async def _keep_checkpoint(self) -> None:
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            content = msgspec.json.encode(Checkpoint(self._position, self.live, self._node.name))
-            await asyncio.to_thread(write_durably, self._file, content)
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint(self._position, self.live, self._node.name)

@@ -10,6 +10,7 @@ from pathlib import Path
 from contracts.nodes import RegisterNode
 from events.log import LogUnavailable
 from events.log.jetstream import JetStreamLog
+from services.runtime.checkpoints import read_checkpoint
 from services.runtime.children.processes import boot_id
 from services.runtime.dispatch import Dispatch
 from services.runtime.gpus import NvmlGpus
@@ -23,7 +24,7 @@ from services.runtime.stored_files import StoredFiles
 from services.runtime.wiring import bus
 from services.training.assets import answer_asset_questions
 from services.training.clearing import Clearing
-from services.training.consumer import Consumer, read_checkpoint
+from services.training.consumer import Checkpoint, Consumer
 from services.training.executors.choice import choose
 from services.training.files import Files, answer_file_questions
 from services.training.gpus import RunGpus
@@ -47,7 +48,7 @@ async def run(settings: Settings) -> None:
         lease = Lease(Heartbeats(nc), settings.node, own)
         await lease.take()
         checkpoint = settings.data_dir / "training.json"
-        before = await asyncio.to_thread(read_checkpoint, checkpoint)
+        before = await asyncio.to_thread(read_checkpoint, checkpoint, Checkpoint)
         earlier = await earlier_names(log, settings.node, before.live)
         if before.name and await lease.was_ours(before.name):
             earlier.add(before.name)  # under which runs may have been asked for since

@@ -11,9 +11,9 @@ from contracts.problems import Refused
 from contracts.runs import CancelRun
 from events.event import Origin
 from events.log import EventLog
+from services.runtime.checkpoints import Checkpoint, read_checkpoint
 from services.runtime.commands import RUNS
 from services.runtime.dispatch import Dispatch, load
-from services.training.consumer import read_checkpoint
 
 
 async def stop_all_runs(log: EventLog, dispatch: Dispatch, data_dir: Path, actor: str, timeout: float) -> list[UUID]:
@@ -21,7 +21,7 @@ async def stop_all_runs(log: EventLog, dispatch: Dispatch, data_dir: Path, actor
 
     The training service has to run: it is the one that ends processes. Raises LogUnavailable.
     """
-    live = (await asyncio.to_thread(read_checkpoint, data_dir / "training.json")).live
+    live = (await asyncio.to_thread(read_checkpoint, data_dir / "training.json", Checkpoint)).live
     for run_id in reversed(live):  # those that wait first, so that no end lets another one begin
         await _cancel(log, dispatch, run_id, actor)
     left = await _not_ended(log, live)

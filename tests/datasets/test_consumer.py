@@ -22,8 +22,9 @@ from events.datasets import (
 )
 from services.datasets.checker import Checker
 from services.datasets.checking.findings import Verdict
-from services.datasets.consumer import Checkpoint, read_checkpoint
+from services.datasets.consumer import Checkpoint
 from services.datasets.examination import Examination
+from services.runtime.checkpoints import read_checkpoint
 from tests.datasets.checked import jsonl
 from tests.datasets.shelf import BOUND, Shelf, now, origin, running, shelf
 
@@ -225,9 +226,9 @@ async def test_a_verdict_that_comes_too_late_is_none(books: Shelf) -> None:
 
 def test_a_checkpoint_that_cannot_be_read_costs_time_only(tmp_path: Path) -> None:
     file = tmp_path / "datasets.json"
-    assert read_checkpoint(file) == Checkpoint()
+    assert read_checkpoint(file, Checkpoint) == Checkpoint()
     file.write_text('{"position": 7, "unchecked": [["x"')
-    assert read_checkpoint(file) == Checkpoint()
+    assert read_checkpoint(file, Checkpoint) == Checkpoint()
     written = Checkpoint(7, ((UUID(int=1), UUID(int=2)),), (UUID(int=3),))
     file.write_bytes(msgspec.json.encode(written))
-    assert read_checkpoint(file) == written
+    assert read_checkpoint(file, Checkpoint) == written
