@@ -9,7 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from contracts.runs import ReportRunEnded
 from contracts.telemetry import Ends
+from services.runtime.durable_files import write_durably
 from services.training import artifacts
 from services.training.artifacts import Found
 from services.training.executors import Place
@@ -48,6 +50,15 @@ def keep_output(place: Place, ends: Ends) -> KeptOutput:
         _kept(place.errors, "log", ends.stderr),
         _kept(place.order, "log_order", _size(place.order)) if ends.stdout and ends.stderr else None,
     )
+
+
+def keep_report(place: Place, ended: ReportRunEnded) -> Found:
+    """How the attempt ended, as it is reported, in a file beside its output; the first such report stays."""
+    path = place.directory / "exit.json"
+    if not path.exists():
+        write_durably(path, msgspec.json.format(msgspec.json.encode(ended)) + b"\n")
+    content = path.read_bytes()
+    return Found(path.name, "exit_report", str(path), len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
 def _size(path: Path) -> int:

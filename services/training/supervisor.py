@@ -33,7 +33,7 @@ from services.runtime.dispatch import Dispatch, Loaded, load
 from services.training import artifacts
 from services.training.assignment import is_assigned_here, make_assignment_id
 from services.training.clearing import Clearing
-from services.training.collecting import files, found, keep_output
+from services.training.collecting import files, found, keep_output, keep_report
 from services.training.endings import explain, overtime_mark
 from services.training.executors import Executor, Place
 from services.training.gpus import RunGpus
@@ -238,21 +238,20 @@ class Supervisor:
         code, cause, reason = explain(state)
         if await asyncio.to_thread(overtime_mark(place).exists):
             cause, reason = "wall_time", f"超过最长运行时间 {plan.max_wall_seconds:g} 秒，已停止训练"
-        await report(
-            ReportRunEnded(
-                run_id=self._run_id,
-                attempt=place.attempt,
-                exit_code=code,
-                cause=cause,
-                reason=reason,
-                output_bytes=kept.stdout.size if kept.stdout else 0,
-                output_sha256=kept.stdout.sha256 if kept.stdout else None,
-                stderr_bytes=kept.stderr.size if kept.stderr else 0,
-                stderr_sha256=kept.stderr.sha256 if kept.stderr else None,
-                telemetry=publisher.committed.sequence,
-            ),
-            f"{place.attempt}/ended",
+        ended = ReportRunEnded(
+            run_id=self._run_id,
+            attempt=place.attempt,
+            exit_code=code,
+            cause=cause,
+            reason=reason,
+            output_bytes=kept.stdout.size if kept.stdout else 0,
+            output_sha256=kept.stdout.sha256 if kept.stdout else None,
+            stderr_bytes=kept.stderr.size if kept.stderr else 0,
+            stderr_sha256=kept.stderr.sha256 if kept.stderr else None,
+            telemetry=publisher.committed.sequence,
         )
+        await self._record([await asyncio.to_thread(keep_report, place, ended)], report)
+        await report(ended, f"{place.attempt}/ended")
 
     async def _end_of(self, executor: Executor, place: Place, plan: Plan, report: Reports) -> Ended | Lost:
         while True:

@@ -69,6 +69,7 @@ async def test_the_example_completes(book: Ledger, home: Path) -> None:
     assert [name for name in artifacts if name not in ("err.log", "order")] == [
         "checkpoint-3",
         "checkpoint-6",
+        "exit.json",
         "out.log",
         "short.yaml",
         "short.yaml",

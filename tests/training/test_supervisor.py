@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -64,7 +65,9 @@ async def test_a_run_completes_with_every_line_and_its_artifacts(book: Ledger) -
     assert (completed.output_bytes, completed.output_sha256) == (len(raw), hashlib.sha256(raw).hexdigest())
     assert completed.telemetry > 0
     artifacts = {fact.name: fact for fact in await book.facts(run_id) if isinstance(fact, RunArtifactRecorded)}
-    assert set(artifacts) == {"run.yaml", "checkpoint-7", "out.log", "err.log", "order"}
+    assert set(artifacts) == {"run.yaml", "checkpoint-7", "out.log", "err.log", "order", "exit.json"}
+    told = json.loads(await asyncio.to_thread(Path(artifacts["exit.json"].path).read_bytes))
+    assert (told["run_id"], told["exit_code"], told["output_sha256"]) == (str(run_id), 0, artifacts["out.log"].sha256)
     configurations = {fact.type: fact for fact in await book.facts(run_id) if isinstance(fact, RunArtifactRecorded)}
     original = book.node().place(run_id, 1).directory / "original.yaml"
     assert (configurations["config_original"].path, original.read_text()) == (str(original), "output_dir: out\n")
