@@ -33,7 +33,8 @@ _PLATE_REST = re.compile(
     rb"[A-HJ-NP-Za-hj-np-z](?:\xc2\xb7|\xe2\x80\xa2|[-. ])?(?:[A-HJ-NP-Za-hj-np-z0-9]{5,6}|[A-HJ-NP-Za-hj-np-z0-9]{4}"
     rb"(?=\xe5\xad\xa6|\xe6\x8c\x82|\xe8\xad\xa6|\xe6\xb8\xaf|\xe6\xbe\xb3))"
 )
-_DIGIT = re.compile(rb"[0-9]")
+_A_DIGIT = re.compile(rb"[0-9]")
+_DIGIT = re.compile("[0-9]")
 
 
 def find(groups: Groups, searched: bytes, out: Candidates) -> None:
@@ -83,7 +84,7 @@ def _plates_and_keys(groups: Groups, searched: bytes, out: Candidates) -> None:
 
 def _plate(searched: bytes, start: int, out: Candidates) -> int:
     found = _PLATE_REST.match(searched, start + 3, start + 16)
-    if not found or not _DIGIT.search(found[0]):
+    if not found or not _A_DIGIT.search(found[0]):
         return start + 3
     end = found.end()
     if ALNUM[searched[end]]:
@@ -152,16 +153,16 @@ def _address(text: bytes, start: int, out: Candidates) -> None:
         return
     if _MAC.fullmatch(left):
         out.add_one("MAC", start, start + len(left), 0.85)
-    else:
-        _ipv6(left, start, out)
+    elif _is_ipv6(left.decode()):
+        out.add_one("IPV6", start, start + len(left), 0.8)
 
 
-def _ipv6(text: bytes, start: int, out: Candidates) -> None:
+def _is_ipv6(text: str) -> bool:
     try:
-        socket.inet_pton(socket.AF_INET6, text.decode())
-    except (OSError, ValueError):
-        return
-    out.add_one("IPV6", start, start + len(text), 0.8)
+        socket.inet_pton(socket.AF_INET6, text)
+    except OSError:
+        return False
+    return len(text) <= _LONGEST_ADDRESS
 
 
 def _short_ipv6(groups: Groups, searched: bytes, out: Candidates) -> None:
@@ -175,10 +176,13 @@ def _short_ipv6(groups: Groups, searched: bytes, out: Candidates) -> None:
     starts = at - reach(content, at, table, _LONGEST_ADDRESS, back=True)
     ends = at + reach(content, at, table, _LONGEST_ADDRESS)
     good = ~ALNUM[content[starts - 1]] & ~ALNUM[content[ends]] & (ends - starts >= 4)
-    seen = -1
+    text, seen, found = searched.decode("latin-1"), -1, list[tuple[int, int]]()
     for start, end in zip(starts[good].tolist(), ends[good].tolist(), strict=True):
         if start > seen:
-            text = searched[start:end].rstrip(b".")
-            if len(text) <= _LONGEST_ADDRESS and _DIGIT.search(text):
-                _ipv6(text, start, out)
+            address = text[start:end].rstrip(".")
+            if _DIGIT.search(address) and _is_ipv6(address):
+                found.append((start, start + len(address)))
             seen = start
+    if found:
+        places = np.array(found)
+        out.add("IPV6", places[:, 0], places[:, 1], 0.8)
