@@ -68,6 +68,12 @@ def test_english(text: str, expected: list[tuple[str, str]]) -> None:
     assert found(text, EN) == expected
 
 
+def test_a_value_ends_with_its_field() -> None:
+    text = '{"a":"password=Abc123!x","b":"token=xyz789;","c":"d"}'
+    spans = found_in(Recogniser(ZH), Sample(text, (), "json"))
+    assert [text[span.start : span.end] for span in spans] == ["Abc123!x", "xyz789"]
+
+
 def test_overlaps_are_resolved_once() -> None:
     assert found("http://a.com/13812345678?mail=x@y.com") == [("URL", "http://a.com/13812345678?mail=x@y.com")]
     assert found("邮箱 13812345678@qq.com") == [("EMAIL", "13812345678@qq.com")]

@@ -45,7 +45,8 @@ class Deidentifier:
         self._keys = keys.derive(policy.key, policy.id, policy.version, seed)
 
     def texts(self, texts: Sequence[str], locale: Locale = "zh-CN", format: TextFormat = "text") -> Result:  # noqa: A002
-        """Each text by itself; with format `json` each is a JSON document, of which only string values change.
+        """Each text by itself; with format `json` each is a JSON document, of which only strings and numbers change.
+        No type depends on `locale` so far.
 
         Raises TextRefused where a text is no valid Unicode or not the JSON that it should be.
         """
