@@ -64,7 +64,7 @@ def service(place: Place, nats_url: str) -> Iterator[Service]:
     made.kill()
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=[pytest.mark.chaos, pytest.mark.long])])
 async def test_nothing_is_left_whenever_it_is_killed(place: Place, service: Service, rounds: int) -> None:
     random_ = random.Random(rounds)
     service.start()
