@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -13,6 +14,25 @@ from contracts.deid_texts import Seed
 from events.deid import DeidentifiedFile, JobFailure, JobStatus
 
 Fields = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=200)], ...], Meta(min_length=1, max_length=1_000)]
+
+FileFormat = Literal["jsonl", "json", "csv", "tsv", "text", "parquet"]
+
+# By the ending of a file's name.
+FORMATS: dict[str, FileFormat] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".txt": "text",
+    ".md": "text",
+    ".parquet": "parquet",
+}
+
+
+def format_of(name: str) -> FileFormat | None:
+    """How a file of that name is read, none where it cannot be."""
+    return FORMATS.get(PurePosixPath(name).suffix.lower())
 
 
 class DatasetDeidentification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

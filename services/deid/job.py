@@ -25,13 +25,13 @@ from contracts.deid import (
     ReportDeidentificationCanceled,
     ReportDeidentificationFailed,
     ReportDeidentified,
+    format_of,
 )
 from contracts.problems import Refused
 from events.datasets import Dataset, DatasetFile
 from events.deid import DeidentificationRequested, DeidentifiedFile, DeidJob, JobFailure, SourceFile
 from events.log import EventLog
 from services.deid.reports import Reports
-from services.handlers.deid import format_of
 from services.runtime.commands import DATASETS, DEID
 from services.runtime.deid_asks import DeidentifyFile, FileDone, FileFailed, FileProgress, PolicyToUse
 from services.runtime.deid_policies import checked_policy

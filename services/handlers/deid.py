@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import PurePosixPath
 
 import msgspec
 
 from contracts.deid import (
+    FORMATS,
     AssignDeidentification,
     CancelDeidentification,
     DeidentifyDataset,
@@ -15,6 +15,7 @@ from contracts.deid import (
     ReportDeidentificationFailed,
     ReportDeidentificationLost,
     ReportDeidentified,
+    format_of,
 )
 from contracts.problems import Refused
 from events.datasets import Dataset, DatasetVersion
@@ -28,17 +29,6 @@ from events.deid import (
     DeidJob,
     SourceFile,
 )
-
-FORMATS = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "json",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".txt": "text",
-    ".md": "text",
-    ".parquet": "parquet",
-}
 
 
 class FrozenPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,11 +45,6 @@ class DeidentifyGathered(msgspec.Struct, frozen=True, kw_only=True):
     dataset: Dataset
     policy: FrozenPolicy
     sealed_seed: str
-
-
-def format_of(name: str) -> str | None:
-    """How a file of that name is read, none where it cannot be."""
-    return FORMATS.get(PurePosixPath(name).suffix.lower())
 
 
 def deidentify_dataset(

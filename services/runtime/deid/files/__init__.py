@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from services.runtime.deid.files.formats import FileFormat, format_of
-from services.runtime.deid.files.pipeline import Report, deidentify_file
+from contracts.deid import FileFormat
+from services.runtime.deid.files.formats import format_of
+from services.runtime.deid.files.pipeline import deidentify_file
+from services.runtime.deid.files.tally import Report
 
 __all__ = ["FileFormat", "Report", "deidentify_file", "format_of"]

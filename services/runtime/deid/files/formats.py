@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
 
+from contracts import deid
+from contracts.deid import FileFormat
 from services.runtime.deid.refusals import FileRefused
-
-FileFormat = Literal["jsonl", "json", "csv", "tsv", "text", "parquet"]
 
 LONGEST_RECORD = 64 * 1024 * 1024
 """Bytes of a line, of a CSV record, or of a whole JSON document."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-_SUFFIXES: dict[str, FileFormat] = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "json",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".txt": "text",
-    ".md": "text",
-    ".parquet": "parquet",
-}
-
 
 def format_of(name: str) -> FileFormat:
     """By the ending of a file's name. Raises FileRefused where it tells nothing."""
-    suffix = Path(name).suffix.lower()
-    if suffix not in _SUFFIXES:
-        known = ", ".join(_SUFFIXES)
+    kind = deid.format_of(name)
+    if kind is None:
+        known = ", ".join(deid.FORMATS)
         raise FileRefused(f"无法从文件名判断格式，支持 {known}", f"the name tells no format; known are {known}")
-    return _SUFFIXES[suffix]
+    return kind
 
 
 def chunks(file: BinaryIO, kind: FileFormat, size: int) -> Iterator[bytes]:

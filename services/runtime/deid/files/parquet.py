@@ -10,12 +10,12 @@ from services.runtime.deid.files.work import Done, Job, Work
 from services.runtime.deid.refusals import FileRefused
 
 if TYPE_CHECKING:
-    from services.runtime.deid.files.pipeline import _Tally
+    from services.runtime.deid.files.tally import Tally
 
 _BLOCK = 1 << 20
 
 
-def deidentify_parquet(source: Path, out: BinaryIO, job: Job, tally: _Tally) -> None:
+def deidentify_parquet(source: Path, out: BinaryIO, job: Job, tally: Tally) -> None:
     """Writes the same schema and row groups. Raises FileRefused for what is no Parquet, or has no such column."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -56,7 +56,7 @@ class _Counted:
 
     closed = False
 
-    def __init__(self, out: BinaryIO, tally: _Tally) -> None:
+    def __init__(self, out: BinaryIO, tally: Tally) -> None:
         self._out, self._tally = out, tally
 
     def write(self, content: Any) -> int:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import csv
 import glob
-import hashlib
 import io
 import os
 import secrets
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import msgspec
 
+from contracts.deid import FileFormat
 from services.runtime.deid.files import processes
-from services.runtime.deid.files.formats import BYTE_ORDER_MARK, FileFormat, chunks, format_of
+from services.runtime.deid.files.formats import BYTE_ORDER_MARK, chunks, format_of
 from services.runtime.deid.files.processes import Handed
+from services.runtime.deid.files.tally import Cancellation, Progress, Report, Tally
 from services.runtime.deid.files.work import Done, Job, Work
 from services.runtime.deid.keys import Keys
 from services.runtime.deid.policies import Policy
-from services.runtime.deid.refusals import Canceled, FileRefused
+from services.runtime.deid.refusals import FileRefused
 from services.runtime.durable_files import sync_directory
 
 CHUNK_BYTES = 1024 * 1024
@@ -29,34 +30,6 @@ _FEW_CHUNKS = 2
 """A file of no more is done by one process."""
 _MOST_WAITING = 4
 """Chunks for each process that may wait to be written."""
-_MOST_QUARANTINED = 1000
-
-Progress = Callable[[int, int], None]
-
-
-class Cancellation(Protocol):
-    """A `threading.Event`, or one of processes."""
-
-    def is_set(self) -> bool: ...
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What was done to a file, without a word of its content.
-
-    `quarantined`: how many lines were left out; `quarantined_lines` are the first thousand of them, from 1.
-    """
-
-    format: FileFormat
-    policy_id: str
-    policy_version: str
-    records: int
-    counts: dict[str, int]
-    input_bytes: int
-    input_sha256: str
-    output_bytes: int
-    output_sha256: str
-    quarantined: int = 0
-    quarantined_lines: tuple[int, ...] = ()
 
 
 def deidentify_file(
@@ -87,10 +60,10 @@ def deidentify_file(
     if kind == "parquet":
         from services.runtime.deid.files.parquet import deidentify_parquet
 
-        write: Callable[[BinaryIO, _Tally], None] = lambda out, tally: deidentify_parquet(source, out, job, tally)  # noqa: E731
+        write: Callable[[BinaryIO, Tally], None] = lambda out, tally: deidentify_parquet(source, out, job, tally)  # noqa: E731
     else:
         write = lambda out, tally: _write(source, target, out, job, tally, workers, chunk_bytes)  # noqa: E731
-    tally = _Tally(source.stat().st_size, policy, progress, canceled)
+    tally = Tally(source.stat().st_size, policy, progress, canceled)
     temporary = target.with_name(f".{target.name}.part")
     for left in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
         left.unlink(missing_ok=True)  # by an attempt that was killed
@@ -100,7 +73,7 @@ def deidentify_file(
             _require_fields(job, tally)
             out.flush()
             os.fsync(out.fileno())
-        report = tally.report(kind, source, temporary)
+        report = tally.report(kind)
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -109,66 +82,7 @@ def deidentify_file(
     return report
 
 
-class _Tally:
-    """What the chunks add up to, in their order."""
-
-    def __init__(self, size: int, policy: Policy, progress: Progress | None, canceled: Cancellation | None) -> None:
-        self.size, self._policy, self._progress, self._canceled = size, policy, progress, canceled
-        self._quarantine = policy.bad_lines == "quarantine"
-        self.read, self.written = hashlib.sha256(), hashlib.sha256()
-        self.bytes_read = self.bytes_written = self.lines = self.records = self.quarantined = 0
-        self.bad: list[int] = []
-        self.counts: Counter[str] = Counter()
-        self.fields: set[str] = set()
-
-    def take(self, chunk: bytes) -> None:
-        if self._canceled is not None and self._canceled.is_set():
-            raise Canceled
-        self.read.update(chunk)
-        self.bytes_read += len(chunk)
-
-    def give(self, out: BinaryIO, content: bytes) -> None:
-        out.write(content)
-        self.written.update(content)
-        self.bytes_written += len(content)
-
-    def add(self, done: Done, out: BinaryIO, taken: int) -> None:
-        """Raises FileRefused for a bad line where the policy does not leave those out."""
-        for bad in done.bad:
-            if bad.fatal or not self._quarantine:
-                raise FileRefused(bad.zh, bad.en, self.lines + bad.line + 1)
-            self.quarantined += 1
-            if len(self.bad) < _MOST_QUARANTINED:
-                self.bad.append(self.lines + bad.line + 1)
-        self.give(out, done.content)
-        self.lines += done.lines
-        self.records += done.records
-        self.counts.update(done.counts)
-        self.fields |= done.fields
-        self.tell(taken)
-
-    def tell(self, done: int) -> None:
-        if self._progress is not None:
-            self._progress(min(done, self.size), self.size)
-
-    def report(self, kind: FileFormat, source: Path, target: Path) -> Report:
-        del source, target
-        return Report(
-            format=kind,
-            policy_id=self._policy.id,
-            policy_version=self._policy.version,
-            records=self.records,
-            counts=dict(sorted(self.counts.items())),
-            input_bytes=self.bytes_read,
-            input_sha256=self.read.hexdigest(),
-            output_bytes=self.bytes_written,
-            output_sha256=self.written.hexdigest(),
-            quarantined=self.quarantined,
-            quarantined_lines=tuple(self.bad),
-        )
-
-
-def _write(source: Path, target: Path, out: BinaryIO, job: Job, tally: _Tally, workers: int, chunk_bytes: int) -> None:
+def _write(source: Path, target: Path, out: BinaryIO, job: Job, tally: Tally, workers: int, chunk_bytes: int) -> None:
     with source.open("rb") as file:
         if file.read(3) == BYTE_ORDER_MARK:
             tally.take(BYTE_ORDER_MARK)
@@ -219,12 +133,12 @@ def _at_work(done: Done | Handed) -> bool:
     return isinstance(done, Handed) and done.at_work()
 
 
-def _add(waited: tuple[Done | Handed, int], out: BinaryIO, tally: _Tally) -> None:
+def _add(waited: tuple[Done | Handed, int], out: BinaryIO, tally: Tally) -> None:
     done, taken = waited
     tally.add(done.result() if isinstance(done, Handed) else done, out, taken)
 
 
-def _with_header(file: BinaryIO, out: BinaryIO, job: Job, tally: _Tally) -> Job:
+def _with_header(file: BinaryIO, out: BinaryIO, job: Job, tally: Tally) -> Job:
     """The first record names the columns and stays as it is."""
     line = file.readline(1 << 20)
     while line.count(b'"') % 2 and (more := file.readline(1 << 20)):
@@ -242,7 +156,7 @@ def _with_header(file: BinaryIO, out: BinaryIO, job: Job, tally: _Tally) -> Job:
     return msgspec.structs.replace(job, header=tuple(header))
 
 
-def _require_fields(job: Job, tally: _Tally) -> None:
+def _require_fields(job: Job, tally: Tally) -> None:
     """A field that is nowhere is a misspelt one, and what was meant would stay as it is."""
     if job.fields is not None and tally.records and (missing := sorted(set(job.fields) - tally.fields)):
         raise _missing(missing)

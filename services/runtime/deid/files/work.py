@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
+from contracts.deid import FileFormat
 from services.runtime.deid.buffers import Areas, Offsets
 from services.runtime.deid.documents import Rewriter, Rewriting
 from services.runtime.deid.files import tables
-from services.runtime.deid.files.formats import FileFormat
 from services.runtime.deid.keys import DerivedKeys
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.recognisers import Recogniser
