@@ -120,7 +120,7 @@ class Job:
                 if not await self._is_here(requested):
                     return False  # another service's, with another storage; asked again by and by
                 assign = AssignDeidentification(job_id=self._id, node=self._place.node)
-                job = (await report(assign, uuid4())).state
+                job = (await report.under(assign, uuid4())).state
             if job.node != self._place.node and not job.ended:
                 return True
             if not job.ended:

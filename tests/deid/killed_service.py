@@ -63,7 +63,7 @@ def after(owner: Any, name: str, count: int) -> None:
 
 
 def at_report(when: str, kind: str) -> None:
-    send = Reports.__call__
+    send = Reports.under
 
     async def report(self: Reports, command: Command, *arguments: Any) -> Any:
         dies = type(command).__name__ == kind
@@ -74,7 +74,7 @@ def at_report(when: str, kind: str) -> None:
             die()
         return accepted
 
-    Reports.__call__ = report  # type: ignore[method-assign]
+    Reports.under = report  # type: ignore[method-assign]
 
 
 STEPS: dict[str, Callable[[], None]] = {
