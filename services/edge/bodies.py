@@ -10,12 +10,10 @@ from litestar.dto import AbstractDTO
 from litestar.typing import FieldDefinition
 
 from contracts.problems import InvalidBody, Refused, Wrong
-from services.runtime.complaints import pointer, wrong_of
+from services.runtime.complaints import every_wrong, pointer, wrong_of
 
 T = TypeVar("T", bound=msgspec.Struct)
 Body = TypeVar("Body")
-
-_MOST_WRONGS = 20
 
 
 class StrictBody(AbstractDTO[T]):
@@ -102,22 +100,8 @@ def _not_json(error: ValueError) -> Wrong:
 
 
 def _every_wrong(body: bytes, kind: type[Any], first: str) -> list[Wrong]:
-    """msgspec stops at the first field that is wrong; whoever filled in a form wants to know all of them."""
     try:
         given = msgspec.json.decode(body)
     except (RecursionError, ValueError):
         return [wrong_of(first)]
-    if not isinstance(given, dict):
-        return [wrong_of(first)]
-    known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    wrongs = [wrong_of(f"Object contains unknown field `{name}`") for name in given if name not in known]
-    for name, field in known.items():
-        if name not in given:
-            if field.required:
-                wrongs.append(wrong_of(f"Object missing required field `{name}`"))
-            continue
-        try:
-            msgspec.convert(given[name], field.type, strict=True)
-        except msgspec.ValidationError as error:
-            wrongs.append(wrong_of(str(error), under=name))
-    return wrongs[:_MOST_WRONGS] or [wrong_of(first)]
+    return every_wrong(given, kind, first)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
 
 from contracts.problems import Wrong
+
+_MOST_WRONGS = 20
 
 _AT = re.compile(r"(?P<what>.*) - at `(?P<path>[^`]*)`", re.DOTALL)
 _STEP = re.compile(r"\[(?P<index>[^\]]*)\]|\.?(?P<name>[^.\[]+)")
@@ -20,8 +25,6 @@ _KINDS = {
     "null": "null",
     "uuid": "UUID",
 }
-
-Sentence = Callable[[re.Match[str]], str]
 
 # msgspec's sentence -> (pointer below the place, 中文, English)
 _SENTENCES: list[tuple[re.Pattern[str], Callable[[re.Match[str]], tuple[str, str, str]]]] = [
@@ -98,3 +101,28 @@ def _unit(kind: str) -> str:
 def _count(found: re.Match[str]) -> str:
     unit = "character" if found[1] == "str" else "item"
     return f"{found[2]} {unit}" + ("" if found[2] == "1" else "s")
+
+
+def every_wrong(
+    given: object, kind: type[Any], first: str, within: Mapping[str, Callable[[Any], list[Wrong]]] | None = None
+) -> list[Wrong]:
+    """All that is wrong with what was given for a struct of `kind`, or the first twenty.
+
+    msgspec stops at `first`; whoever filled in a form wants to know the rest too. `within` looks into fields by name.
+    """
+    if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
+        return [wrong_of(first)]
+    known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    wrongs = [wrong_of(f"Object contains unknown field `{name}`") for name in given if name not in known]
+    for name, field in known.items():
+        if name not in given:
+            if field.required:
+                wrongs.append(wrong_of(f"Object missing required field `{name}`"))
+        elif within and name in within:
+            wrongs += within[name](given[name])
+        else:
+            try:
+                msgspec.convert(given[name], field.type, strict=True)
+            except msgspec.ValidationError as error:
+                wrongs.append(wrong_of(str(error), under=name))
+    return wrongs[:_MOST_WRONGS] or [wrong_of(first)]
