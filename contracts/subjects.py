@@ -5,7 +5,6 @@ from __future__ import annotations
 from uuid import UUID
 
 COMMANDS = "commands.>"  # commands.<user>.<context>.<Command>, stream COMMANDS
-ASKS = "ask.>"  # ask.<user>.<context>.<Command>, request/reply
 NODE_ASSETS = "nodes.assets"  # AssetQuestion -> AssetReport, answered by every training service
 STORED_FILES = "storage.files"  # StoredFileQuestion -> FileAnswer in a header and the bytes, by the dataset service
 NODE_ROOM = "nodes.room"  # RoomQuestion -> RoomReport, answered by every deployment service

@@ -162,7 +162,6 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     launched: DeploymentLaunched | None = None
     between_attempts: bool = False
     retry_after: float = 0.0
-    ended_by: AttemptEnd | None = None
     failures: int = 0
     ports_taken: int = 0
     restart_requested: bool = False
@@ -202,7 +201,6 @@ def evolve(deployment: Deployment, fact: AnyDeploymentFact) -> Deployment:
                 launched=None,
                 between_attempts=True,
                 retry_after=fact.retry_after,
-                ended_by=fact.cause,
                 failures=fact.failures,
                 ports_taken=deployment.ports_taken + (fact.cause == "port_taken"),
                 survivors=(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,12 +47,6 @@ class Buffer:
         else:
             origin = self._origin
             self.areas = Areas(*(np.searchsorted(origin, offsets) for offsets in areas))
-
-    @classmethod
-    def of_texts(cls, texts: Sequence[bytes]) -> Buffer:
-        lengths = np.array([len(text) for text in texts], dtype=np.int64)
-        ends = np.cumsum(lengths + 1) - 1
-        return cls(b"\n".join(texts), Areas.plain(ends - lengths, ends))
 
     def area_of(self, starts: Offsets) -> Offsets:
         """The number of the area that each of these offsets of `bytes` is in; each is in one."""
