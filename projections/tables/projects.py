@@ -13,7 +13,7 @@ from projections.tables.columns import (
 
 projects = fact_table(
     "projects",
-    Column("name", String(200), nullable=False),
+    Column("name", text_column(), nullable=False),
     Column("description", text_column()),
     Column("owner", id_column(), nullable=False),
     Column("tags", text_column(), nullable=False),

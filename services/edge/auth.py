@@ -16,10 +16,11 @@ from events import tokens as facts
 from events.event import Recorded
 from events.log import EventLog, LogUnavailable, UnreadableFact
 from events.tokens import Role, TokenFact
+from services.edge.parameters import InvalidParameter
+from services.handlers.texts import wrong_with_name
 from services.runtime.people import People
 
 LOCAL_ACTOR = "local"
-_LONGEST_NAME = 200
 _CONTEXTS = (TokenFact.context,)
 _PAUSE = 1.0
 
@@ -131,9 +132,9 @@ def _actor_name(header: bytes) -> str:
     try:
         name = unicodedata.normalize("NFC", header.decode()).strip()
     except UnicodeDecodeError:
-        raise Refused("invalid_parameter", name="X-Actor", reason="UTF-8") from None
+        raise InvalidParameter("X-Actor", "不是有效的 UTF-8 文本", "it is not valid UTF-8") from None
     if not name:
         return LOCAL_ACTOR
-    if len(name) > _LONGEST_NAME or any(unicodedata.category(character) == "Cc" for character in name):
-        raise Refused("invalid_parameter", name="X-Actor", reason=f"1-{_LONGEST_NAME}")
+    for wrong in wrong_with_name("", name):
+        raise InvalidParameter("X-Actor", wrong.zh, wrong.en)
     return name

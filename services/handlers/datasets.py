@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -38,14 +37,11 @@ from events.datasets import (
     without,
 )
 from events.downloads import DatasetFileDownloaded
+from services.handlers.texts import wrong_with_ends, wrong_with_prose, wrong_with_text
 
 MOST_FILES = 1_000  # of a dataset at a time: each version of it names them all
 _MOST_METADATA = 64 * 1024
 _DEEPEST_METADATA = 16
-
-# Unicode's Cc (control), Cs (lone surrogates), Zl and Zp (line and paragraph separator).
-_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u2028\\u2029]")
-_LAYOUT = str.maketrans("", "", "\t\n\r\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}")
 
 
 class AddGathered(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,17 +52,10 @@ class AddGathered(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_create(command: CreateDataset) -> None:
     """Refuses what can be refused without knowing any state."""
-    wrongs: list[Wrong] = []
-    if command.name != command.name.strip():
-        wrongs.append(Wrong("/name", "首尾不能有空白", "must not begin or end with white space"))
-    for pointer, text in (
-        ("/name", command.name),
-        ("/type", command.type),
-        ("/task_type", command.task_type),
-        ("/description", (command.description or "").translate(_LAYOUT)),
-    ):
-        if text and _CONTROL.search(text):
-            wrongs.append(Wrong(pointer, "不能包含控制字符", "must not contain control characters"))
+    wrongs = wrong_with_ends("/name", command.name) + wrong_with_text("/name", command.name)
+    for pointer, text in (("/type", command.type), ("/task_type", command.task_type)):
+        wrongs += wrong_with_text(pointer, text or "")
+    wrongs += wrong_with_prose("/description", command.description)
     if command.metadata is not None:
         wrongs += _wrong_with_metadata(command.metadata)
     if wrongs:

@@ -18,9 +18,8 @@ from events.deployments import (
     DeploymentRestartRequested,
     DeploymentStopRequested,
 )
+from services.handlers.texts import CONTROL, wrong_with_text
 
-# Unicode's Cc (control), Cs (lone surrogates), Zl and Zp (line and paragraph separator).
-_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u2028\\u2029]")
 # RFC 3986: a path, and a query where there is one; nothing that could name another host.
 _HEALTH_PATH = re.compile(r"/(?!/)[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*)?")
 # What the service itself decides, and the same in the words of other servers.
@@ -61,8 +60,8 @@ def check_create(command: CreateDeployment) -> None:
                 "either this or artifact_id must be given, not both",
             )
         )
-    wrongs += _wrong_with_text("/model_version", command.model_version or "")
-    wrongs += [wrong for index, tag in enumerate(command.tags) for wrong in _wrong_with_text(f"/tags/{index}", tag)]
+    wrongs += wrong_with_text("/model_version", command.model_version or "")
+    wrongs += [wrong for index, tag in enumerate(command.tags) for wrong in wrong_with_text(f"/tags/{index}", tag)]
     if not _HEALTH_PATH.fullmatch(command.health_path):
         wrongs.append(
             Wrong("/health_path", "须为以 / 开头的 URL 路径", "must be the path of a URL, beginning with one slash")
@@ -148,7 +147,7 @@ def _require(deployment: Deployment, command: RemoveDeployment | RestartDeployme
 
 def split_extra_args(text: str) -> tuple[str, ...]:
     """Separate arguments, as a shell would split them. Raises Refused for one that the service itself decides."""
-    if found := _CONTROL.search(text):
+    if found := CONTROL.search(text):
         raise Refused("extra_args_refused", argument=repr(found[0]))
     try:
         arguments = shlex.split(text)
@@ -195,11 +194,5 @@ def fill_command(
 
 def _check_model_path(path: str) -> None:
     """A path, or a hub's id: whether it is there is for the server to find out."""
-    if path.startswith("-") or path != path.strip() or _CONTROL.search(path):
+    if path.startswith("-") or path != path.strip() or CONTROL.search(path):
         raise Refused("model_path_refused")
-
-
-def _wrong_with_text(pointer: str, text: str) -> list[Wrong]:
-    if _CONTROL.search(text):
-        return [Wrong(pointer, "不能包含控制字符", "must not contain control characters")]
-    return []

@@ -13,13 +13,10 @@ from contracts.assets import CONFIG_PREFIX, DATASET_CONFIG_PREFIX, DATASET_PREFI
 from contracts.problems import InvalidBody, Refused, Wrong
 from contracts.projects import ArchiveProject, CreateProject, ReviseProject, UnarchiveProject, reads_as_uuid
 from events.projects import Project, ProjectArchived, ProjectCreated, ProjectRevised, ProjectUnarchived
+from services.handlers.texts import wrong_with_name, wrong_with_prose, wrong_with_text
 
 # The name of an asset becomes an argument of users' scripts, many of which do not quote: no blanks, no shell syntax.
 _ASSET_NAME = re.compile(r"[\w.\-+@=,:/]+")
-
-# Unicode's Cc (control), Cs (lone surrogates), Zl and Zp (line and paragraph separator).
-_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u2028\\u2029]")
-_LAYOUT = str.maketrans("", "", "\t\n\r\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}")
 
 
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,12 +27,12 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_create(command: CreateProject) -> None:
     """Refuses what can be refused without knowing any state, before anything is looked up."""
-    wrongs = [*_wrong_with_name(command.name), *_wrong_with_owner(command.owner)]
+    wrongs = [*_wrong_with_project_name(command.name), *wrong_with_name("/owner", command.owner)]
     wrongs += _wrong_with_dataset("/dataset_name", command.dataset_name)
     wrongs += _wrong_with_config("/training_yaml_name", command.training_yaml_name)
-    wrongs += _wrong_with_prose("/description", command.description)
-    wrongs += _wrong_with_prose("/objective", command.objective)
-    wrongs += _wrong_with_prose("/task_type", command.task_type)
+    wrongs += wrong_with_prose("/description", command.description)
+    wrongs += wrong_with_prose("/objective", command.objective)
+    wrongs += wrong_with_prose("/task_type", command.task_type)
     wrongs += _wrong_with_tags(command.tags)
     if wrongs:
         raise InvalidBody(*wrongs)
@@ -45,9 +42,9 @@ def check_revise(command: ReviseProject) -> None:
     changes = command.changes
     wrongs: list[Wrong] = []
     if changes.owner is not UNSET:
-        wrongs += _wrong_with_owner(changes.owner)
+        wrongs += wrong_with_name("/owner", changes.owner)
     if changes.description is not UNSET:
-        wrongs += _wrong_with_prose("/description", changes.description)
+        wrongs += wrong_with_prose("/description", changes.description)
     if changes.tags is not UNSET:
         wrongs += _wrong_with_tags(changes.tags)
     if changes.dataset_name is not UNSET:
@@ -98,40 +95,19 @@ def _require_active(project: Project, reference: str) -> None:
         raise Refused("project_archived", name=project.name)
 
 
-def _wrong_with_name(name: str) -> list[Wrong]:
+def _wrong_with_project_name(name: str) -> list[Wrong]:
     """A project's name is a path segment of its URLs and must address it and nothing else."""
     if "/" in name:
         return [Wrong("/name", "不能包含斜杠", "must not contain a slash")]
     if name in (".", ".."):
         return [Wrong("/name", "不能是 . 或 ..", "must not be . or ..")]
-    if name != name.strip():
-        return [Wrong("/name", "首尾不能有空白", "must not begin or end with white space")]
     if reads_as_uuid(name):
         return [Wrong("/name", "不能是 UUID 的形式", "must not read as a UUID")]
-    return _wrong_with_text("/name", name)
-
-
-def _wrong_with_owner(owner: str) -> list[Wrong]:
-    if owner != owner.strip():
-        return [Wrong("/owner", "首尾不能有空白", "must not begin or end with white space")]
-    return _wrong_with_text("/owner", owner)
-
-
-def _wrong_with_text(pointer: str, text: str) -> list[Wrong]:
-    if _CONTROL.search(text):
-        return [Wrong(pointer, "不能包含控制字符", "must not contain control characters")]
-    return []
+    return wrong_with_name("/name", name)
 
 
 def _wrong_with_tags(tags: tuple[str, ...]) -> list[Wrong]:
-    return [wrong for index, tag in enumerate(tags) for wrong in _wrong_with_text(f"/tags/{index}", tag)]
-
-
-def _wrong_with_prose(pointer: str, text: str | None) -> list[Wrong]:
-    """As other text, but of several lines and columns."""
-    if not text or not _CONTROL.search(text):
-        return []
-    return _wrong_with_text(pointer, text.translate(_LAYOUT))
+    return [wrong for index, tag in enumerate(tags) for wrong in wrong_with_text(f"/tags/{index}", tag)]
 
 
 def _wrong_with_dataset(pointer: str, name: str) -> list[Wrong]:

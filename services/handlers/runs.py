@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 
 import msgspec
@@ -29,10 +28,9 @@ from events.runs import (
     StoredConfig,
     StoredDataset,
 )
+from services.handlers.texts import wrong_with_ends, wrong_with_text
 
 _MOST_TAGS = 100
-# Unicode's Cc (control), Cs (lone surrogates), Zl and Zp (line and paragraph separator).
-_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u2028\\u2029]")
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,10 +233,8 @@ def _require_in_project(run: Run, command: ResumeRun | CancelRun | TagArtifact |
 
 
 def check_tag(command: TagArtifact | UntagArtifact) -> None:
-    if command.tag != command.tag.strip():
-        raise InvalidBody(Wrong("/tag", "首尾不能有空白", "must not begin or end with white space"))
-    if _CONTROL.search(command.tag):
-        raise InvalidBody(Wrong("/tag", "不能包含控制字符", "must not contain control characters"))
+    if wrongs := wrong_with_ends("/tag", command.tag) or wrong_with_text("/tag", command.tag):
+        raise InvalidBody(*wrongs)
 
 
 def tag_artifact(run: Run, command: TagArtifact, _: None) -> tuple[RunArtifactTagged, ...]:

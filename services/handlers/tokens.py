@@ -6,13 +6,19 @@ from uuid import UUID
 
 import msgspec
 
-from contracts.problems import Refused
+from contracts.problems import InvalidBody, Refused
 from contracts.tokens import IssueToken, RevokeToken
 from events.tokens import Token, TokenIssued, TokenRevoked
+from services.handlers.texts import wrong_with_name
 
 
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     owner: UUID
+
+
+def check_issue(command: IssueToken) -> None:
+    if wrongs := wrong_with_name("/owner", command.owner):
+        raise InvalidBody(*wrongs)
 
 
 def issue_token(_: Token, command: IssueToken, gathered: Gathered) -> tuple[TokenIssued, ...]:

@@ -354,6 +354,7 @@ HANDLERS: dict[type[Command], Handler] = {
         target=lambda _, command_id: new_aggregate(command_id),
         decide=tokens.issue_token,
         role="admin",
+        check=tokens.check_issue,
         gather=gather.for_issue_token,
     ),
     RevokeToken: Handler(

@@ -43,7 +43,7 @@ def test_a_name_is_taken_once() -> None:
     given(CREATED).when(create(), Gathered(owner=ALICE)).then_refused("project_exists")
 
 
-@pytest.mark.parametrize("name", ["客服 模型", "100%", "🦙-tune", "a?b#c", "...", "é" * 200])
+@pytest.mark.parametrize("name", ["客服 模型", "100%", "🦙-tune", "a?b#c", "...", "é" * 200, "e\u0301" * 200])
 def test_names_that_a_path_can_address_are_taken(name: str) -> None:
     assert given().when(create(name), Gathered(owner=ALICE)).refused is None
 
@@ -56,6 +56,9 @@ def test_names_that_a_path_can_address_are_taken(name: str) -> None:
         "..",
         "a\nb",
         "\x7f",
+        "",
+        "x" * 201,
+        unicodedata.lookup("HEBREW LETTER SHIN WITH DAGESH AND SHIN DOT") * 67,  # three times as long in NFC
         " ",
         " a",
         "a ",

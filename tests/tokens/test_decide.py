@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import pytest
 from msgspec.structs import replace
 
 from contracts.tokens import IssueToken, RevokeToken
@@ -19,6 +20,13 @@ REVOKE = RevokeToken(token_id=ALICE)
 
 def test_a_token_is_issued_to_a_person() -> None:
     given().when(IssueToken(owner="alice", role="operator", digest=DIGEST), Gathered(owner=ALICE)).then(ISSUED)
+
+
+@pytest.mark.parametrize("owner", ["", " alice", "a\nb", "\x1b[2J", "x" * 201])
+def test_a_name_that_nobody_can_have_gets_no_token(owner: str) -> None:
+    command = IssueToken(owner=owner, role="operator", digest=DIGEST)
+    refused = given().when(command, Gathered(owner=ALICE)).then_refused("invalid_body")
+    assert [wrong.pointer for wrong in refused.wrongs] == ["/owner"]
 
 
 def test_no_role_includes_that_originals_may_be_told() -> None:

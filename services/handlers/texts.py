@@ -1,0 +1,42 @@
+"""What text that people give may hold, and how what it may not hold is told."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from contracts.problems import Wrong
+
+LONGEST_NAME = 200  # of a project or a person
+
+# Unicode's Cc (control), Cs (lone surrogates), Zl and Zp (line and paragraph separator).
+CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u2028\\u2029]")
+_LAYOUT = str.maketrans("", "", "\t\n\r\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}")
+
+
+def wrong_with_text(pointer: str, text: str) -> list[Wrong]:
+    """Text of one line."""
+    if CONTROL.search(text):
+        return [Wrong(pointer, "不能包含控制字符", "must not contain control characters")]
+    return []
+
+
+def wrong_with_prose(pointer: str, text: str | None) -> list[Wrong]:
+    """Text of several lines and columns."""
+    return wrong_with_text(pointer, text.translate(_LAYOUT)) if text else []
+
+
+def wrong_with_ends(pointer: str, text: str) -> list[Wrong]:
+    """White space that nobody sees would make two of what looks like one."""
+    if text != text.strip():
+        return [Wrong(pointer, "首尾不能有空白", "must not begin or end with white space")]
+    return []
+
+
+def wrong_with_name(pointer: str, name: str) -> list[Wrong]:
+    """A name as it is kept, in NFC, which may be three times as long as what was given."""
+    if not name:
+        return [Wrong(pointer, "至少需要 1 个字符", "must have at least 1 character")]
+    if len(unicodedata.normalize("NFC", name)) > LONGEST_NAME:
+        return [Wrong(pointer, f"最多允许 {LONGEST_NAME} 个字符", f"must have at most {LONGEST_NAME} characters")]
+    return wrong_with_ends(pointer, name) or wrong_with_text(pointer, name)
