@@ -8,8 +8,9 @@ from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 
 from services.edge.auth import Authenticator
+from services.edge.bodies import refuse_unread
 from services.edge.context import Edge
-from services.edge.document import openapi_config
+from services.edge.document import RAW_BODIES, openapi_config
 from services.edge.front import Front
 from services.edge.hosts import HostGuard
 from services.edge.parameters import refuse_unknown_query
@@ -71,12 +72,16 @@ def create_app(
         told = answer(error, language=asked.language, request_id=asked.request_id, body_limit=body_limit)
         return Response(told.body, status_code=told.status, headers=told.headers, media_type=MEDIA_TYPE)
 
+    async def refuse_unknown(request: Request[Any, Any, Any]) -> None:
+        await refuse_unknown_query(request)
+        await refuse_unread(request, RAW_BODIES)
+
     app = Litestar(
         ROUTES,
         state=State({"edge": edge}),
         openapi_config=openapi_config(),
         exception_handlers={Exception: on_error},
-        before_request=refuse_unknown_query,
+        before_request=refuse_unknown,
         request_max_body_size=body_limit,
         logging_config=None,
     )

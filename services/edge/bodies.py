@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from typing import Any, TypeVar
 
 import msgspec
+from litestar import Request
 from litestar.dto import AbstractDTO
 from litestar.typing import FieldDefinition
 
@@ -71,6 +73,22 @@ def decode(body: bytes, kind: type[Body]) -> Body:
     except ValueError as error:
         raise InvalidBody(_not_json(error)) from None
     return value
+
+
+async def refuse_unread(request: Request[Any, Any, Any], read: Container[str]) -> None:
+    """An option in a body that nobody reads must not be ignored silently; `{}` holds none.
+
+    `read` are the operations that read a body by themselves. Raises InvalidBody.
+    """
+    handler = request.route_handler
+    if handler.parsed_data_field is not None or request.method == "GET" or handler.operation_id in read:
+        return
+    length = request.headers.get("content-length")
+    if length in (None, "0") and "transfer-encoding" not in request.headers:
+        return
+    if length in (None, "2") and (await request.body()).strip() in (b"", b"{}"):
+        return
+    raise InvalidBody(Wrong("", "此操作没有请求体", "this operation takes no body"))
 
 
 class _RepeatedKey(Exception):

@@ -16,7 +16,10 @@ EVENT_POSITION = ResponseHeader(
     description="Position of the last fact that the answer shows; sent back as `Min-Event-Position`, any edge shows it",
 )
 COMMAND_ID = ResponseHeader(
-    name="Command-Id", documentation_only=True, required=True, description="Id under which the outcome is kept"
+    name="Command-Id",
+    documentation_only=True,
+    required=True,
+    description="Id of this command, which its facts carry; its outcome is kept where an `Idempotency-Key` was sent",
 )
 LINK = ResponseHeader(
     name="Link",
@@ -30,7 +33,7 @@ _ANYWHERE = ("invalid_parameter", "unauthenticated", "foreign_host", "internal_e
 def problems(*codes: str) -> dict[int, ResponseSpec]:
     """The answers other than success: those of any route, and these."""
     by_status: dict[int, list[str]] = {}
-    for code in (*_ANYWHERE, *codes):
+    for code in dict.fromkeys((*_ANYWHERE, *codes)):
         by_status.setdefault(PROBLEMS[code].status, []).append(code)
     return {
         status: ResponseSpec(
@@ -45,6 +48,7 @@ def problems(*codes: str) -> dict[int, ResponseSpec]:
 
 OF_COMMANDS = (
     "forbidden",
+    "invalid_body",  # also where none is read: see `bodies`
     "invalid_command_id",
     "command_id_reused",
     "command_in_progress",

@@ -90,12 +90,6 @@ _OF_COMMANDS: list[dict[str, Any]] = [
 ]
 _LOGS = "/projects/{project_reference}/runs/{run_id}/logs"
 _OTHER_LOGS = {media: {"schema": {"type": "string"}} for media in ("text/plain", "text/event-stream")}
-_POLICY = "/v1/deid/policies/{policy_id}"
-_A_POLICY = {
-    "required": True,
-    "description": "The policy, which names its own `id` and `version`",
-    "content": {"application/yaml": {"schema": {"type": "string", "minLength": 1, "maxLength": LARGEST_POLICY}}},
-}
 _BYTES = {"type": "string", "format": "binary"}
 _FORM = {
     "type": "object",
@@ -103,13 +97,20 @@ _FORM = {
     "required": ["file"],
     "additionalProperties": False,
 }
-# Bodies that are read as they come, of which the framework knows nothing.
-_STREAMED: dict[str, dict[str, Any]] = {
+_PART = {"application/offset+octet-stream": {"schema": _BYTES}}
+# Bodies that routes read by themselves, of which the framework knows nothing, by operation.
+RAW_BODIES: dict[str, dict[str, Any]] = {
     **{
         operation: {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}
         for operation in ("uploadDatasetFile", "uploadTrainConfig", "uploadDatasetTrainConfig")
     },
-    "continueUpload": {"required": True, "content": {"application/offset+octet-stream": {"schema": _BYTES}}},
+    "createUpload": {"required": False, "description": "The first bytes, where they are at hand", "content": _PART},
+    "continueUpload": {"required": True, "content": _PART},
+    "uploadPolicy": {
+        "required": True,
+        "description": "The policy, which names its own `id` and `version`",
+        "content": {"application/yaml": {"schema": {"type": "string", "minLength": 1, "maxLength": LARGEST_POLICY}}},
+    },
 }
 _SUCCESSES = {"200": "As asked", "201": "Made", "202": "Accepted, not waited for"}
 
@@ -210,13 +211,12 @@ def document(app: Litestar) -> bytes:
             operation["parameters"] = (
                 asked + _EVERYWHERE + (_OF_COMMANDS if method in ("post", "put", "patch", "delete") else [])
             )
-            if (streamed := _STREAMED.get(operation["operationId"])) is not None:
-                operation["requestBody"] = streamed
+            if (raw := RAW_BODIES.get(operation["operationId"])) is not None:
+                operation["requestBody"] = raw
             elif "requestBody" in operation:
                 _describe_body(operation["requestBody"])
             for status, response in operation["responses"].items():
                 _describe_response(response, status)
-    described["paths"][_POLICY]["put"]["requestBody"] = _A_POLICY
     described["paths"][_LOGS]["get"]["responses"]["200"]["content"] |= _OTHER_LOGS
     return msgspec.json.encode(described)
 

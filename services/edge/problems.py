@@ -82,11 +82,17 @@ def _refused(error: Exception, body_limit: int) -> Refused:
 
 
 def _invalid(error: ValidationException) -> Refused:
-    """Bodies are decoded by `bodies`: the framework itself finds only that one is missing, and parameters wrong."""
+    """Bodies are decoded by `bodies`: the framework itself finds only that one is missing, and parameters wrong.
+
+    It names a header as the argument it becomes, and says that it may be null, which no parameter can spell.
+    """
     for complaint in error.extra if isinstance(error.extra, list) else []:
         if isinstance(complaint.get("source"), ParamType):
-            wrong = wrong_of(complaint["message"])
-            return InvalidParameter(complaint["key"], wrong.zh, wrong.en)
+            wrong = wrong_of(complaint["message"].replace(" | null", ""))
+            name = complaint["key"]
+            if complaint["source"] is ParamType.HEADER:
+                name = name.replace("_", "-").title()
+            return InvalidParameter(name, wrong.zh, wrong.en)
     return InvalidBody(Wrong("", "缺少请求体", "a body is required"))
 
 

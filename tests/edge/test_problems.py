@@ -37,6 +37,9 @@ REFUSED: list[tuple[str, str, Any, int, str]] = [
     ("POST", "/projects/nobody/runs", None, 404, "project_not_found"),
     ("POST", "/projects/nobody/runs", {"start_command": "bash x.sh"}, 404, "project_not_found"),
     ("POST", "/projects/nobody/archive", None, 404, "project_not_found"),
+    ("POST", "/projects/nobody/archive", {}, 404, "project_not_found"),
+    ("POST", "/projects/nobody/archive", {"reason": "over"}, 422, "invalid_body"),
+    ("DELETE", "/v1/train-config", {"force": True}, 422, "invalid_body"),
     ("PATCH", "/projects/nobody", {"owner": "bob"}, 404, "project_not_found"),
     ("POST", "/projects/nobody/runs/5fd396ac-30a4-4eaf-a6b3-81f5b5859377/cancel", None, 404, "run_not_found"),
     ("GET", "/v1/commands/nothing", None, 404, "command_not_found"),
@@ -91,11 +94,16 @@ async def test_an_archived_project_takes_no_runs(http: httpx.AsyncClient, qwen: 
 
 
 async def test_headers_that_cannot_be_read(http: httpx.AsyncClient) -> None:
-    check(await http.get("/projects", headers={"Min-Event-Position": "x"}), 400, "invalid_parameter")
-    check(await http.get("/projects", headers={"Min-Event-Position": "-1"}), 400, "invalid_parameter")
+    for value, wrong in (("x", "类型应为整数，实际为字符串"), ("-1", "必须 >= 0")):
+        answer = await http.get("/projects", headers={"Min-Event-Position": value})
+        check(answer, 400, "invalid_parameter")
+        assert answer.json()["detail"] == f"参数 Min-Event-Position 无效：{wrong}"
     check(await http.post("/projects", json=QWEN, headers={"Idempotency-Key": "a b"}), 400, "invalid_command_id")
     check(await http.post("/projects", json=QWEN, headers={"Idempotency-Key": "x" * 201}), 400, "invalid_command_id")
-    check(await http.post("/projects", json=QWEN, headers={b"X-Actor": b"\xff"}), 400, "invalid_parameter")
+    for actor, wrong in ((b"\xff", "不是有效的 UTF-8 文本"), (b"x" * 201, "最多允许 200 个字符")):
+        answer = await http.post("/projects", json=QWEN, headers={b"X-Actor": actor})
+        check(answer, 400, "invalid_parameter")
+        assert answer.json()["detail"] == f"参数 X-Actor 无效：{wrong}"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,10 @@ from services.edge.context import AnyRequest, asked_of, edge_of
 from services.edge.described import problems
 
 CommandId = Annotated[
-    str, PathParameter(description="The `Idempotency-Key` that the caller sent, or the `Command-Id` that was answered")
+    str,
+    PathParameter(
+        description="The `Idempotency-Key` that the caller sent, or the `Command-Id` that was answered to it"
+    ),
 ]
 
 
