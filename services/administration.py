@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -26,6 +26,7 @@ from projections.database import Database
 from projections.positions import claimed_position
 from projections.queries.run_output import BEGINNING, LogContinued, Wanted, log_of_run, texts
 from projections.tables import TELEMETRY
+from services.deployment.main import run as deploy
 from services.deployment.stop_all import stop_all_deployments
 from services.preparing import prepare
 from services.runtime import nats_accounts, wiring
@@ -38,8 +39,10 @@ from services.runtime.nats_roles import announce_users
 from services.runtime.node_files import NodeFiles
 from services.runtime.nodes import Nodes
 from services.runtime.people import People
+from services.runtime.process import Main
 from services.runtime.settings import SettingRefused, Settings
-from services.serve.data_dir import Lock
+from services.serve.data_dir import Lock, running_deployments, running_trainings
+from services.training.main import run as train
 from services.training.refilling import CannotRefill, refill
 from services.training.stop_all import stop_all_runs
 
@@ -114,11 +117,12 @@ async def nats_user_remove(settings: Settings, given: argparse.Namespace) -> int
 
 async def person_erase(settings: Settings, given: argparse.Namespace) -> int:
     """By the right to delete messages, which no running service has."""
-    who: UUID | str = given.who
-    with suppress(ValueError):  # no name reads as a UUID
-        who = UUID(given.who)
     async with _ledger(settings) as ledger, wiring.bus(settings, "command line", admin=True, patience=5) as nc:
-        if not await ledger.people.erase(who, nc.jetstream()):
+        who = await ledger.people.find(given.who)
+        if who is None:
+            with suppress(ValueError):
+                who = UUID(given.who)
+        if who is None or not await ledger.people.erase(who, nc.jetstream()):
             print(f"Nobody is known as {given.who}.", file=sys.stderr)
             return 1
     print("The name is erased. It still stands in backups, and in what others wrote down.")
@@ -137,10 +141,11 @@ async def rebuild(settings: Settings, _: argparse.Namespace) -> int:
 
 
 async def end_all(settings: Settings, _: argparse.Namespace) -> int:
-    """Ends the trainings and deployments of this data directory by their services, which have to run."""
-    if settings.nats_url is None and Lock(settings.data_dir).holder() is None:
+    """Ends the trainings and deployments of this data directory by their services, run here where nobody serves it."""
+    served = settings.nats_url is not None or Lock(settings.data_dir).holder() is not None
+    if not (served or running_trainings(settings.data_dir) or running_deployments(settings.data_dir)):
         return 0
-    async with _ledger(settings) as ledger:
+    async with _ledger(settings) as ledger, _running(() if served else (train, deploy), settings):
         what = (ledger.log, ledger.dispatch, settings.data_dir, _ACTOR, _ALL_END_WITHIN)
         runs, deployments = await asyncio.gather(stop_all_runs(*what), stop_all_deployments(*what))
     for run_id in runs:
@@ -243,6 +248,19 @@ async def _nats(settings: Settings) -> AsyncIterator[None]:
     finally:
         await asyncio.to_thread(nats.stop)
         lock.release()
+
+
+@asynccontextmanager
+async def _running(services: Sequence[Main], settings: Settings) -> AsyncIterator[None]:
+    """Where one of them ends with an error, so does what they run for."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(service(settings)) for service in services]
+            yield
+            for task in running:
+                task.cancel()
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
 
 
 def _run_id(text: str) -> UUID:

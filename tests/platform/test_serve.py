@@ -181,6 +181,26 @@ def test_trainings_go_on_and_end_with_all(serving: Serving) -> None:
         os.kill(child, 0)
 
 
+def test_trainings_end_with_all_also_while_nothing_serves_them(serving: Serving) -> None:
+    serving.start()
+    until(serving.ready, "readiness")
+    (serving.data / "training" / "run_train_full_sft.sh").write_text("sleep 600\n")
+    assert serving.post("/projects", PROJECT)[0] == 201
+    run = serving.post("/projects/qwen-finetune/runs")[1]
+    assert serving.stop() == 0
+    child = int(next((serving.data / "runs" / run["id"]).glob("*/pid")).read_text().split()[0])
+    os.kill(child, 0)
+
+    stopped = serving.command("stop", "--all")
+    assert stopped.returncode == 0, stopped.stderr
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+    assert not serving.parts()
+    serving.start()
+    until(serving.ready, "readiness")
+    assert serving.get(f"/projects/qwen-finetune/runs/{run['id']}")[1]["status"] == "canceled"
+
+
 def test_others_are_served_only_with_a_token(serving: Serving) -> None:
     refused = serving.command("serve", "--host", "0.0.0.0", "--port", str(serving.port))
     assert refused.returncode == 78
@@ -211,3 +231,7 @@ def test_a_person_is_erased_from_the_command_line(running: Serving) -> None:
     assert "(erased)" in listed
     again = running.command("person", "erase", "艾琳")
     assert (again.returncode, again.stderr) == (1, "Nobody is known as 艾琳.\n")
+    called = "5f0c8f0e-8c1f-4a53-9f3b-2f6d7c1e9a10"  # as nobody's id is
+    assert running.command("token", "add", called).returncode == 0
+    assert running.command("person", "erase", called).returncode == 0
+    assert called not in running.command("token", "list").stdout
