@@ -109,6 +109,10 @@ def test_shown_urls_have_no_password() -> None:
     assert without_secrets("postgresql://user:p@ss:word@host/db") == "postgresql://user:***@host/db"
     assert without_secrets("nats://a:b@h1:4222,nats://c:d@h2") == "nats://a:***@h1:4222,nats://c:***@h2"
     assert without_secrets("nats://127.0.0.1:4222") == "nats://127.0.0.1:4222"
+    assert without_secrets("nats://token@h1, nats://h2:4222") == "nats://***@h1, nats://h2:4222"
+    assert without_secrets("postgresql://user:pa/ss@host/db") == "postgresql://user:***@host/db"
+    assert without_secrets("postgresql://user@host:5432/db") == "postgresql://user@host:5432/db"
+    assert without_secrets("mysql://host/db?user=a&password=b&x=1") == "mysql://host/db?user=a&password=***&x=1"
 
 
 def test_the_table_has_every_setting_once() -> None:

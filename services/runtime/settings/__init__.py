@@ -56,8 +56,9 @@ def load(
 
 
 def without_secrets(value: object) -> str:
-    """A setting's value as it may be shown: a URL's password is left out."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1:***@", str(value))
+    """A setting's value as it may be shown: passwords are left out of its URLs, and what NATS takes for a token."""
+    shown = [_PASSWORD.sub(r"\1***\2", url) for url in re.split(r",(?=\s*\w+://)", str(value))]
+    return _PASSWORD_IN_QUERY.sub(r"\1***", ",".join(shown))
 
 
 def markdown() -> str:
@@ -80,6 +81,9 @@ _HINTS: dict[str, Any] = get_type_hints(Settings, include_extras=True)
 ENVIRONMENT_NAMES: dict[str, str] = {field: str(_meta(field).title) for field in Settings.__struct_fields__}
 DESCRIPTIONS: dict[str, str] = {field: str(_meta(field).description) for field in Settings.__struct_fields__}
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+# `user:password@` whatever the password holds; a name alone is a token to NATS, and no secret to a database.
+_PASSWORD = re.compile(r"(://[^/@:]*:|(?:nats|tls)://(?=[^/@:]*@)).*(@)")
+_PASSWORD_IN_QUERY = re.compile(r"([?&]\w*passw(?:or)?d=)[^&]*", re.IGNORECASE)
 _FIELDS_OF_TEMPLATES = {
     "start_command_template": {"training_yaml_name", "dataset_name"},
     "vllm_cmd_template": {"model_path", "host", "port", "gpu_id", "extra_args"},
