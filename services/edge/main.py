@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
@@ -23,6 +24,8 @@ from services.runtime.settings import SettingRefused, Settings
 
 _BACKLOG = 2048
 _TAKES_NOTHING = 300.0  # seconds; what is accepted has it from the listener
+
+_log = logging.getLogger("trainledger.edge")
 
 
 async def run(settings: Settings) -> None:
@@ -45,6 +48,7 @@ async def run(settings: Settings) -> None:
             )
             async with serve_commands(nc, parts.intake, parts.people, decode):
                 _collect_less_garbage()
+                _log.info("HTTP is answered on %s port %d", settings.host, settings.port)
                 await serve(app, listener, settings.stop_seconds, parts.edge.live.close)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
@@ -22,13 +23,16 @@ from services.projector.service import project
 from services.runtime import wiring
 from services.runtime.dispatch import Dispatch
 from services.runtime.reporting import report_sources
-from services.runtime.settings import Settings
+from services.runtime.settings import Settings, without_secrets
+
+_log = logging.getLogger("trainledger.projector")
 
 
 async def run(settings: Settings) -> None:
     """Keeps the read models until cancelled. Raises SettingRefused, NotReachable and events.log.LogUnavailable."""
     with wiring.database(settings) as database:
         async with wiring.bus(settings, "projector") as nc:
+            _log.info("the read models are kept in %s", without_secrets(settings.training_db_url))
             if not settings.node_lost_after:
                 await project(nc, database)
                 return

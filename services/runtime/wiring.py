@@ -82,6 +82,11 @@ async def bus(settings: Settings, name: str, *, admin: bool = False, patience: f
                 raise SettingRefused(
                     f"NATS at {without_secrets(url)} does not let {seed_file or 'anybody'} in{reason}."
                 )
+            if settings.nats_url is None:
+                raise NotReachable(
+                    f"NATS_URL is not set, and the embedded NATS of {settings.data_dir} does not answer{reason}; start "
+                    "`trainledger serve` there, or set NATS_URL."
+                )
             raise NotReachable(f"NATS_URL: nothing answers at {without_secrets(url)}{reason}.")
         await connecting
         connected = True
