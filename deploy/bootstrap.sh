@@ -85,6 +85,13 @@ run_pip() {
   fi
 }
 
+for written in "$checkout" "$venv"; do
+  if [ -e "$written" ] && [ ! -w "$written" ]; then
+    echo "$written cannot be written to, and the environment .venv belongs there: clone to a directory of your own." >&2
+    exit 1
+  fi
+done
+
 if ! stays || [ ! -f "$stamp" ] || grep -qx incomplete "$stamp" || ! grep -qF " $checkout" "$stamp"; then
   if [ -e "$venv" ] && [ ! -f "$stamp" ] && [ -f "$venv/pyvenv.cfg" ]; then
     echo "$venv is a virtual environment that something else made; move it away first." >&2

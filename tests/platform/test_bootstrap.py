@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,9 @@ class Machine:
         program.write_text(STAND_IN.format(python=sys.executable))
         program.chmod(0o755)
 
-    def bootstrap(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def bootstrap(
+        self, *arguments: str, user: str | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         lacking = {"NO_ENSUREPIP": "", "NO_PIP": "", "LOG": str(self.log), "PATH": str(self.path), "LC_ALL": "C"}
         return subprocess.run(
             ["sh", "deploy/bootstrap.sh", *arguments],
@@ -57,6 +60,7 @@ class Machine:
             capture_output=True,
             text=True,
             timeout=30,
+            user=user,
         )
 
     @property
@@ -148,6 +152,19 @@ def test_without_a_python_that_fits_one_line_helps(machine: Machine) -> None:
     assert helped.returncode == 1
     assert helped.stderr.count("\n") == 1
     assert "3.11, 3.12 or 3.13" in helped.stderr
+
+
+def test_where_the_checkout_cannot_be_written_to_one_line_helps() -> None:
+    with tempfile.TemporaryDirectory() as directory:  # which others may enter, as pytest's own they may not
+        Path(directory).chmod(0o755)
+        machine = Machine(Path(directory))
+        machine.add_python("python3")
+        machine.checkout.chmod(0o555)
+        helped = machine.bootstrap(user="nobody" if os.getuid() == 0 else None)
+        machine.checkout.chmod(0o755)
+    assert helped.returncode == 1
+    assert helped.stderr.count("\n") == 1
+    assert f"{machine.checkout} cannot be written to" in helped.stderr
 
 
 def test_the_user_may_name_the_python(machine: Machine) -> None:
