@@ -19,6 +19,20 @@ ALNUM = among_bytes("0123456789" + LETTERS)
 HEX = among_bytes("0123456789abcdefABCDEF")
 
 
+def is_digit(characters: Bytes) -> Flags:
+    digits: Flags = (characters - np.uint8(ord("0"))) < 10
+    return digits
+
+
+def is_letter(characters: Bytes) -> Flags:
+    letters: Flags = ((characters | np.uint8(0x20)) - np.uint8(ord("a"))) < 26
+    return letters
+
+
+def is_alphanumeric(characters: Bytes) -> Flags:
+    return is_letter(characters) | is_digit(characters)
+
+
 def reach(content: Bytes, at: Offsets, table: Flags, most: int, *, back: bool = False) -> Offsets:
     """How many bytes of the table's follow each offset (or come before it, with `back`), up to `most`."""
     found: Offsets

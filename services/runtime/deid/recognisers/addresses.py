@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from services.runtime.deid.buffers import Bytes, Offsets
-from services.runtime.deid.reaches import ALNUM, LETTERS, among_bytes, reach
+from services.runtime.deid.reaches import ALNUM, LETTERS, among_bytes, is_letter, reach
 from services.runtime.deid.recognisers.candidates import Candidates
-from services.runtime.deid.recognisers.digits import Groups, is_letter
+from services.runtime.deid.recognisers.groups import Groups
 
 _LOCAL = among_bytes("0123456789.!#$%&'*+/=?^_`{|}~-" + LETTERS)
 _DOMAIN = among_bytes("0123456789.-" + LETTERS)

@@ -12,7 +12,7 @@ import numpy as np
 from services.runtime.deid.buffers import Bytes, Offsets
 from services.runtime.deid.reaches import ALNUM, HEX, among_bytes, reach, stretches
 from services.runtime.deid.recognisers.candidates import Candidates
-from services.runtime.deid.recognisers.digits import Groups
+from services.runtime.deid.recognisers.groups import Groups
 
 _KEYS = (
     r"sk-[A-Za-z0-9_-]{16}",

@@ -8,7 +8,7 @@ import numpy as np
 
 from services.runtime.deid.buffers import Areas
 from services.runtime.deid.recognisers.candidates import Candidates
-from services.runtime.deid.recognisers.digits import MARGIN
+from services.runtime.deid.recognisers.groups import MARGIN
 from services.runtime.deid.recognisers.words import BITS, Words
 
 _WECHAT = re.compile(

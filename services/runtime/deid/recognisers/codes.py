@@ -7,9 +7,10 @@ import numpy as np
 from services.runtime.deid import checksums
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
 from services.runtime.deid.pseudonyms.plans import PLATE_LETTERS
-from services.runtime.deid.reaches import ALNUM, among_bytes, reach
+from services.runtime.deid.reaches import ALNUM, among_bytes, is_alphanumeric, is_digit, is_letter, reach
 from services.runtime.deid.recognisers.candidates import Candidates
-from services.runtime.deid.recognisers.digits import Groups, born_in_a_province, is_alphanumeric, is_digit, is_letter
+from services.runtime.deid.recognisers.digits import born_in_a_province
+from services.runtime.deid.recognisers.groups import Groups
 
 _LONGEST = 40
 _USCC_VALUES = np.full(256, 255, dtype=np.uint8)

@@ -6,7 +6,7 @@ import re
 
 from services.runtime.deid.buffers import Buffer
 from services.runtime.deid.recognisers.candidates import Candidates
-from services.runtime.deid.recognisers.digits import MARGIN
+from services.runtime.deid.recognisers.groups import MARGIN
 from services.runtime.deid.recognisers.words import BITS, Words
 
 SURNAMES = (

@@ -11,7 +11,7 @@ import numpy as np
 from contracts.problems import Wrong
 from services.runtime.deid.policies import Pattern
 from services.runtime.deid.recognisers.candidates import Candidates
-from services.runtime.deid.recognisers.digits import MARGIN
+from services.runtime.deid.recognisers.groups import MARGIN
 from services.runtime.deid.refusals import PolicyRefused
 
 LONGEST_MATCH = 256

@@ -1,0 +1,106 @@
+"""Numbers of telephones: mobile ones and landlines of mainland China, and those of North America."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.runtime.deid.buffers import Flags, Offsets
+from services.runtime.deid.recognisers.candidates import Candidates
+from services.runtime.deid.recognisers.groups import Groups, among, number, one_of, penalty
+
+
+def find(groups: Groups, out: Candidates) -> None:
+    for look in (_mobile, _landline, _us_phone):
+        look(groups, out)
+
+
+def _mobile(groups: Groups, out: Candidates) -> None:
+    if "CN_PHONE" not in out.wanted:
+        return
+    for n, skipped in ((11, 0), (13, 2), (15, 4)):
+        first = groups.of_width(n)
+        rows = groups.rows(first, (n,))
+        prefixed = {0: True, 2: number(rows, 0, 2) == 86, 4: number(rows, 0, 4) == 86}[skipped]
+        chosen = among(groups.forms.mobile, number(rows, skipped, skipped + 2)) & prefixed
+        first = first[chosen]
+        out.add(
+            "CN_PHONE", groups.starts[first] + skipped, groups.ends[first], 0.7 - penalty(groups, first, first, 0.3)
+        )
+    for widths in ((3, 4, 4), (3, 8), (7, 4), (3, 3, 5), (3, 5, 3)):
+        first = groups.shaped(widths, b"- .")
+        rows = groups.rows(first, widths)
+        first = first[among(groups.forms.mobile, number(rows, 0, 2))]
+        last = first + len(widths) - 1
+        after_86 = (first > 0) & (groups.width[np.maximum(first - 1, 0)] == 2)
+        joined = ~groups.alone(first, len(widths)) & ~after_86
+        score = (0.7 if widths == (3, 4, 4) else 0.55) - penalty(groups, first, last, 0.3) - 0.25 * joined
+        out.add("CN_PHONE", groups.starts[first], groups.ends[last], score)
+
+
+def _landline(groups: Groups, out: Candidates) -> None:
+    if "CN_LANDLINE" not in out.wanted:
+        return
+    for area in (3, 4):
+        for subscriber in (7, 8):
+            first = groups.shaped((area, subscriber), b"- )")
+            rows = groups.rows(first, (area, subscriber))
+            good = _area(groups, rows, area) & _subscriber(rows[:, area])
+            first = first[good]
+            score = np.where(groups.link[first] == ord(" "), 0.45, 0.65)
+            out.add("CN_LANDLINE", groups.starts[first], groups.ends[first + 1], score)
+        for parts in ((4, 4), (3, 4)):
+            first = groups.shaped((area, *parts), b"- ")
+            rows = groups.rows(first, (area, *parts))
+            good = _area(groups, rows, area) & _subscriber(rows[:, area])
+            first = first[good & groups.alone(first, 3)]
+            out.add("CN_LANDLINE", groups.starts[first], groups.ends[first + 2], 0.6)
+    for n in (10, 11, 12):
+        first = groups.of_width(n)
+        rows = groups.rows(first, (n,))
+        place = np.where(rows[:, 1] <= 2, 3, 4)
+        local = rows[np.arange(len(rows)), place]
+        good = np.where(place == 3, _area(groups, rows, 3), _area(groups, rows, 4)) & _subscriber(local)
+        first = first[good & (n - place >= 7) & (n - place <= 8)]
+        score = 0.45 - penalty(groups, first, first, 0.3)
+        out.add("CN_LANDLINE", groups.starts[first], groups.ends[first], score)
+
+
+def _area(groups: Groups, rows: NDArray[np.uint8], width: int) -> Flags:
+    """010 and 02x, or 0 and three digits from 300 on."""
+    known: Flags = rows[:, 0] == groups.forms.trunk
+    if width == 3:
+        known &= (rows[:, 1] == 2) | ((rows[:, 1] == 1) & (rows[:, 2] == 0))
+    else:
+        known &= rows[:, 1] > 2
+    return known
+
+
+def _subscriber(first: NDArray[np.uint8]) -> Flags:
+    return (first > 1) & (first < 9)
+
+
+def _us_phone(groups: Groups, out: Candidates) -> None:
+    if "US_PHONE" not in out.wanted:
+        return
+    for links in (b"-", b".", b" "):
+        first = groups.shaped((3, 3, 4), links)
+        _add_us_phones(groups, out, first, 0.6 if links != b" " else 0.5)
+    first = groups.of_width(3)
+    mixed = (groups.link[first] == ord(")")) & (groups.width[first + 1] == 3)
+    mixed &= (groups.width[first + 2] == 4) & one_of(b"- .")[groups.link[first + 1]]
+    _add_us_phones(groups, out, first[mixed & (groups.before[first] == ord("("))], 0.65)
+    first = groups.of_width(10)
+    good = (groups.digit(first, 0) > 1) & (groups.digit(first, 3) > 1)
+    first = first[good]
+    out.add("US_PHONE", groups.starts[first], groups.ends[first], 0.3 - penalty(groups, first, first, 0.3))
+
+
+def _add_us_phones(groups: Groups, out: Candidates, first: Offsets, score: float) -> None:
+    good = (
+        (groups.digit(first, 0) > 1) & (groups.content[groups.starts[first + 1]] > ord("1"))
+        if len(first)
+        else first > 0
+    )
+    first = first[good]
+    out.add("US_PHONE", groups.starts[first], groups.ends[first + 2], score)
