@@ -61,7 +61,8 @@ def _usccs(groups: Groups, starts: Offsets, out: Candidates) -> None:
     good = (rows < 31).all(axis=1) & np.isin(rows[:, 0], departments) & (rows[:, 2:8] < 10).all(axis=1)
     starts, rows = starts[good], rows[good]
     letters = (rows[:, :17] >= 10).any(axis=1)
-    person = ~letters & born_in_a_province(groups.forms, rows)
+    person = ~letters
+    person[person] = born_in_a_province(groups.forms, rows[person])
     valid = (checksums.uscc(rows[:, :17]) == rows[:, 17]) & ~person
     score = 0.3 + 0.25 * letters + 0.4 * valid - 0.3 * person
     out.add("CN_USCC", starts, starts + 18, score, valid)

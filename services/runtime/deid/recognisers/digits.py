@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from services.runtime.deid import checksums
 from services.runtime.deid.buffers import Flags, Offsets
-from services.runtime.deid.pseudonyms.plans import days
 from services.runtime.deid.reaches import is_alphanumeric, is_letter
 from services.runtime.deid.recognisers.candidates import Candidates
+from services.runtime.deid.recognisers.dates import is_day
 from services.runtime.deid.recognisers.forms import Forms
 from services.runtime.deid.recognisers.groups import Groups, among, number, penalty
 
@@ -63,7 +63,7 @@ def _cards(groups: Groups, out: Candidates) -> None:
 def born_in_a_province(forms: Forms, rows: NDArray[np.uint8]) -> Flags:
     """Which rows of 17 digits or more begin like a resident ID."""
     known = among(forms.provinces, number(rows, 0, 2))
-    return known & among(days(1900, 2099, "%Y%m%d"), number(rows, 6, 14))
+    return known & is_day(number(rows, 6, 10), number(rows, 10, 14))
 
 
 def _ids(groups: Groups, out: Candidates) -> None:
@@ -80,8 +80,8 @@ def _ids(groups: Groups, out: Candidates) -> None:
         rows = groups.rows(first, widths)
         kept = among(groups.forms.provinces, number(rows, 0, 2))
         short = total == 15
-        born = days(1900, 1999, "%y%m%d") if short else days(1900, 2099, "%Y%m%d")
-        kept &= among(born, number(rows, 6, 12 if short else 14))
+        year, edge = (1900 + number(rows, 6, 8), 8) if short else (number(rows, 6, 10), 10)
+        kept &= is_day(year, number(rows, edge, edge + 4))
         with_x = total == 17
         if with_x:
             kept &= (groups.content[ends] | 0x20) == ord("x")
