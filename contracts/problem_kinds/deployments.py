@@ -12,7 +12,10 @@ KINDS: dict[str, ProblemKind] = {
         "The model_path must not begin with -, nor begin or end with white space, nor hold control characters",
     ),
     "extra_args_refused": ProblemKind(
-        400, "extra_args 中的 {argument} 不被允许", "The argument {argument} in extra_args is not allowed"
+        400,
+        "extra_args 中的 {argument} 不被允许：须为选项，且端口、地址、模型与配置文件由本服务决定",
+        "The argument {argument} in extra_args is not allowed: only options are, and port, host, model and files of "
+        "settings are not the caller's to choose",
     ),
     "extra_args_unbalanced": ProblemKind(
         400, "extra_args 不是完整的参数列表（引号不配对）", "The extra_args are not whole (their quotes do not match)"

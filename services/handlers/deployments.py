@@ -22,10 +22,15 @@ from services.handlers.texts import CONTROL, wrong_with_text
 
 # RFC 3986: a path, and a query where there is one; nothing that could name another host.
 _HEALTH_PATH = re.compile(r"/(?!/)[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*)?")
-# What the service itself decides, and the same in the words of other servers.
-_OWN_OPTIONS = ("port", "host", "model", "uds")
-_OWN_SPELLINGS = ("-m", "-p", "--model-path", "--model-tag", "--force-model")
-_OWN_JOINED = re.compile(r"-[mp]\d.*")  # a short option and its value in one
+# What the service itself decides, in the words of the servers that people run, and files that would say it too.
+_OWN_OPTIONS = (
+    *("port", "server-port"),
+    *("host", "hostname", "server-name", "uds"),
+    *("model", "model-path", "model-tag", "model-id", "model-url", "force-model", "hf-repo"),
+    *("config", "config-file"),
+)
+# Short ones, also with the value in the same argument; vLLM has other options that begin with -p.
+_OWN_SHORT = re.compile(r"-(?:m.*|p|p[\s+]*\d.*|hf.*)", re.DOTALL)
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,13 +161,19 @@ def split_extra_args(text: str) -> tuple[str, ...]:
     if arguments and not arguments[0].startswith("-"):  # there is no option whose value it could be
         raise Refused("extra_args_refused", argument=arguments[0])
     for argument in arguments:
-        # Parsers of options take `_` for `-`, and any beginning that is clear to them.
-        option = argument.partition("=")[0].replace("_", "-")
-        name = option.removeprefix("--") if option.startswith("--") else None
-        spelt = option in _OWN_SPELLINGS or _OWN_JOINED.fullmatch(option)
-        if name == "" or spelt or (name and any(own.startswith(name) for own in _OWN_OPTIONS)):
+        option = argument.partition("=")[0]
+        if _OWN_SHORT.fullmatch(option) or (option.startswith("--") and _is_own(option.removeprefix("--"))):
             raise Refused("extra_args_refused", argument=argument)
     return tuple(arguments)
+
+
+def _is_own(name: str) -> bool:
+    """Parsers of options take `_` for `-`, any beginning that is clear to them, and vLLM's a key behind a dot.
+
+    Also for the bare `--`, behind which nothing is an option any more.
+    """
+    name = name.partition(".")[0].replace("_", "-")
+    return any(own.startswith(name) for own in _OWN_OPTIONS)
 
 
 def fill_command(

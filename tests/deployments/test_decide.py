@@ -128,7 +128,9 @@ def test_any_other_model_path_stays_one_argument(path: str) -> None:
 
 OWN = (
     "--port 1|--port=1|--po=1|--p|--host 0.0.0.0|--ho=x|--model x|--mode=x|--uds /x|--u=x|-m x|-p=1|--model-path x|"
-    "--model_path=x|--force-model x|-p8000|-m7b|--host=0|--por 1|other-model|--|--x 1 --port 2"
+    "--model_path=x|--force-model x|-p8000|-m7b|--host=0|--por 1|other-model|--|--x 1 --port 2|--model-pat x|--force x|"
+    "-mmodels/x|'-p 8000'|-p+1|--port.x 1|--hostname x|--server-port 1|--server-name x|--model-id x|--model-url x|"
+    "-mu x|-hf a/b|-hf=a/b|--hf-repo a/b|--config f.yaml|--conf=f.yaml|--config_file f.json"
 )
 
 
@@ -151,6 +153,8 @@ def test_extra_args_are_split_as_a_shell_would_and_run_by_none() -> None:
     )
     assert given().when(replace(CREATE, extra_args="--a 'b"), ROOM).then_refused("extra_args_unbalanced").status == 400
     given().when(replace(CREATE, extra_args="--a \0"), ROOM).then_refused("extra_args_refused")
+    for text in ("-pp 2 -tp 2 -pcp 2 -dp 1 -O3 -cc.mode 3", "--hf-overrides.a 1 --model-impl auto --config-format hf"):
+        assert split_extra_args(text) == tuple(text.split())
 
 
 def test_a_template_is_split_first_and_filled_then() -> None:
