@@ -29,6 +29,7 @@ from events.deployments import (
     DeploymentStarted,
 )
 from events.event import Event
+from events.leases import LeasedGpu
 from services.deployment import attempts
 from services.deployment.attempts import Attempt
 from services.deployment.endings import Ending, explain, says_port_taken
@@ -40,6 +41,7 @@ from services.runtime.children import Ended, LaunchFailed, Lost, NeverStarted, S
 from services.runtime.children.processes import boot_id
 from services.runtime.commands import DEPLOYMENTS
 from services.runtime.dispatch import Loaded, load
+from services.runtime.leasing import visible
 from services.runtime.reporting import Reports
 from services.runtime.settings import ENVIRONMENT_NAMES
 
@@ -413,8 +415,7 @@ def _environment(placed: DeploymentPlaced) -> dict[str, str]:
     # Titles of processes are written over their environment, and with it over what they are found by.
     environment |= {"PYTHONUNBUFFERED": "1", "SPT_NOENV": "1"}
     if placed.gpu_id is not None:
-        # By index: some servers take no UUID. NVML counts in the order of the bus, CUDA only where it is told so.
-        environment |= {"CUDA_VISIBLE_DEVICES": str(placed.gpu_id), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        environment |= visible([LeasedGpu(index=placed.gpu_id, uuid=placed.gpu_uuid or "")])
     elif hidden := os.environ.get("CUDA_VISIBLE_DEVICES"):
         environment["CUDA_VISIBLE_DEVICES"] = hidden
     return environment

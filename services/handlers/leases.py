@@ -43,21 +43,26 @@ def choose_gpus(
     leases: Leases, wish: Wish, offers: tuple[GpuOffer, ...], node: str
 ) -> tuple[tuple[LeasedGpu, ...], Preference | None]:
     """The preferred one where it will do, else those with most memory left. Raises Refused (no_gpu)."""
-    preferred = next((offer for offer in offers if offer.index == wish.preferred_gpu), None)
+    preferred = wish.preferred_gpu
     preference: Preference | None = None
-    if wish.preferred_gpu is not None:
-        preference = "unknown" if preferred is None else "unavailable"
+    if preferred is not None:
+        preference = "unavailable" if any(offer.index == preferred for offer in offers) else "unknown"
     if not offers and not wish.gpus:
         return (), preference
     fit = [offer for offer in offers if _fits(leases, wish, offer)]
     if len(fit) < max(wish.gpus, 1):
         raise Refused("no_gpu", node=node)
-    fit.sort(key=lambda offer: (-memory_left(leases, offer), offer.foreign_processes, offer.index))
-    if preferred in fit:
-        fit.remove(preferred)
-        fit.insert(0, preferred)
-        preference = "granted"
+    fit.sort(
+        key=lambda offer: (
+            offer.index != preferred,
+            -memory_left(leases, offer),
+            offer.foreign_processes,
+            offer.index,
+        )
+    )
     chosen = fit[: max(wish.gpus, 1)]
+    if chosen[0].index == preferred:
+        preference = "granted"
     return tuple(LeasedGpu(index=offer.index, uuid=offer.uuid) for offer in chosen), preference
 
 

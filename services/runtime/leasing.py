@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from contracts.leases import GpuOffer
+from events.leases import LeasedGpu
 from services.runtime.gpus import Device
 
 _MARKS = (b"TRAINLEDGER_DEPLOYMENT=", b"TRAINLEDGER_RUN=")
@@ -29,6 +30,14 @@ def _offer(device: Device, holders: frozenset[str]) -> GpuOffer:
         foreign_memory=max(used - sum(process.memory for process in own), 0),
         foreign_processes=len(device.processes) - len(own),
     )
+
+
+def visible(gpus: Iterable[LeasedGpu]) -> dict[str, str]:
+    """The variables that show a process these and no others."""
+    # By index: some programs take no UUID. But an instance of a GPU (MIG) has no index of its own.
+    names = [gpu.uuid if gpu.uuid.startswith("MIG-") else str(gpu.index) for gpu in gpus]
+    # NVML counts in the order of the bus, CUDA only where it is told so.
+    return {"CUDA_VISIBLE_DEVICES": ",".join(names), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 def holder_of(pid: int) -> str | None:

@@ -15,7 +15,7 @@ from events.log import EventLog, LogUnavailable
 from services.runtime.commands import LEASES
 from services.runtime.dispatch import Dispatch, load
 from services.runtime.gpus import Gpus
-from services.runtime.leasing import offers
+from services.runtime.leasing import offers, visible
 from services.training.reports import ACTOR
 from services.training.slots import Slots
 
@@ -54,12 +54,9 @@ class RunGpus:
         return tuple(self._held)
 
     def variables(self, run_id: UUID) -> dict[str, str]:
-        """What the run is told of its GPUs, by index: some programs take no UUID."""
+        """What the run is told of its GPUs."""
         held = self._held.get(run_id, ())
-        if not held:
-            return {}
-        # NVML counts in the order of the bus, CUDA only where it is told so.
-        return {"CUDA_VISIBLE_DEVICES": ",".join(str(gpu.index) for gpu in held), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        return visible(held) if held else {}
 
     async def serve(self) -> None:
         """Until it is cancelled."""

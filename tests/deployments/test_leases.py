@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from contracts.leases import GpuOffer, ReleaseLease, TakeLease, Wish
 from events.leases import LeasedGpu, LeaseReleased, LeaseTaken
+from services.runtime.leasing import visible
 from tests.given import given
 
 GIB = 2**30
@@ -80,6 +83,18 @@ def test_an_exclusive_gpu_is_nobody_elses() -> None:
     given(taken(ONE, 8000, 0)).when(take(TWO, gpus=(gpu(0),), exclusive=True)).then_refused("no_gpu")
     strangers = gpu(0, foreign_processes=1)
     given().when(take(gpus=(strangers,), exclusive=True)).then_refused("no_gpu")
+
+
+def test_instances_of_a_gpu_share_its_index_and_nothing_else() -> None:
+    cut = tuple(
+        GpuOffer(index=0, uuid=f"MIG-{number}", memory_total=10 * GIB, memory_free=10 * GIB) for number in (1, 2)
+    )
+    one, other = (LeasedGpu(index=0, uuid=f"MIG-{number}") for number in (1, 2))
+    first = replace(taken(preference="granted", exclusive=True), gpus=(one,))
+    given().when(take(gpus=cut, preferred_gpu=0, exclusive=True)).then(first)
+    second = replace(taken(TWO, 8001, preference="granted", exclusive=True), gpus=(other,))
+    given(first).when(take(TWO, gpus=(*cut, gpu(1)), preferred_gpu=0, exclusive=True)).then(second)
+    assert visible([gpu for lease in (first, second) for gpu in lease.gpus])["CUDA_VISIBLE_DEVICES"] == "MIG-1,MIG-2"
 
 
 def test_a_gpu_is_known_by_its_uuid_when_its_index_has_changed() -> None:
