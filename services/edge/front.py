@@ -12,6 +12,7 @@ from contracts.problems import Refused
 from services.edge.auth import Authenticator, Identity
 from services.edge.context import Asked
 from services.edge.hosts import HostGuard
+from services.edge.lingering import Lingering
 from services.edge.problems import MEDIA_TYPE, answer, language_of
 
 # Nothing of the ledger is told here, and who looks after the service, or for its documentation, may have no token.
@@ -42,6 +43,9 @@ class Front:
             hosts += name == b"host"
         request_id = _request_id(headers.get(b"x-request-id"))
         language = language_of(headers.get(b"accept-language", b"").decode("latin-1"))
+        if b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0":
+            lingering = Lingering(receive, send)
+            receive, send = lingering.receive, lingering.send
 
         async def answer_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
