@@ -20,6 +20,20 @@ _DRIVERS = {
     "sqlite": "sqlite+pysqlite",
 }
 _SQLITE_BUSY_SECONDS = 30
+# After which a connection is given up whose other end is gone without a word: by driver, as its own options.
+_LIBPQ = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+_LOST_AFTER: dict[str, dict[str, int]] = {
+    "psycopg": _LIBPQ,
+    "psycopg2": _LIBPQ,
+    "pymysql": {"connect_timeout": 5},
+}
+_READING_LOST_AFTER: dict[str, dict[str, int]] = {"pymysql": {"read_timeout": 60, "write_timeout": 60}}
 
 
 class DatabaseRefused(Exception):
@@ -130,11 +144,22 @@ def _open_sqlite(url: URL, readers: int) -> Database:
 
 
 def _open_server(url: URL, readers: int) -> Database:
+    driver = url.get_driver_name()
+    bounds = {name: seconds for name, seconds in _LOST_AFTER.get(driver, {}).items() if name not in url.query}
     options: dict[str, Any] = {"pool_pre_ping": True}
     reader = _require_synchronous(
-        create_engine(url, pool_size=readers, max_overflow=0, isolation_level="REPEATABLE READ", **options)
+        create_engine(
+            url,
+            pool_size=readers,
+            max_overflow=0,
+            isolation_level="REPEATABLE READ",
+            connect_args=bounds | _READING_LOST_AFTER.get(driver, {}),
+            **options,
+        )
     )
-    writer = create_engine(url, pool_size=1, max_overflow=1, isolation_level="READ COMMITTED", **options)
+    writer = create_engine(
+        url, pool_size=1, max_overflow=1, isolation_level="READ COMMITTED", connect_args=bounds, **options
+    )
     return Database(url, reader, writer)
 
 

@@ -32,6 +32,7 @@ from projections.queries.runs import LATEST_LOGS, run_detail, run_list
 
 # Messages may be lost while the connection is: whoever waits has the position looked up in SQL this often (seconds).
 _LOOK = 0.25
+_LAST_LOOK = 1.0  # of whoever has waited in vain, in seconds
 
 _log = logging.getLogger(__name__)
 
@@ -50,16 +51,25 @@ class Reads:
     """Every question is one transaction in one thread, so that it sees one state of the tables.
 
     `name_of` gives a person's name; `threads` bounds how many questions are asked of the database at once; `log_lines`
-    how many of a run's output lines its detail shows. Every question raises Refused (`database_unavailable`).
+    how many of a run's output lines its detail shows. Every question raises Refused (`database_unavailable`), also
+    after `patience` seconds: behind a broken network a database neither answers nor refuses to.
     """
 
     def __init__(
-        self, database: Database, nc: Client, name_of: NameOf, *, threads: int = 4, log_lines: int = LATEST_LOGS
+        self,
+        database: Database,
+        nc: Client,
+        name_of: NameOf,
+        *,
+        threads: int = 4,
+        log_lines: int = LATEST_LOGS,
+        patience: float = 30.0,
     ) -> None:
         self._database = database
         self._nc = nc
         self._name_of = name_of
         self._log_lines = log_lines
+        self._patience = patience
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="reads")
         self._subscription: Subscription | None = None
         self._position = 0
@@ -107,8 +117,9 @@ class Reads:
                 return True
         finally:
             timer.cancel()
-        with contextlib.suppress(Refused):  # it has been logged, and is no answer either way
-            await self._look()
+        with contextlib.suppress(Refused, TimeoutError):  # it has been logged, and is no answer either way
+            async with asyncio.timeout(_LAST_LOOK):
+                await self._look()
         return self._position >= position
 
     async def project_detail(self, project_id: UUID, cut: Cut = NOW) -> Shown[ProjectDetail | None]:
@@ -127,20 +138,28 @@ class Reads:
 
     async def ask(self, question: Question[T]) -> Shown[T]:
         """Asks anything, in one thread hop."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, question)
+        try:
+            async with asyncio.timeout(self._patience):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, question)
+        except TimeoutError as error:
+            self._no_answer(f"nothing within {self._patience:.0f} s")
+            raise Refused("database_unavailable") from error
 
     def _answer(self, question: Question[T]) -> Shown[T]:
         try:
             with self._database.reading() as connection:
                 shown = Shown(question(connection), projected_position(connection))
         except (DBAPIError, PoolTimeoutError) as error:
-            # Once in each outage; before the first answer the tables may only have to be made yet.
-            level = logging.DEBUG if self._away else logging.ERROR if self._answered else logging.INFO
-            _log.log(level, "the database of the read models does not answer: %s", error)
-            self._away = True
+            self._no_answer(error)
             raise Refused("database_unavailable") from error
         self._answered, self._away = True, False
         return shown
+
+    def _no_answer(self, reason: object) -> None:
+        # Once in each outage; before the first answer the tables may only have to be made yet.
+        level = logging.DEBUG if self._away else logging.ERROR if self._answered else logging.INFO
+        _log.log(level, "the database of the read models does not answer: %s", reason)
+        self._away = True
 
     async def _on_projected(self, message: Msg) -> None:
         self._heard += 1

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 from urllib.parse import quote
 
 import httpx
 import msgspec
+import pytest
 
+from contracts.problems import Refused
+from services.runtime.reads import Reads
 from services.runtime.settings import Settings
 from tests.edge.conftest import QWEN, World, client_of, made
 from tests.nats_server import NatsServer
@@ -51,6 +58,29 @@ async def _ask_without_projector(http: httpx.AsyncClient, world: World) -> None:
     unready = await http.get("/readyz", headers={"Accept-Language": "en"})
     assert (unready.status_code, unready.json()["code"]) == (503, "not_ready")
     assert unready.json()["errors"][0]["pointer"] == "/projector"
+
+
+async def test_a_database_that_says_nothing_is_not_waited_for_any_longer() -> None:
+    """As behind a broken network, or on a machine that is frozen."""
+    back = threading.Event()
+
+    class Silent:
+        @contextmanager
+        def reading(self) -> Iterator[Any]:
+            back.wait()
+            yield None
+
+    reads = Reads(cast("Any", Silent()), cast("Any", None), lambda _: None, patience=0.2)
+    begun = asyncio.get_running_loop().time()
+    try:
+        assert not await reads.passed(1, 0.1)
+        with pytest.raises(Refused) as refused:
+            await reads.ask(lambda _: None)
+        assert refused.value.code == "database_unavailable"
+        assert asyncio.get_running_loop().time() - begun < 5
+    finally:
+        back.set()
+        await reads.stop()
 
 
 async def test_any_edge_shows_a_position(http: httpx.AsyncClient, qwen: dict[str, object]) -> None:
