@@ -18,9 +18,10 @@ from services.edge.context import Edge, Uploads
 from services.edge.deid import DeidTexts, TextLimits
 from services.edge.deid_progress import DeidProgress
 from services.edge.parameters import Past
+from services.runtime.answers.deployments import AWAITED, DeploymentAnswers
+from services.runtime.answers.views import Views
 from services.runtime.deid_secret import DeidSecret
 from services.runtime.deidentifying import Deidentifying
-from services.runtime.deployment_answers import AWAITED, DeploymentAnswers
 from services.runtime.deployments import Deployments
 from services.runtime.dispatch import Dispatch
 from services.runtime.gather import Sources
@@ -86,7 +87,8 @@ async def started(
     live = LiveRuns(nc)
     waits = Waits(run=settings.run_wait_seconds, projection=settings.projection_wait_seconds)
     dispatch = Dispatch(sources)
-    intake = Intake(dispatch, log, people, reads, outcomes, runs, waits, answers)
+    views = Views(log, people, reads, answers, patience=waits.projection)
+    intake = Intake(dispatch, views, reads, outcomes, runs, waits, answers)
     uploads = _uploads(settings)
     keeper = Keeper(uploads.storage, uploads.resumable, log, dispatch)
     past = Past(log, reads, settings.projection_wait_seconds)

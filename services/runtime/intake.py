@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from uuid import UUID, uuid4, uuid5
 
 import msgspec
@@ -17,24 +17,19 @@ from contracts.deid import DeidentifyDataset
 from contracts.deployments import CreateDeployment
 from contracts.outcomes import Outcome
 from contracts.problems import Language, Refused
-from contracts.projects import ArchiveProject, CreateProject, ProjectDetail, ReviseProject, UnarchiveProject
-from contracts.runs import CancelRun, ResumeRun, RunDetail, StartRun, TagArtifact, UntagArtifact
+from contracts.projects import CreateProject
+from contracts.runs import CancelRun, ResumeRun, StartRun
 from contracts.tokens import IssueToken
 from events.event import Origin
-from events.log import EventLog
-from events.projects import Project
-from events.runs import Run, RunLaunchFailed
+from events.runs import RunLaunchFailed
 from events.tokens import Role
-from services.runtime import folded
-from services.runtime.answered import ANSWERS
+from services.runtime.answers.deployments import OF_DEPLOYMENTS, DeploymentAnswers
+from services.runtime.answers.views import ReadModels, Views
 from services.runtime.commands import HANDLERS
-from services.runtime.dataset_answers import TOLD
-from services.runtime.deployment_answers import OF_DEPLOYMENTS, DeploymentAnswers
-from services.runtime.dispatch import Accepted, Dispatch, load
+from services.runtime.dispatch import Accepted, Dispatch
 from services.runtime.ending import end
 from services.runtime.outcome_records import Refusal, Settled, fingerprint_of_bytes, is_transient
 from services.runtime.outcomes import Outcomes
-from services.runtime.reads import Shown
 from services.runtime.settling import ENDED, LAUNCHED, Runs
 
 # Never changes: an id derived from it finds what became of a command whose client asks again.
@@ -78,26 +73,6 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
     projection: float = 5.0
 
 
-class Names(Protocol):
-    def name_of(self, person: UUID) -> str | None: ...
-
-
-class Reads(Protocol):
-    """What of the read models an answer needs."""
-
-    async def passed(self, position: int, timeout: float) -> bool:
-        """Whether the read models show the fact at `position`, waited for at most `timeout` seconds."""
-        ...
-
-    async def project_detail(self, project_id: UUID) -> Shown[ProjectDetail | None]: ...
-
-    async def run_detail(self, run_id: UUID) -> Shown[RunDetail | None]: ...
-
-
-class _Identified(msgspec.Struct, frozen=True):
-    id: UUID
-
-
 def command_id(person: UUID, key: str) -> UUID:
     """The id of the command that this person sent with this key."""
     return uuid5(_COMMANDS, f"{person} {key}")
@@ -122,17 +97,15 @@ class Intake:
     def __init__(
         self,
         dispatch: Dispatch,
-        log: EventLog,
-        people: Names,
-        reads: Reads,
+        views: Views,
+        reads: ReadModels,
         outcomes: Outcomes,
         runs: Runs,
         waits: Waits = Waits(),  # noqa: B008  # frozen
         deployments: DeploymentAnswers | None = None,
     ) -> None:
         self._dispatch = dispatch
-        self._log = log
-        self._people = people
+        self._views = views
         self._reads = reads
         self._outcomes = outcomes
         self._runs = runs
@@ -260,37 +233,39 @@ class Intake:
             if is_transient(refused):
                 raise
             return Settled(status=refused.status, refusal=Refusal.of(refused))
-        position = accepted.position
-        refusal: Refusal | None = None
-        waited_for = None if respond_async else _AWAITED.get(type(command))
-        if waited_for is not None:
-            settled = await self._runs.fact(accepted.aggregate_id, waited_for, self._waits.run)
-            if settled is not None:
-                position = max(position, settled.meta.position)
-                if isinstance(command, _LAUNCHING) and isinstance(settled.fact, RunLaunchFailed):
-                    refusal = Refusal.of(Refused("launch_failed", reason=settled.fact.reason))
-        if self._deployments is not None and isinstance(command, OF_DEPLOYMENTS) and not respond_async:
-            position, refused_after_all = await self._deployments.settled(command, accepted)
-            refusal = None if refused_after_all is None else Refusal.of(refused_after_all)
-            if refused_after_all is not None and is_transient(refused_after_all):
-                raise refused_after_all
+        position, failed = accepted.position, None
+        if not respond_async:
+            position, failed = await self._effect(command, accepted)
         passed = await self._passed(position)
-        status = 202 if respond_async and isinstance(command, _LAUNCHING) else _STATUSES.get(type(command), 200)
-        if refusal is not None:
-            return Settled(
-                status=refusal.refused().status,
-                refusal=refusal,
-                aggregate_id=accepted.aggregate_id,
-                position=position,
-                lagging=not passed,
-            )
-        return Settled(
-            status=status,
-            body=msgspec.Raw(await self._view(command, accepted, passed)),
+        settled = Settled(
+            status=202 if respond_async and isinstance(command, _LAUNCHING) else _STATUSES.get(type(command), 200),
             aggregate_id=accepted.aggregate_id,
             position=position,
             lagging=not passed,
         )
+        if failed is not None:
+            return msgspec.structs.replace(settled, status=failed.status, refusal=Refusal.of(failed))
+        view = await self._views.of(command, accepted, passed=passed)
+        return msgspec.structs.replace(settled, body=msgspec.Raw(view))
+
+    async def _effect(self, command: Command, accepted: Accepted) -> tuple[int, Refused | None]:
+        """Waits (bounded) for what the command leads to: the last position, and why it came to nothing.
+
+        Raises LogUnavailable, and Refused for a reason that may pass.
+        """
+        if self._deployments is not None and isinstance(command, OF_DEPLOYMENTS):
+            position, failed = await self._deployments.settled(command, accepted)
+            if failed is not None and is_transient(failed):
+                raise failed
+            return position, failed
+        kinds = _AWAITED.get(type(command))
+        found = None if kinds is None else await self._runs.fact(accepted.aggregate_id, kinds, self._waits.run)
+        if found is None:
+            return accepted.position, None
+        position = max(accepted.position, found.meta.position)
+        if isinstance(command, _LAUNCHING) and isinstance(found.fact, RunLaunchFailed):
+            return position, Refused("launch_failed", reason=found.fact.reason)
+        return position, None
 
     async def _passed(self, position: int) -> bool:
         """Whether the read models show it. Where they do not answer at all, what was accepted stays accepted."""
@@ -301,49 +276,6 @@ class Intake:
                 raise
             _logger.warning("the read models do not answer: %s", refused.text("en"))
             return False
-
-    async def _view(self, command: Command, accepted: Accepted, passed: bool) -> bytes:
-        aggregate_id = accepted.aggregate_id
-        if self._deployments is not None and isinstance(command, OF_DEPLOYMENTS):
-            return await self._deployments.view(type(command), aggregate_id)
-        if (told := TOLD.get(type(command))) is not None:
-            return msgspec.json.encode(told(command, accepted))
-        if isinstance(command, CreateProject) and not accepted.repeated:
-            # Its facts are all there is to tell, so the read models need not be asked.
-            return msgspec.json.encode(
-                folded.project_detail(aggregate_id, accepted.state, accepted.recorded, self._people.name_of)
-            )
-        if type(command) in ANSWERS:
-            return await self._told(type(command), aggregate_id)
-        detail = await self._read(type(command), aggregate_id)
-        if passed and detail is not None:
-            return msgspec.json.encode(detail)
-        loaded = await load(self._log, HANDLERS[type(command)].aggregate, aggregate_id)
-        if isinstance(loaded.state, Project):
-            view = folded.project_detail(aggregate_id, loaded.state, loaded.recorded, self._people.name_of)
-            if isinstance(detail, ProjectDetail):  # as it was a moment ago
-                view = msgspec.structs.replace(view, runs=detail.runs, runs_started=detail.runs_started)
-            return msgspec.json.encode(view)
-        if isinstance(loaded.state, Run):
-            return msgspec.json.encode(folded.run_detail(aggregate_id, loaded.state, loaded.recorded))
-        return msgspec.json.encode(_Identified(aggregate_id))
-
-    async def _told(self, command: type[Command], aggregate_id: UUID) -> bytes:
-        loaded = await load(self._log, HANDLERS[command].aggregate, aggregate_id)
-        return msgspec.json.encode(ANSWERS[command](aggregate_id, loaded.state, loaded.recorded))
-
-    async def _read(self, command: type[Command], aggregate_id: UUID) -> ProjectDetail | RunDetail | None:
-        """None also where the read models do not answer: what was accepted stays accepted."""
-        try:
-            if command in _OF_PROJECTS:
-                return (await self._reads.project_detail(aggregate_id)).answer
-            if command in _OF_RUNS:
-                return (await self._reads.run_detail(aggregate_id)).answer
-        except Refused as refused:
-            if refused.status != 503:
-                raise
-            _logger.warning("answering %s without the read models: %s", command.__name__, refused.text("en"))
-        return None
 
     async def _answer(self, settled: Settled, command: Command, identity: UUID) -> Answer:
         if settled.refusal is not None:
@@ -359,18 +291,11 @@ class Intake:
             lagging=settled.lagging,
         )
 
-    async def _body(self, settled: Settled, command: type[Command]) -> bytes:
+    async def _body(self, settled: Settled, kind: type[Command]) -> bytes:
         if body := bytes(settled.body):
             return body
         assert settled.aggregate_id is not None
-        if self._deployments is not None and command in OF_DEPLOYMENTS:
-            return await self._deployments.view(command, settled.aggregate_id)
-        if command in ANSWERS:
-            return await self._told(command, settled.aggregate_id)
-        detail = await self._read(command, settled.aggregate_id)  # the body was too large to be kept
-        if detail is None:
-            raise Refused("unavailable", reason="read models")
-        return msgspec.json.encode(detail)
+        return await self._views.again(kind, settled.aggregate_id)
 
 
 _LAUNCHING = (StartRun, ResumeRun, CreateDeployment)
@@ -378,8 +303,6 @@ _AWAITED = {StartRun: LAUNCHED, ResumeRun: LAUNCHED, CancelRun: ENDED}
 _STATUSES = {CreateProject: 201, StartRun: 201, ResumeRun: 201, IssueToken: 201, CreateDeployment: 201} | {
     DeidentifyDataset: 202
 }
-_OF_PROJECTS = (CreateProject, ReviseProject, ArchiveProject, UnarchiveProject)
-_OF_RUNS = (StartRun, ResumeRun, CancelRun, TagArtifact, UntagArtifact)
 
 
 def _log_failure(task: asyncio.Task[Any]) -> None:

@@ -22,7 +22,9 @@ from events.log.jetstream import JetStreamLog
 from events.runs import RunRequested
 from services.commands.main import serve_commands
 from services.edge.bodies import decode
-from services.runtime import folded
+from services.runtime.answers.projects import project_detail
+from services.runtime.answers.runs import run_detail
+from services.runtime.answers.views import Views
 from services.runtime.commands import PROJECTS, RUNS
 from services.runtime.dispatch import Dispatch, load
 from services.runtime.ending import end
@@ -57,7 +59,7 @@ class ReadsTwin:
         if self.lagging:
             return Shown(None, 0)
         loaded = await load(self._log, PROJECTS, project_id)
-        view = folded.project_detail(project_id, loaded.state, loaded.recorded, self._people.name_of)
+        view = project_detail(project_id, loaded.state, loaded.recorded, self._people.name_of)
         return Shown(view, loaded.position)
 
     async def run_detail(self, run_id: UUID) -> Shown[RunDetail | None]:
@@ -65,7 +67,7 @@ class ReadsTwin:
         if self.lagging:
             return Shown(None, 0)
         loaded = await load(self._log, RUNS, run_id)
-        return Shown(folded.run_detail(run_id, loaded.state, loaded.recorded), loaded.position)
+        return Shown(run_detail(run_id, loaded.state, loaded.recorded), loaded.position)
 
 
 class Stack(msgspec.Struct):
@@ -101,7 +103,7 @@ async def stack(nc: Client, *, wait: float = 20.0, run_wait: float = 5.0) -> Asy
         )
         dispatch = Dispatch(sources)
         reads = ReadsTwin(log, people)
-        intake = Intake(dispatch, log, people, reads, outcomes, runs, Waits(run=run_wait, projection=1.0))
+        intake = Intake(dispatch, Views(log, people, reads), reads, outcomes, runs, Waits(run=run_wait, projection=1.0))
         started.push_async_callback(intake.stop)
         yield Stack(nc, log, people, nodes, outcomes, runs, reads, dispatch, intake)
 

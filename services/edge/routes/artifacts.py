@@ -35,7 +35,7 @@ from services.edge.parameters import (
     Range,
     RunId,
 )
-from services.runtime import folded
+from services.runtime.answers.runs import artifact_detail
 
 _TAGS = ["artifacts"]
 _PATH = "/projects/{project_reference:str}/runs/{run_id:str}/artifacts"
@@ -257,4 +257,4 @@ async def _artifact(request: AnyRequest, command: TagArtifact | UntagArtifact, d
         if artifact.id == command.artifact_id:
             return artifact
     # The read models do not show it yet.
-    return folded.artifact(await edge_of(request).log.read(RunFact.context, command.run_id), command.artifact_id)
+    return artifact_detail(await edge_of(request).log.read(RunFact.context, command.run_id), command.artifact_id)

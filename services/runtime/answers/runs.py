@@ -1,16 +1,14 @@
-"""Views built from an aggregate's facts alone, for answers that the read models are not needed for or not ready for."""
+"""Runs and their artifacts, by their facts alone."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
-from contracts.projects import ProjectDetail
 from contracts.runs import Artifact, RunDetail
 from contracts.times import naive_iso
 from events.event import Recorded
-from events.projects import Project
 from events.runs import (
     Run,
     RunArtifactRecorded,
@@ -21,30 +19,6 @@ from events.runs import (
     RunQueued,
     RunStarted,
 )
-
-NameOf = Callable[[UUID], str | None]
-
-
-def project_detail(project_id: UUID, project: Project, recorded: Sequence[Recorded], name_of: NameOf) -> ProjectDetail:
-    """A project without its runs. `recorded`: all its facts, oldest first."""
-    assert project.owner is not None
-    return ProjectDetail(
-        id=project_id,
-        name=project.name,
-        description=project.description,
-        owner=name_of(project.owner) or str(project.owner),
-        tags=project.tags,
-        dataset_name=project.dataset_name,
-        training_yaml_name=project.training_yaml_name,
-        status="archived" if project.archived else "active",
-        created_at=naive_iso(recorded[0].meta.time),
-        updated_at=naive_iso(recorded[-1].meta.time),
-        runs_started=0,
-        objective=project.objective,
-        task_type=project.task_type,
-        require_deidentified=project.require_deidentified,
-        runs=(),
-    )
 
 
 def run_detail(run_id: UUID, run: Run, recorded: Sequence[Recorded]) -> RunDetail:
@@ -89,7 +63,7 @@ def run_detail(run_id: UUID, run: Run, recorded: Sequence[Recorded]) -> RunDetai
     )
 
 
-def artifact(recorded: Sequence[Recorded], artifact_id: UUID) -> Artifact:
+def artifact_detail(recorded: Sequence[Recorded], artifact_id: UUID) -> Artifact:
     """`recorded`: all facts of its run, oldest first. LookupError: it is not among them."""
     tags: list[str] = []
     found: Recorded | None = None

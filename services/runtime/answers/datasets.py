@@ -20,7 +20,6 @@ from contracts.datasets import (
     Uploaded,
 )
 from contracts.times import zulu_iso
-from services.runtime import train_config_answers
 from services.runtime.dispatch import Accepted
 
 
@@ -49,5 +48,4 @@ TOLD: dict[type[Command], Callable[[Any, Accepted], Any]] = {
     SetDatasetRetention: _retention_set,
     DeleteDataset: lambda command, _: DatasetRemoved(id=command.dataset_id),
     RecordDownload: lambda _, accepted: {"id": accepted.aggregate_id},
-    **train_config_answers.TOLD,
 }

@@ -1,0 +1,142 @@
+"""The view that each command is answered with."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+from contracts.command import Command
+from contracts.deid import CancelDeidentification, DeidentifyDataset
+from contracts.nodes import ForgetNode
+from contracts.policies import DeletePolicy, UploadPolicy
+from contracts.problems import Refused
+from contracts.projects import ArchiveProject, CreateProject, ProjectDetail, ReviseProject, UnarchiveProject
+from contracts.runs import CancelRun, ResumeRun, RunDetail, StartRun, TagArtifact, UntagArtifact
+from events.event import Recorded
+from events.log import EventLog
+from events.projects import Project
+from events.runs import Run
+from services.runtime.answers import datasets, deid, nodes, policies, projects, runs, train_config
+from services.runtime.answers.deployments import OF_DEPLOYMENTS, DeploymentAnswers
+from services.runtime.commands import HANDLERS
+from services.runtime.dispatch import Accepted, load
+from services.runtime.reads import Shown
+
+# By what the command says and led to.
+_BY_OUTCOME: dict[type[Command], Callable[[Any, Accepted], Any]] = {**datasets.TOLD, **train_config.TOLD}
+# By the aggregate's id, its state and all its facts, oldest first.
+_BY_FACTS: dict[type[Command], Callable[[UUID, Any, Sequence[Recorded]], msgspec.Struct]] = {
+    ForgetNode: nodes.forgotten_node,
+    UploadPolicy: policies.policy_detail,
+    DeletePolicy: policies.policy_removed,
+    DeidentifyDataset: deid.deid_job,
+    CancelDeidentification: deid.deid_job,
+}
+# By the read models, which know more of them than their own facts.
+_OF_PROJECTS = (CreateProject, ReviseProject, ArchiveProject, UnarchiveProject)
+_OF_RUNS = (StartRun, ResumeRun, CancelRun, TagArtifact, UntagArtifact)
+
+_logger = logging.getLogger(__name__)
+
+
+class Names(Protocol):
+    def name_of(self, person: UUID) -> str | None: ...
+
+
+class ReadModels(Protocol):
+    """What of the read models an answer needs."""
+
+    async def passed(self, position: int, timeout: float) -> bool:
+        """Whether the read models show the fact at `position`, waited for at most `timeout` seconds."""
+        ...
+
+    async def project_detail(self, project_id: UUID) -> Shown[ProjectDetail | None]: ...
+
+    async def run_detail(self, run_id: UUID) -> Shown[RunDetail | None]: ...
+
+
+class _Identified(msgspec.Struct, frozen=True):
+    id: UUID
+
+
+class Views:
+    """As JSON. `patience` bounds, in seconds, how long the read models are waited for. Raises LogUnavailable."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        people: Names,
+        reads: ReadModels,
+        deployments: DeploymentAnswers | None = None,
+        *,
+        patience: float = 5.0,
+    ) -> None:
+        self._log = log
+        self._people = people
+        self._reads = reads
+        self._deployments = deployments
+        self._patience = patience
+
+    async def of(self, command: Command, accepted: Accepted, *, passed: bool) -> bytes:
+        """`passed`: the read models show what the command led to; where they do not, its facts alone tell of it."""
+        kind, aggregate_id = type(command), accepted.aggregate_id
+        if (told := _BY_OUTCOME.get(kind)) is not None:
+            return msgspec.json.encode(told(command, accepted))
+        if isinstance(command, CreateProject) and not accepted.repeated:
+            # Its facts are all there is to tell, so the read models need not be asked.
+            return msgspec.json.encode(
+                projects.project_detail(aggregate_id, accepted.state, accepted.recorded, self._people.name_of)
+            )
+        if (view := await self._by_facts(kind, aggregate_id)) is not None:
+            return view
+        detail = await self._read(kind, aggregate_id)
+        if passed and detail is not None:
+            return msgspec.json.encode(detail)
+        loaded = await load(self._log, HANDLERS[kind].aggregate, aggregate_id)
+        if isinstance(loaded.state, Project):
+            project = projects.project_detail(aggregate_id, loaded.state, loaded.recorded, self._people.name_of)
+            if isinstance(detail, ProjectDetail):  # as it was a moment ago
+                project = msgspec.structs.replace(project, runs=detail.runs, runs_started=detail.runs_started)
+            return msgspec.json.encode(project)
+        if isinstance(loaded.state, Run):
+            return msgspec.json.encode(runs.run_detail(aggregate_id, loaded.state, loaded.recorded))
+        return msgspec.json.encode(_Identified(aggregate_id))
+
+    async def again(self, kind: type[Command], aggregate_id: UUID) -> bytes:
+        """Of a command whose view was too large to be kept. Raises Refused (unavailable)."""
+        if (view := await self._by_facts(kind, aggregate_id)) is not None:
+            return view
+        detail = await self._read(kind, aggregate_id)
+        if detail is None:
+            raise Refused("unavailable", reason="read models")
+        return msgspec.json.encode(detail)
+
+    async def _by_facts(self, kind: type[Command], aggregate_id: UUID) -> bytes | None:
+        if self._deployments is not None and kind in OF_DEPLOYMENTS:
+            return await self._deployments.view(kind, aggregate_id)
+        told = _BY_FACTS.get(kind)
+        if told is None:
+            return None
+        loaded = await load(self._log, HANDLERS[kind].aggregate, aggregate_id)
+        return msgspec.json.encode(told(aggregate_id, loaded.state, loaded.recorded))
+
+    async def _read(self, kind: type[Command], aggregate_id: UUID) -> ProjectDetail | RunDetail | None:
+        """None also where the read models do not answer: what was accepted stays accepted."""
+        try:
+            async with asyncio.timeout(self._patience):
+                if kind in _OF_PROJECTS:
+                    return (await self._reads.project_detail(aggregate_id)).answer
+                if kind in _OF_RUNS:
+                    return (await self._reads.run_detail(aggregate_id)).answer
+        except TimeoutError:
+            _logger.warning("answering %s without the read models, which say nothing", kind.__name__)
+        except Refused as refused:
+            if refused.status != 503:
+                raise
+            _logger.warning("answering %s without the read models: %s", kind.__name__, refused.text("en"))
+        return None
