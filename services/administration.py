@@ -17,6 +17,7 @@ from nats.aio.client import Client
 from sqlalchemy import Connection
 
 from contracts.problems import Refused
+from contracts.subjects import PROJECTED
 from contracts.tokens import IssueToken, RevokeToken
 from events.event import Origin
 from events.log.jetstream import JetStreamLog
@@ -134,8 +135,10 @@ async def rebuild(settings: Settings, _: argparse.Namespace) -> int:
 
     async with _nats(settings), wiring.bus(settings, "rebuild") as nc:
         ledger = str(await ledger_id(nc.jetstream()))
-    with wiring.database(settings) as database:
-        await asyncio.to_thread(rebuild_tables, database, ledger)
+        with wiring.database(settings) as database:
+            await asyncio.to_thread(rebuild_tables, database, ledger)
+        await nc.publish(PROJECTED, b"0")  # so that no edge takes them to be where they were
+        await nc.flush()
     print("The read models are empty, and the projector fills them again.")
     return 0
 

@@ -26,6 +26,7 @@ from projections.tables import FACTS, TELEMETRY
 from projections.telemetry import StoredTelemetry, append_telemetry
 from services.projector.gathering import gathered
 from services.projector.telemetry import Extent
+from services.runtime.ending import end
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ _MOST_FACTS = 10_000
 _MOST_LINES = 10_000  # and points: whoever follows a run live sees nothing of them before the commit
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_LOOK = 1.0  # seconds between looks at whether the tables are still where they were left
 
 # What a database says while it is away, starting, stopping or at odds with another transaction.
 _PASSING = (OperationalError, InterfaceError, InternalError, NotPrepared)
@@ -79,6 +81,7 @@ class Projector:
         self._announce_runs = announce_runs
         self._patience = telemetry_patience
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="projector-sql")
+        self._folded = 0  # the position of the facts that are in the tables
         self._heard = 0  # the telemetry position that is in the tables
         self._heard_more = asyncio.Condition()
         self._waived = 0  # the telemetry position that a run's end was not held back for any longer
@@ -101,11 +104,32 @@ class Projector:
                 await self._persist(empty_facts)
                 continue
             await self._announce(position)
-            with contextlib.suppress(Overtaken):
-                async with contextlib.aclosing(gathered(self._log.follow(position), _MOST_FACTS)) as batches:
-                    async for batch in batches:
-                        position = await self._apply(batch, position)
-            _log.info("another projector is at work on the same tables")
+            self._folded = position
+            folding = asyncio.create_task(self._fold_from(position), name="projector: folding")
+            watching = asyncio.create_task(self._watch_tables(), name="projector: watching")
+            try:
+                done, _ = await asyncio.wait((folding, watching), return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    with contextlib.suppress(Overtaken):
+                        task.result()
+            finally:
+                with contextlib.suppress(Overtaken):
+                    await end(folding, watching)
+            _log.info("the tables were moved by another: a rebuild, or a second projector")
+
+    async def _fold_from(self, position: int) -> None:
+        """Raises Overtaken."""
+        async with contextlib.aclosing(gathered(self._log.follow(position), _MOST_FACTS)) as batches:
+            async for batch in batches:
+                self._folded = position = await self._apply(batch, position)
+
+    async def _watch_tables(self) -> None:
+        """Notices tables that were emptied or restored, of which only the next fact would tell. Raises Overtaken."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            folded = self._folded  # before asking: facts are folded meanwhile
+            if await self._position(FACTS) < folded:
+                raise Overtaken
 
     async def _apply(self, batch: Sequence[Recorded], position: int) -> int:
         """Folds a batch, the end of a run not before its telemetry. Returns the new position."""

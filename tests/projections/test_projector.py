@@ -334,8 +334,11 @@ async def test_a_rebuild_under_a_running_projector(
         await heard(database, 1)
         before = await asyncio.to_thread(checksum_at, database, started)
         other = open_database(database_url)
+        told = len(announced.positions)
         await asyncio.to_thread(rebuild, other, LEDGER)
         other.close()
+        await announced.until(lambda positions: started in positions[told:])  # although nothing more was appended
+        assert await asyncio.to_thread(checksum_at, database, started) == before
         position = await ledger.append(identify("another"), project_created(2))
         await announced.reach(position)
         assert await asyncio.to_thread(checksum_at, database, started) == before

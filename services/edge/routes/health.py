@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Any, Literal, TypeVar
+from contextlib import suppress
+from typing import Any, Literal
 
 import msgspec
 import nats.errors
@@ -17,8 +17,6 @@ from services.edge.described import problems
 from services.runtime.storage.store import storage_refusals
 
 _PATIENCE = 2.0
-
-T = TypeVar("T")
 
 
 class Alive(msgspec.Struct, frozen=True):
@@ -52,16 +50,17 @@ async def healthz() -> Response[Alive]:
 async def readyz(request: AnyRequest) -> Response[Ready]:
     edge = edge_of(request)
     position, projected, stored = await asyncio.gather(_log_position(edge), _projected(edge), _storage(edge))
+    if isinstance(position, int) and isinstance(projected, int) and position > projected:
+        with suppress(Refused):
+            await edge.reads.passed(position, _PATIENCE)
+        projected = await _projected(edge)  # asked again, as what was heard of may be older than a rebuild
     wrongs = [found for found in (position, projected, stored) if isinstance(found, Wrong)]
-    if not isinstance(position, Wrong) and not isinstance(projected, Wrong):
-        if position > projected and await _within(edge.reads.passed(position, _PATIENCE)):
-            projected = max(edge.reads.position, position)
-        lag = max(position - projected, 0)
-        if not lag and not wrongs:
-            ready = Ready(position=position, projected=projected, projection_lag=lag)
-            return Response(msgspec.json.encode(ready), media_type="application/json")  # type: ignore[arg-type]
-        if lag:
+    if isinstance(position, int) and isinstance(projected, int):
+        if (lag := position - projected) > 0:
             wrongs.append(Wrong("/projector", f"落后 {lag} 个事件", f"is {lag} facts behind"))
+        if not wrongs:
+            ready = Ready(position=position, projected=projected, projection_lag=0)
+            return Response(msgspec.json.encode(ready), media_type="application/json")  # type: ignore[arg-type]
     raise NotReady(wrongs)
 
 
@@ -101,13 +100,6 @@ async def _storage(edge: Edge) -> Wrong | None:
             return Wrong("/storage", "存储空间不足", "the storage is full")
         return Wrong("/storage", "存储目录不可写", "the storage cannot be written to")
     return None
-
-
-async def _within(wait: Awaitable[bool]) -> bool:
-    try:
-        return await wait
-    except Refused:
-        return False
 
 
 ROUTES: list[Any] = [healthz, readyz]
