@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 import msgspec
 from nats.aio.client import Client
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from contracts.problems import Refused
 from contracts.subjects import PROJECTED
@@ -274,8 +275,13 @@ def _run_id(text: str) -> UUID:
 
 
 def _ask(database: Database, question: Callable[[Connection], _T]) -> _T:
-    with database.reading() as connection:
-        return question(connection)
+    """Raises NotReachable."""
+    try:
+        with database.reading() as connection:
+            return question(connection)
+    except DBAPIError as error:
+        reason = " ".join(str(error.orig).split()).rstrip(".")
+        raise wiring.NotReachable(f"TRAINING_DB_URL ({database.name}) cannot be read: {reason}.") from error
 
 
 async def _projected(database: Database, position: int) -> bool:

@@ -47,7 +47,7 @@ class Asks:
         config = ServiceConfig(
             name=NAME,
             version=VERSION,
-            description="Commands: projects and training runs",
+            description="Commands of the ledger",
             queue_group=NAME,
             stats_handler=self._stats,
         )

@@ -201,6 +201,14 @@ def test_trainings_end_with_all_also_while_nothing_serves_them(serving: Serving)
     assert serving.get(f"/projects/qwen-finetune/runs/{run['id']}")[1]["status"] == "canceled"
 
 
+def test_a_command_says_in_one_line_that_the_database_is_away(serving: Serving) -> None:
+    away = {"TRAINING_DB_URL": "postgresql://a:secret@127.0.0.1:1/x"}
+    shown = serving.command("logs", "show", "5f0c8f0e-8c1f-4a53-9f3b-2f6d7c1e9a10", **away)
+    assert (shown.returncode, shown.stderr.count("\n")) == (69, 1)
+    assert "TRAINING_DB_URL" in shown.stderr
+    assert "secret" not in shown.stderr
+
+
 def test_others_are_served_only_with_a_token(serving: Serving) -> None:
     refused = serving.command("serve", "--host", "0.0.0.0", "--port", str(serving.port))
     assert refused.returncode == 78
