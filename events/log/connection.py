@@ -18,7 +18,8 @@ from events.log.headers import HEADER_LINE, HeaderBlock
 
 _STATUS_LINE = b"NATS/1.0 "
 _LINE_END = b"\r\n"
-_WITH_HEADERS = ord("H")
+_WITH_HEADERS = b"HMSG"
+_MESSAGES = (b"MSG", _WITH_HEADERS)
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
@@ -43,46 +44,47 @@ class _Frames(Parser):
 
     def reset(self) -> None:
         super().reset()
-        self._unread = bytearray()
+        self._pieces: list[bytes] = []
+        self._missing = 0  # bytes until the frame that has begun may be complete
 
     async def parse(self, data: bytes = b"") -> None:
-        unread = self._unread
-        unread += data
-        begin = 0
-        while (line_end := unread.find(_LINE_END, begin)) >= 0 and self._unread is unread:  # else it was reset
-            line = bytes(unread[begin:line_end])
+        pieces = self._pieces
+        pieces.append(data)
+        self._missing -= len(data)
+        if self._missing > 0:
+            return
+        unread = b"".join(pieces)
+        begin = end = 0
+        while (line_end := unread.find(_LINE_END, begin)) >= 0:
             body = end = line_end + len(_LINE_END)
-            receiver, tokens = None, []
-            if line.startswith((b"HMSG ", b"MSG ")):
-                # [H]MSG <subject> <subscription> [reply] [bytes of the headers] <bytes in all>
-                tokens = line.split()
+            receiver = None
+            # [H]MSG <subject> <subscription> [reply] [bytes of the headers] <bytes in all>
+            tokens = unread[begin:line_end].split()
+            if tokens and tokens[0] in _MESSAGES:
                 try:
                     receiver = self._connection.receivers.get(int(tokens[2]))
                     end += int(tokens[-1]) + len(_LINE_END)
-                    body += int(tokens.pop(-2)) if line[0] == _WITH_HEADERS else 0
+                    body += int(tokens.pop(-2)) if tokens[0] == _WITH_HEADERS else 0
                 except (ValueError, IndexError) as error:
                     raise ProtocolError("nats: malformed MSG") from error
                 if len(unread) < end:
                     break
             if receiver is None:
-                await super().parse(bytes(unread[begin:end]))
+                await super().parse(unread[begin:end])
+                if self._pieces is not pieces:  # it was reset
+                    return
             else:
-                headers = bytes(unread[line_end + len(_LINE_END) : body])
-                content = bytes(unread[body : end - len(_LINE_END)])
-                reply = tokens[3] if len(tokens) == 5 else b""
-                receiver(await self._delivery(tokens[1], reply, headers, content))
+                block = unread[line_end + len(_LINE_END) : body]
+                reply = tokens[3].decode(errors="replace") if len(tokens) == 5 else ""
+                subject, content = tokens[1].decode(errors="replace"), unread[body : end - len(_LINE_END)]
+                if block.startswith(_STATUS_LINE):
+                    status = await self._connection.status_headers(block)
+                    receiver(Delivery(subject, reply, status, content, status.get("Status")))
+                else:
+                    receiver(Delivery(subject, reply, HeaderBlock(block[len(HEADER_LINE) :]), content))
             begin = end
-        del unread[:begin]
-
-    async def _delivery(self, subject: bytes, reply: bytes, block: bytes, body: bytes) -> Delivery:
-        status = None
-        headers: Mapping[str, str] = {}
-        if block.startswith(_STATUS_LINE):
-            headers = await self._connection.status_headers(block)
-            status = headers.get("Status")
-        elif block:
-            headers = HeaderBlock(block[len(HEADER_LINE) :])
-        return Delivery(subject.decode(errors="replace"), reply.decode(errors="replace"), headers, body, status)
+        self._pieces = [unread[begin:]]
+        self._missing = end - len(unread)
 
 
 class Connection(Client):
