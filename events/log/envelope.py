@@ -34,15 +34,25 @@ class _Headers(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     type: str = msgspec.field(name="ce-type")
     time: Annotated[datetime, msgspec.Meta(tz=True)] = msgspec.field(name="ce-time")
     version: int = msgspec.field(name="ce-aggregateversion")
+    revision: int = msgspec.field(name="ce-revision", default=1)
     actor: str = msgspec.field(name="ce-actor")
     command_id: UUID = msgspec.field(name="ce-commandid")
-    revision: int = msgspec.field(name="ce-revision", default=1)
     correlation_id: str | None = msgspec.field(name="ce-correlationid", default=None)
     causation_id: str | None = msgspec.field(name="ce-causationid", default=None)
     traceparent: str | None = msgspec.field(name="ce-traceparent", default=None)
 
 
-_decode_headers = msgspec.json.Decoder(_Headers, strict=False).decode
+class _Written(_Headers, frozen=True, array_like=True, gc=False):
+    """The same, from values in this order."""
+
+
+# Headers as `encode` writes them, and what JetStream's own are after them: several times as fast as to read any.
+_WRITTEN = re.compile(
+    r"ce-specversion: 1\.0\r\nce-id: (V)\r\nce-type: (V)\r\nce-source: V\r\nce-subject: V\r\nce-time: (V)\r\n"
+    r"ce-datacontenttype: V\r\ncontent-type: V\r\nce-aggregateversion: (V)\r\nce-revision: (V)\r\nce-actor: (V)\r\n"
+    r"ce-commandid: (V)\r\n(?:ce-correlationid: (V)\r\n)?(?:ce-causationid: (V)\r\n)?(?:ce-traceparent: (V)\r\n)?"
+    r"(?:Nats-[^\r]+\r\n)*\r\n".replace("V", "[!-~]+")
+)
 
 
 def percent_encode(value: str) -> str:
@@ -126,11 +136,11 @@ def decode(
 
 
 def _read(headers: Mapping[str, str]) -> _Headers:
-    if type(headers) is HeaderBlock and (json := headers.as_json()) is not None:
+    if type(headers) is HeaderBlock and (written := _WRITTEN.fullmatch(headers.raw.decode("latin-1"))) is not None:
         try:
-            return _decode_headers(json)
-        except msgspec.DecodeError:
-            pass  # headers that are no JSON after all, or wrong ones, of which the next line says more
+            return msgspec.convert(written.groups(), _Written, strict=False)
+        except msgspec.ValidationError:
+            pass  # the next line says which of them is wrong
     return msgspec.convert(dict(headers), _Headers, strict=False)
 
 

@@ -18,15 +18,15 @@ class HeaderBlock(Mapping[str, str]):
     To make a text of each name and value, used or not, is the most expensive part of reading a log.
     """
 
-    __slots__ = ("_parsed", "_raw")
+    __slots__ = ("_parsed", "raw")
 
     def __init__(self, raw: bytes) -> None:
-        self._raw = raw
+        self.raw = raw
         self._parsed: dict[str, str] | None = None
 
-    def as_json(self) -> bytes | None:
-        """An object that any msgspec decoder reads; None, or no JSON, where the headers are not as facts have them."""
-        raw = self._raw
+    def _as_json(self) -> bytes | None:
+        """An object of texts; None, or no JSON, where the headers are not as facts have them."""
+        raw = self.raw
         lines = raw.count(b"\r\n") - 1
         # One blank in each line, after the colon, so none in a name or value. Other control characters are no JSON.
         if not (raw.count(b" ") == raw.count(b": ") == lines) or b'"' in raw or b"\\" in raw or not raw.isascii():
@@ -36,10 +36,10 @@ class HeaderBlock(Mapping[str, str]):
     def _all(self) -> dict[str, str]:
         if self._parsed is None:
             try:
-                json = self.as_json()
-                self._parsed = Client._parse_header_lines(self._raw) if json is None else _decode_all(json)
+                json = self._as_json()
+                self._parsed = Client._parse_header_lines(self.raw) if json is None else _decode_all(json)
             except msgspec.DecodeError:
-                self._parsed = Client._parse_header_lines(self._raw)
+                self._parsed = Client._parse_header_lines(self.raw)
         return self._parsed
 
     def __getitem__(self, name: str) -> str:

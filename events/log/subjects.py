@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
@@ -17,6 +18,7 @@ def of_context(context: str) -> str:
     return f"events.{context}.*"
 
 
+@lru_cache(maxsize=4_096)  # an aggregate's facts come close together
 def parse(subject: str) -> tuple[str, UUID]:
     """The context and aggregate id. ValueError: not a subject of facts."""
     parts = subject.split(".")

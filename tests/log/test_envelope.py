@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import get_args
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nats.aio.client import Client
 from nats.protocol.parser import Parser
 
 from events.event import Event, Origin
-from events.log import subjects
+from events.log import UnreadableFact, subjects
 from events.log.connection import Connection
 from events.log.envelope import decode, encode, percent_decode, percent_encode
 from events.log.headers import HeaderBlock
-from events.log.messages import Stored
+from events.log.messages import Outgoing, Stored
 from events.projects import AnyProjectFact, ProjectArchived, ProjectRevised
 from events.runs import AnyRunFact
 from events.tokens import AnyTokenFact
@@ -151,15 +151,7 @@ def test_what_a_reader_without_this_code_sees() -> None:
 
 
 def test_fields_that_a_newer_release_added_are_no_obstacle() -> None:
-    message = encode(
-        ProjectArchived(),
-        event_id=uuid4(),
-        context="projects",
-        aggregate_id=uuid4(),
-        version=1,
-        time=datetime.now(UTC),
-        origin=Origin(actor="a", command_id=uuid4()),
-    )
+    message = _archived(Origin(actor="a", command_id=uuid4()))
     stored = Stored(1, message.subject, message.headers, b'{"why":"old"}', datetime.now(UTC))
     assert decode(stored).fact == ProjectArchived()
 
@@ -196,21 +188,66 @@ def test_headers_are_read_as_nats_py_reads_them(raw: bytes) -> None:
     assert Connection._parse_header_lines(raw) == Client._parse_header_lines(raw)
 
 
-def test_a_fact_is_the_same_whoever_parsed_its_headers() -> None:
-    message = encode(
+def _as_it_arrives(headers: dict[str, str], more: str = "") -> HeaderBlock:
+    return HeaderBlock(
+        "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode() + f"{more}\r\n".encode()
+    )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        "Nats-Batch-Id: 1 2\r\nNats-Batch-Sequence: 1\r\n",
+        "ce-actor: another\r\n",
+        "Nats-Batch-Id: 1\r\nce-traceparent: another\r\n",
+        "x: 1\r\n",
+        "no colon\r\n",
+    ],
+)
+@settings(deadline=None, max_examples=20)
+@given(origin=ORIGINS)
+@example(origin=Origin(actor='服务 "1" \\', command_id=UUID(int=1), correlation_id="null", traceparent="00-1-2-01"))
+@example(origin=Origin(actor="a", command_id=UUID(int=1), causation_id="7"))
+def test_a_fact_is_the_same_whoever_parsed_its_headers(origin: Origin, more: str) -> None:
+    message = _archived(origin)
+    block, now = _as_it_arrives(message.headers, more), datetime.now(UTC)
+    parsed = Client._parse_header_lines(block.raw)
+    assert dict(_as_it_arrives(message.headers, more)) == parsed
+    assert decode(Stored(1, message.subject, block, message.body, now)) == decode(
+        Stored(1, message.subject, parsed, message.body, now)
+    )
+
+
+def test_headers_of_facts_are_read_without_a_text_for_each() -> None:
+    origin = Origin(actor="a", command_id=uuid4(), correlation_id="b%20c", causation_id="d", traceparent="00-1-2-01")
+    for some in (origin, msgspec.structs.replace(origin, causation_id=None)):
+        message = _archived(some)
+        block = _as_it_arrives(message.headers, "Nats-Expected-Last-Subject-Sequence: 7\r\n")
+        decode(Stored(1, message.subject, block, message.body, datetime.now(UTC)))
+        assert block._parsed is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ce-id", "1"), ("ce-time", "2024-04-12T08:45:09"), ("ce-aggregateversion", "x"), ("ce-revision", "null")],
+)
+def test_a_header_that_is_wrong_is_named(name: str, value: str) -> None:
+    message = _archived(Origin(actor="a", command_id=uuid4()))
+    block = _as_it_arrives(message.headers | {name: value})
+    with pytest.raises(UnreadableFact, match=name):
+        decode(Stored(1, message.subject, block, message.body, datetime.now(UTC)))
+
+
+def _archived(origin: Origin) -> Outgoing:
+    return encode(
         ProjectArchived(),
         event_id=uuid4(),
         context="projects",
         aggregate_id=uuid4(),
         version=7,
         time=datetime.now(UTC),
-        origin=Origin(actor='服务 "1" \\', command_id=uuid4(), correlation_id="null", traceparent="00-1-2-01"),
-    )
-    block = HeaderBlock("".join(f"{name}: {value}\r\n" for name, value in message.headers.items()).encode() + b"\r\n")
-    now = datetime.now(UTC)
-    assert dict(block) == message.headers
-    assert decode(Stored(1, message.subject, block, message.body, now)) == decode(
-        Stored(1, message.subject, message.headers, message.body, now)
+        origin=origin,
     )
 
 
