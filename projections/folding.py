@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
 from events.event import Recorded
 from projections.catalogue import HANDLERS, MAIN_TABLES, NOT_PROJECTED, OTHER_ROWS
@@ -24,7 +25,7 @@ def fold(connection: Connection, batch: Sequence[Recorded], after: int) -> int:
         return after
     position = fresh[-1].meta.position
     advance(connection, FACTS, after, position)
-    rows = Rows(after)
+    rows = Rows(after, fresh)
     _fetch(connection, rows, fresh)
     for recorded in fresh:
         handler = HANDLERS.get(type(recorded.fact))
@@ -39,13 +40,14 @@ def fold(connection: Connection, batch: Sequence[Recorded], after: int) -> int:
 
 def _fetch(connection: Connection, rows: Rows, facts: Sequence[Recorded]) -> None:
     """The rows of before this batch that its facts may change."""
-    wanted: dict[str, dict[UUID, bool]] = {context: {} for context in MAIN_TABLES}
+    born: defaultdict[Table, set[UUID]] = defaultdict(set)
+    wanted: defaultdict[Table, set[UUID]] = defaultdict(set)
     for recorded in facts:
-        known = wanted.get(recorded.meta.context)
-        if known is not None:
-            known.setdefault(recorded.meta.aggregate_id, recorded.meta.version > 1)
-    for context, known in wanted.items():
-        rows.fetch(connection, MAIN_TABLES[context], (identifier for identifier, older in known.items() if older))
-    for kind, (table, ids_of) in OTHER_ROWS.items():
-        of_kind = (recorded.fact for recorded in facts if type(recorded.fact) is kind)
-        rows.fetch(connection, table, {identifier for fact in of_kind for identifier in ids_of(fact)})
+        meta = recorded.meta
+        if (main := MAIN_TABLES.get(meta.context)) is not None:
+            (wanted if meta.version > 1 else born)[main].add(meta.aggregate_id)
+        if (other := OTHER_ROWS.get(type(recorded.fact))) is not None:
+            table, ids_of = other
+            wanted[table].update(ids_of(recorded.fact))
+    for table, ids in wanted.items():
+        rows.fetch(connection, table, ids - born[table])

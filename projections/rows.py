@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import chain
+from math import nan
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
@@ -32,13 +34,14 @@ class Rows:
     complete.
     """
 
-    def __init__(self, after: int) -> None:
+    def __init__(self, after: int, facts: Sequence[Recorded]) -> None:
         self._after = after
         self._current: dict[tuple[Table, str], Row] = {}
-        self._new: dict[Table, list[Row]] = {}
-        self._closed: dict[Table, list[Row]] = {}
+        self._new: defaultdict[Table, list[Row]] = defaultdict(list)
+        self._closed: defaultdict[Table, list[Row]] = defaultdict(list)
         self._position = after
-        self._clean = True
+        # Much faster than to look into every column.
+        self._clean = b"\\u0000" not in _encode([recorded.fact for recorded in facts])
         self.aggregate_id = ""
         self.actor = ""
         self.time = 0
@@ -57,22 +60,17 @@ class Rows:
         """
         meta = recorded.meta
         self.aggregate_id = to_id(meta.aggregate_id)
-        self.actor = meta.origin.actor
+        self.actor = storable(meta.origin.actor)
         self._position = meta.position
-        self._clean = b"\\u0000" not in _encode(recorded.fact)  # much faster than to look into every column
         self.time = to_column(meta.time)
 
     def add(self, table: Table, identifier: str | None = None, **columns: Any) -> None:
-        """A row that did not exist before the fact; its id is the aggregate's where none is given."""
-        row: Row = {
-            "id": identifier or self.aggregate_id,
-            "since": self._position,
-            "until": None,
-            "created": self._position,
-        }
-        row.update(columns if self._clean else _storable(columns))
+        """A row that did not exist before the fact, with the aggregate's id where none is given, and else NULL."""
+        row = _blank(table) | (columns if self._clean else _storable(columns))
+        row["id"] = identifier or self.aggregate_id
+        row["since"] = row["created"] = self._position
         self._current[table, row["id"]] = row
-        self._new.setdefault(table, []).append(row)
+        self._new[table].append(row)
 
     def knows(self, table: Table, identifier: str) -> bool:
         """Whether there is such a row, of those that were fetched or are new."""
@@ -89,17 +87,23 @@ class Rows:
         new = old | (columns if self._clean else _storable(columns))
         new["since"] = self._position
         if old["since"] <= self._after:
-            self._closed.setdefault(table, []).append(old)
+            self._closed[table].append(old)
         old["until"] = self._position
         self._current[key] = new
-        self._new.setdefault(table, []).append(new)
+        self._new[table].append(new)
 
     def flush(self, connection: Connection) -> None:
         """Writes everything, in the transaction of the connection."""
         for table, closed in self._closed.items():
             _execute_many(connection, _closing(table), closed)
         for table, new in self._new.items():
-            insert_all(connection, table, new)
+            insert_values(connection, table, map(dict.values, new))
+
+
+@cache
+def _blank(table: Table) -> Row:
+    """Every row is made of it, so all hold their values in the order of the columns."""
+    return dict.fromkeys(table.columns.keys())
 
 
 def _storable(columns: Row) -> Row:
@@ -116,7 +120,7 @@ def insert_all(connection: Connection, table: Table, rows: Iterable[Mapping[str,
     insert_values(connection, table, map(itemgetter(*table.columns.keys()), rows))
 
 
-def insert_values(connection: Connection, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
+def insert_values(connection: Connection, table: Table, rows: Iterable[Collection[Any]]) -> None:
     """Inserts complete rows, which have their values in the order of the table's columns."""
     values = list(rows)
     if not values:
@@ -125,18 +129,19 @@ def insert_values(connection: Connection, table: Table, rows: Iterable[tuple[Any
     if connection.dialect.name != "sqlite":
         names = table.columns.keys()
         connection.exec_driver_sql(
-            text, values if positional else [dict(zip(names, row, strict=True)) for row in values]
+            text, [tuple(row) if positional else dict(zip(names, row, strict=True)) for row in values]
         )
         return
     # The driver gives Python's lock away at every statement, and gets it back from a thread that is busy, such as the
     # one that reads the log, only after 5 ms: one statement for each row would make a rebuild several times slower.
-    at_once = _SQLITE_PARAMETERS // len(table.columns)
-    for first in range(0, len(values), at_once):
-        block = values[first : first + at_once]
-        if len(block) == at_once:
-            connection.exec_driver_sql(_of_many_rows(text, at_once), tuple(chain.from_iterable(block)))
-        else:
-            connection.exec_driver_sql(text, block)
+    # Numbers of rows are powers of two, so that there are few statements to keep prepared.
+    most = _SQLITE_PARAMETERS // len(table.columns)
+    while values:
+        count = 1 << min(len(values), most).bit_length() - 1
+        # For each None the driver looks for an adapter, at length; NaN it gives to SQLite, which stores it as NULL.
+        flat = tuple([nan if value is None else value for value in chain.from_iterable(values[:count])])
+        connection.exec_driver_sql(_of_many_rows(text, count), flat)
+        del values[:count]
 
 
 @cache

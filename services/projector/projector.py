@@ -37,6 +37,8 @@ _MOST_LINES = 10_000  # and points: whoever follows a run live sees nothing of t
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _LOOK = 1.0  # seconds between looks at whether the tables are still where they were left
 
+_ENDS = (RunCompleted, RunFailed, RunCanceled)
+
 # What a database says while it is away, starting, stopping or at odds with another transaction.
 _PASSING = (OperationalError, InterfaceError, InternalError, NotPrepared)
 
@@ -135,7 +137,7 @@ class Projector:
         """Folds a batch, the end of a run not before its telemetry. Returns the new position."""
         begin = 0
         for index, recorded in enumerate(batch):
-            if isinstance(recorded.fact, RunCompleted | RunFailed | RunCanceled):
+            if isinstance(recorded.fact, _ENDS):
                 needed = recorded.fact.telemetry
                 if needed > self._heard >= self._waived:
                     position = await self._fold(batch[begin:index], position)
