@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import socket
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from services.edge.front import Front
 from services.edge.hosts import HostGuard
 from services.edge.parts import started
 from services.runtime import wiring
+from services.runtime.process import collect_less_garbage
 from services.runtime.settings import SettingRefused, Settings
 
 _BACKLOG = 2048
@@ -47,16 +47,9 @@ async def run(settings: Settings) -> None:
                 body_limit=settings.body_limit_bytes,
             )
             async with serve_commands(nc, parts.intake, parts.people, decode):
-                _collect_less_garbage()
+                collect_less_garbage()
                 _log.info("HTTP is answered on %s port %d", settings.host, settings.port)
                 await serve(app, listener, settings.stop_seconds, parts.edge.live.close)
-
-
-def _collect_less_garbage() -> None:
-    """What was built at start stays, so it is not searched again and again: some 8% more requests a second."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
 
 
 def listen(settings: Settings) -> socket.socket:
