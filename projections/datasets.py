@@ -53,7 +53,6 @@ def on_dataset_created(rows: Rows, fact: DatasetCreated) -> None:
         files=0,
         invalid_files=0,
         version=0,
-        train_config=None,
         created_at=rows.time,
         updated_at=rows.time,
     )
@@ -174,28 +173,19 @@ def _add_file(rows: Rows, file: DatasetFile, derived_version: int | None) -> Non
         sha256=file.sha256,
         uploaded_at=to_column(file.uploaded_at),
         derived_version=derived_version,
-        verdict=None,
-        checked=None,
-        removed_at=None,
     )
 
 
-def _add_version(rows: Rows, number: int, sha256: str, **derived: Any) -> None:
-    columns: dict[str, Any] = {
-        "deidentified": 0,
-        "source": None,
-        "job_id": None,
-        "policy_id": None,
-        "policy_version": None,
-    }
+def _add_version(rows: Rows, number: int, sha256: str, *, deidentified: int = 0, **derived: Any) -> None:
     rows.add(
         dataset_versions,
         str(version_row_id(UUID(rows.aggregate_id), number)),
         dataset_id=rows.aggregate_id,
         number=number,
         sha256=sha256,
+        deidentified=deidentified,
         created_at=rows.time,
-        **columns | derived,
+        **derived,
     )
 
 

@@ -32,18 +32,10 @@ def on_deidentification_requested(rows: Rows, fact: DeidentificationRequested) -
         seeded=int(fact.seeded),
         requested_by=rows.actor,
         status="pending",
-        node=None,
         cancel_requested=0,
         sources=_json(fact.files),
-        outputs=None,
-        output_version=None,
-        records=None,
-        counts=None,
-        failure=None,
         created_at=rows.time,
         updated_at=rows.time,
-        started_at=None,
-        completed_at=None,
     )
 
 

@@ -40,7 +40,6 @@ def on_run_requested(rows: Rows, fact: RunRequested) -> None:
         status="pending",
         attempt=0,
         node=fact.node,
-        executor=None,
         dataset=fact.dataset,
         training_yaml=fact.training_yaml,
         dataset_id=None if fact.stored_dataset is None else str(fact.stored_dataset.dataset_id),
@@ -52,17 +51,9 @@ def on_run_requested(rows: Rows, fact: RunRequested) -> None:
         start_command=shlex.join(fact.argv),
         progress=0.0,
         resume_source_artifact_id=None if resumed is None else to_id(resumed),
-        exit_code=None,
-        failure_cause=None,
-        failure_reason=None,
         created_at=rows.time,
         updated_at=rows.time,
-        started_at=None,
-        cancel_requested_at=None,
-        completed_at=None,
-        queued_at=None,
         max_wall_seconds=fact.max_wall_seconds,
-        notes=None,
     )
 
 

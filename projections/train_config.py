@@ -18,7 +18,6 @@ def on_train_config_uploaded(rows: Rows, fact: TrainConfigUploaded) -> None:
         sha256=fact.file.sha256,
         actor=rows.actor,
         uploaded_at=rows.time,
-        deleted_at=None,
     )
 
 
