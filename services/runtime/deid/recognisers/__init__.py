@@ -11,7 +11,7 @@ from services.runtime.deid.kinds import TYPES
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.recognisers import addresses, anchored, announced, codes, dates, digits, forms, names, phones
 from services.runtime.deid.recognisers.candidates import Candidates
-from services.runtime.deid.recognisers.groups import MARGIN, Groups, Runs, with_margins
+from services.runtime.deid.recognisers.groups import MARGIN, Groups, Runs
 from services.runtime.deid.recognisers.patterns import Patterns
 from services.runtime.deid.recognisers.resolution import apart, resolved
 from services.runtime.deid.recognisers.words import BITS, Words
@@ -65,15 +65,14 @@ class Recogniser:
     def _candidates(self, buffer: Buffer, runs: Runs, out: Candidates) -> Words:
         words = Words.of(buffer.bytes, self._classes)
         if self._typed:
-            groups = Groups(with_margins(buffer.bytes), runs, self._forms)
-            searched = groups.content.tobytes()
+            groups = Groups(buffer.bytes, runs, self._forms)
             phones.find(groups, out)
             digits.find(groups, out)
             dates.find(groups, out)
             addresses.find(groups, out)
             codes.find(groups, out)
-            anchored.find(groups, searched, out)
-            announced.find(searched, buffer.areas, words, out)
+            anchored.find(groups, out)
+            announced.find(groups.searched, buffer.areas, words, out)
             names.find(buffer, words, out)
         if self._patterns:
             self._patterns.find(buffer.bytes.tobytes(), out)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from services.runtime.deid.buffers import Bytes, Offsets
-from services.runtime.deid.reaches import ALNUM, HEX, among_bytes, reach, stretches
+from services.runtime.deid.pseudonyms.plans import PLATE_LETTERS
+from services.runtime.deid.reaches import ALNUM, HEX, among_bytes, is_digit, reach, stretches, windows
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups
 
@@ -29,22 +30,19 @@ _KEYS = (
 )
 _KEY = re.compile(rb"[A-Za-z0-9_.~+/-]{16,4096}=*")
 _JWT = re.compile(rb"eyJ[A-Za-z0-9_-]{5,4096}\.[A-Za-z0-9_-]{5,4096}(?:\.[A-Za-z0-9_-]{0,4096})?")
-_PLATE_REST = re.compile(
-    rb"[A-HJ-NP-Za-hj-np-z](?:\xc2\xb7|\xe2\x80\xa2|[-. ])?(?:[A-HJ-NP-Za-hj-np-z0-9]{5,6}|[A-HJ-NP-Za-hj-np-z0-9]{4}"
-    rb"(?=\xe5\xad\xa6|\xe6\x8c\x82|\xe8\xad\xa6|\xe6\xb8\xaf|\xe6\xbe\xb3))"
-)
-_A_DIGIT = re.compile(rb"[0-9]")
-_DIGIT = re.compile("[0-9]")
+_PLATE_SIGN, _PLATE_DOTS = among_bytes("-. "), ("·".encode(), "•".encode())
+_PLATE_CHARACTER = among_bytes("0123456789" + PLATE_LETTERS + PLATE_LETTERS.lower())
+_PLATE_WORDS = tuple(word.encode() for word in "学挂警港澳")
+_LONGEST_PLATE = 6
 
 
-def find(groups: Groups, searched: bytes, out: Candidates) -> None:
-    """`searched` is what `groups` look at."""
+def find(groups: Groups, out: Candidates) -> None:
     if out.wanted & {"CN_PLATE", "API_KEY"}:
-        _plates_and_keys(groups, searched, out)
+        _plates_and_keys(groups, out)
     if out.wanted & {"MAC", "IPV6"}:
-        _network(groups, searched, out)
+        _network(groups, out)
     if "IPV6" in out.wanted:
-        _short_ipv6(groups, searched, out)
+        _short_ipv6(groups, out)
 
 
 @cache
@@ -62,35 +60,38 @@ def _database(provinces: str) -> Any:
     return database
 
 
-def _plates_and_keys(groups: Groups, searched: bytes, out: Candidates) -> None:
+def _plates_and_keys(groups: Groups, out: Candidates) -> None:
     import hyperscan
 
-    found: list[int] = []
+    plates, keys = list[int](), list[int]()
     database = _database(groups.forms.plate_provinces)
     database.scan(
-        searched,
-        match_event_handler=lambda number, start, *_: found.append(start << 8 | number),
+        groups.searched,
+        match_event_handler=lambda number, start, *_: (keys if number else plates).append(start),
         scratch=hyperscan.Scratch(database),
     )
-    after_plate = after_key = 0
-    for hit in sorted(found):
-        start = hit >> 8
-        if hit & 0xFF:
-            if start >= after_key:
-                after_key = _key(groups.content, searched, start, out)
-        elif start >= after_plate:
-            after_plate = _plate(searched, start, out)
+    if plates:
+        _plates(groups.content, np.array(plates), out)
+    after = 0
+    for start in sorted(keys):
+        if start >= after:
+            after = _key(groups.content, groups.searched, start, out)
 
 
-def _plate(searched: bytes, start: int, out: Candidates) -> int:
-    found = _PLATE_REST.match(searched, start + 3, start + 16)
-    if not found or not _A_DIGIT.search(found[0]):
-        return start + 3
-    end = found.end()
-    if ALNUM[searched[end]]:
-        return start + 3
-    out.add_one("CN_PLATE", start, end, 0.8)
-    return end
+def _plates(content: Bytes, starts: Offsets, out: Candidates) -> None:
+    """Province and letter, at most one sign, and five or six letters and digits; four before a word such as 学."""
+    at = starts + 4
+    sign = windows(content, at, 3)
+    wide = [(sign[:, : len(mark)] == np.frombuffer(mark, dtype=np.uint8)).all(axis=1) for mark in _PLATE_DOTS]
+    at = at + np.select([_PLATE_SIGN[sign[:, 0]], *wide], [1, *map(len, _PLATE_DOTS)], 0)
+    length = reach(content, at, _PLATE_CHARACTER, _LONGEST_PLATE + 1)
+    ends = at + length
+    after = windows(content, ends, 3)
+    worded = np.any([(after == np.frombuffer(word, dtype=np.uint8)).all(axis=1) for word in _PLATE_WORDS], axis=0)
+    digit = is_digit(windows(content, at, _LONGEST_PLATE)) & (np.arange(_LONGEST_PLATE) < length[:, None])
+    good = ((length >= 5) & (length <= _LONGEST_PLATE) | (length == 4) & worded) & ~ALNUM[content[ends]]
+    good &= digit.any(axis=1)
+    out.add("CN_PLATE", starts[good], ends[good], 0.8)
 
 
 def _key(content: Bytes, searched: bytes, start: int, out: Candidates) -> int:
@@ -108,14 +109,16 @@ def _key(content: Bytes, searched: bytes, start: int, out: Candidates) -> int:
 
 
 _NETWORK = among_bytes("0123456789abcdefABCDEF:.-")
+_IPV6 = among_bytes("0123456789abcdefABCDEF:.")
 _MAC = re.compile(rb"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
 _LABELLED_MAC = re.compile(rb"(?:MAC|mac)([0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\2){4}[0-9A-Fa-f]{2})(?![0-9A-Za-z:])")
 _LONGEST_ADDRESS = 45
 
 
-def _network(groups: Groups, searched: bytes, out: Candidates) -> None:
+def _network(groups: Groups, out: Candidates) -> None:
     """Where four colons, or the dashes of a MAC, follow one another closely: all that could be of such an address."""
-    content, colons, dashes = groups.content, groups.places(":"), groups.places("-")
+    content, searched = groups.content, groups.searched
+    colons, dashes = groups.places(":"), groups.places("-")
     apart = np.diff(colons)
     at = np.concatenate([_in_a_row(colons, (apart >= 2) & (apart <= 5), 3), _in_a_row(dashes, np.diff(dashes) == 3, 4)])
     if not len(at):
@@ -165,24 +168,21 @@ def _is_ipv6(text: str) -> bool:
     return len(text) <= _LONGEST_ADDRESS
 
 
-def _short_ipv6(groups: Groups, searched: bytes, out: Candidates) -> None:
+def _short_ipv6(groups: Groups, out: Candidates) -> None:
     """Those with `::`: a word of hexadecimal digits and colons with nothing of letters beside it."""
     content, at = groups.content, groups.places(":")
     at = at[content[at + 1] == ord(":")]
     at = at[HEX[content[at - 1]] | HEX[content[np.minimum(at + 2, len(content) - 1)]]]
     if not len(at):
         return
-    table = among_bytes("0123456789abcdefABCDEF:.")
-    starts = at - reach(content, at, table, _LONGEST_ADDRESS, back=True)
-    ends = at + reach(content, at, table, _LONGEST_ADDRESS)
+    starts = at - reach(content, at, _IPV6, _LONGEST_ADDRESS, back=True)
+    ends = at + reach(content, at, _IPV6, _LONGEST_ADDRESS)
     good = ~ALNUM[content[starts - 1]] & ~ALNUM[content[ends]] & (ends - starts >= 4)
-    text, seen, found = searched.decode("latin-1"), -1, list[tuple[int, int]]()
-    for start, end in zip(starts[good].tolist(), ends[good].tolist(), strict=True):
-        if start > seen:
-            address = text[start:end].rstrip(".")
-            if _DIGIT.search(address) and _is_ipv6(address):
-                found.append((start, start + len(address)))
-            seen = start
-    if found:
-        places = np.array(found)
-        out.add("IPV6", places[:, 0], places[:, 1], 0.8)
+    good[1:] &= starts[1:] > starts[:-1]
+    ends = ends - reach(content, ends, among_bytes("."), _LONGEST_ADDRESS, back=True)
+    good &= np.searchsorted(groups.starts, starts) < np.searchsorted(groups.starts, ends)  # has a digit
+    starts, ends = starts[good], ends[good]
+    text = groups.searched.decode("latin-1")
+    valid = [_is_ipv6(text[start:end]) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    chosen = np.flatnonzero(valid)
+    out.add("IPV6", starts[chosen], ends[chosen], 0.8)

@@ -7,7 +7,7 @@ import numpy as np
 from services.runtime.deid import checksums
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
 from services.runtime.deid.pseudonyms.plans import PLATE_LETTERS
-from services.runtime.deid.reaches import ALNUM, among_bytes, is_alphanumeric, is_digit, is_letter, reach
+from services.runtime.deid.reaches import ALNUM, among_bytes, is_alphanumeric, is_digit, is_letter, reach, windows
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.digits import born_in_a_province
 from services.runtime.deid.recognisers.groups import Groups
@@ -20,7 +20,7 @@ for _index, _character in enumerate(checksums.USCC_ALPHABET):
 
 def find(groups: Groups, out: Candidates) -> None:
     """Runs of digits with letters right beside them, as whole words of letters and digits."""
-    _usccs(groups, groups.starts[groups.n == 18], out)
+    _usccs(groups, groups.starts[groups.of_width(18)], out)
     chosen = groups.letter_before | groups.letter_after
     inner, edges = groups.starts[chosen], groups.ends[chosen]
     if not len(inner):
@@ -37,7 +37,7 @@ def find(groups: Groups, out: Candidates) -> None:
     rest = np.zeros(len(starts), dtype=np.bool_)
     for size in (9, 11):
         fits = np.flatnonzero(length == size)
-        window = groups.content[starts[fits][:, None] + np.arange(size)]
+        window = windows(groups.content, starts[fits], size)
         digit = (window - np.uint8(48)) < 10
         rest[fits] = digit[:, 2:].all(axis=1) & (digit[:, 1] | (letters[fits] == 2))
     passport = rest & (length == 9) & among_bytes(groups.forms.passport_letters)[upper]
@@ -56,9 +56,10 @@ def _plate_letter(characters: Bytes) -> Flags:
 
 
 def _usccs(groups: Groups, starts: Offsets, out: Candidates) -> None:
-    rows = _USCC_VALUES[groups.content[starts[:, None] + np.arange(18)]]
-    departments = [checksums.USCC_ALPHABET.index(letter) for letter in groups.forms.departments]
-    good = (rows < 31).all(axis=1) & np.isin(rows[:, 0], departments) & (rows[:, 2:8] < 10).all(axis=1)
+    departments = groups.forms.departments
+    starts = starts[among_bytes(departments + departments.lower())[groups.content[starts]]]
+    rows = _USCC_VALUES[windows(groups.content, starts, 18)]
+    good = (rows < 31).all(axis=1) & (rows[:, 2:8] < 10).all(axis=1)
     starts, rows = starts[good], rows[good]
     letters = (rows[:, :17] >= 10).any(axis=1)
     person = ~letters
@@ -85,7 +86,7 @@ def _ibans(groups: Groups, starts: Offsets, out: Candidates) -> None:
     if not len(starts):
         return
     padded = np.concatenate([content, np.zeros(_IBAN_WINDOW, dtype=np.uint8)])
-    window = padded[starts[:, None] + np.arange(_IBAN_WINDOW)]
+    window = windows(padded, starts, _IBAN_WINDOW)
     own = is_alphanumeric(window)
     blank = (window == ord(" ")) & np.roll(own, 1, axis=1)
     own &= np.logical_and.accumulate(own | blank, axis=1)

@@ -18,12 +18,12 @@ def find(groups: Groups, out: Candidates) -> None:
     if "DATE" not in out.wanted:
         return
     for widths in _YEAR_FIRST:
-        first = groups.shaped(widths, b"-/.")
+        first = groups.shaped(widths, "-/.")
         if len(first):
             first = first[_year_first(groups.rows(first, widths), widths) & groups.alone(first, 3)]
             out.add("DATE", groups.starts[first], groups.ends[first + 2], 0.6)
     for widths in _YEAR_LAST:
-        first = groups.shaped(widths, b"/")
+        first = groups.shaped(widths, "/")
         if len(first):
             first = first[_year_last(groups.rows(first, widths), widths) & groups.alone(first, 3)]
             out.add("DATE", groups.starts[first], groups.ends[first + 2], 0.6)

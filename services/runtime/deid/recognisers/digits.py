@@ -31,7 +31,7 @@ def _cards(groups: Groups, out: Candidates) -> None:
         if single:
             first = groups.of_width(total)
         else:
-            first = groups.shaped(widths, b"- ")
+            first = groups.shaped(widths, "- ")
             first = first[groups.alone(first, len(widths))]
         if not len(first):
             continue
@@ -72,7 +72,7 @@ def _ids(groups: Groups, out: Candidates) -> None:
     for widths in ((18,), (17,), (6, 8, 4), (6, 8, 3), (6, 4, 4, 4), (6, 4, 4, 3), (15,)):
         total = sum(widths)
         single = len(widths) == 1
-        first = groups.of_width(total) if single else groups.shaped(widths, b"- ")
+        first = groups.of_width(total) if single else groups.shaped(widths, "- ")
         if not len(first):
             continue
         last = first + len(widths) - 1
@@ -100,7 +100,7 @@ def _ids(groups: Groups, out: Candidates) -> None:
 def _ssn(groups: Groups, out: Candidates) -> None:
     if "US_SSN" not in out.wanted:
         return
-    for widths, links, form in (((3, 2, 4), b"-", 0.65), ((3, 2, 4), b" ", 0.4), ((9,), b"", 0.1)):
+    for widths, links, form in (((3, 2, 4), "-", 0.65), ((3, 2, 4), " ", 0.4), ((9,), "", 0.1)):
         first = groups.shaped(widths, links) if links else groups.of_width(9)
         rows = groups.rows(first, widths)
         area = number(rows, 0, 3)
@@ -114,12 +114,14 @@ def _ssn(groups: Groups, out: Candidates) -> None:
 
 
 def _ipv4(groups: Groups, out: Candidates) -> None:
-    first = np.flatnonzero((groups.n <= 3) & (groups.link[: len(groups.n)] == ord(".")))
-    kept = np.ones(len(first), dtype=np.bool_)
+    first = groups.linked(".")
+    kept = groups.linked_before(first) != ord(".")
     for index in range(4):
         width = groups.width[first + index]
         kept &= (width > 0) & (width <= 3) & ((groups.link[first + index] == ord(".")) == (index < 3))
-    first = first[kept & (groups.linked_before(first) != ord("."))]
+    first = first[kept]
+    if not len(first):
+        return
     good = np.ones(len(first), dtype=np.bool_)
     for index in range(4):
         start, width = groups.starts[first + index], groups.width[first + index]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
-from services.runtime.deid.reaches import is_digit, is_letter
+from services.runtime.deid.reaches import among_bytes, is_digit, is_letter, windows
 from services.runtime.deid.recognisers.forms import Forms
 
 MARGIN = 64
@@ -32,61 +31,68 @@ class Runs:
         return cls(edges[::2], edges[1::2])
 
 
-def with_margins(content: Bytes) -> Bytes:
-    """A copy between zeros, so that looking around needs no care at its edges; offsets grow by MARGIN."""
-    wide = np.zeros(len(content) + 2 * MARGIN, dtype=np.uint8)
-    wide[MARGIN : MARGIN + len(content)] = content
-    return wide
-
-
 class Groups:
-    """The runs of a margined content together with what stands between them."""
+    """The runs of a content together with what stands between them.
+
+    `content` has a margin of zeros at both ends, so that looking around needs no care there, and offsets are by MARGIN
+    larger; `searched` is the same as `bytes`. What `width` and `link` say of a run is 0 beyond the last one.
+    """
 
     def __init__(self, content: Bytes, runs: Runs, forms: Forms) -> None:
-        self.content, self.forms = content, forms
+        margin = bytes(MARGIN)
+        self.searched = b"".join((margin, content.data, margin))
+        self.content: Bytes = np.frombuffer(self.searched, dtype=np.uint8)
+        self.forms = forms
         self.starts, self.ends, self.n = runs.starts + MARGIN, runs.ends + MARGIN, runs.digits
         count = len(self.starts)
         self.link = np.zeros(count + 8, dtype=np.uint8)
         if count > 1:
             gap = self.starts[1:] - self.ends[:-1]
-            between = content[self.ends[:-1]]
-            paren = (gap == 2) & (between == ord(")")) & (content[self.ends[:-1] + 1] == ord(" "))
+            between = self.content[self.ends[:-1]]
+            paren = (gap == 2) & (between == ord(")")) & (self.content[self.ends[:-1] + 1] == ord(" "))
             self.link[: count - 1] = np.where(gap == 1, between, np.where(paren, ord(")"), 0))
-        self.width = np.zeros(count + 8, dtype=np.int64)
-        self.width[:count] = self.n
-        self._by_width: dict[int, Offsets] = {}
+        self.width = np.zeros(count + 8, dtype=np.uint8)
+        self.width[:count] = np.minimum(self.n, 255)
+        self._by_width = np.argsort(self.width[:count], kind="stable")
+        self._edges = np.append(0, np.cumsum(np.bincount(self.width[:count], minlength=256)))
+        self._linked = np.flatnonzero(self.link)
+        self._pairs = _pair(self.width[self._linked], self.width[self._linked + 1])
         self._places: dict[str, Offsets] = {}
-        self.before = content[self.starts - 1]
-        self.after = content[self.ends]
+        self.before = self.content[self.starts - 1]
+        self.after = self.content[self.ends]
         self.letter_before = is_letter(self.before)
         self.letter_after = is_letter(self.after)
         # Digits right before a point, or right after one, are part of a decimal number or of an address.
-        self.fraction = (self.before == ord(".")) & is_digit(content[self.starts - 2])
-        self.fraction |= (self.after == ord(".")) & is_digit(content[self.ends + 1])
+        self.fraction = (self.before == ord(".")) & is_digit(self.content[self.starts - 2])
+        self.fraction |= (self.after == ord(".")) & is_digit(self.content[self.ends + 1])
 
     def places(self, character: str) -> Offsets:
         """Where one character of ASCII stands."""
         if character not in self._places:
-            self._places[character] = np.flatnonzero(self.content == ord(character))
+            there = character.encode() in self.searched
+            self._places[character] = np.flatnonzero(self.content == ord(character)) if there else self.starts[:0]
         return self._places[character]
 
     def of_width(self, n: int) -> Offsets:
-        """The runs of n digits."""
-        if n not in self._by_width:
-            self._by_width[n] = np.flatnonzero(self.n == n)
-        return self._by_width[n]
+        """The runs of n digits, n below 255."""
+        return self._by_width[self._edges[n] : self._edges[n + 1]]
+
+    def linked(self, links: str) -> Offsets:
+        """The runs that one of `links` joins to the next."""
+        return self._linked[among_bytes(links)[self.link[self._linked]]]
 
     def linked_before(self, first: Offsets) -> Bytes:
         return np.where(first > 0, self.link[np.maximum(first - 1, 0)], 0).astype(np.uint8)
 
-    def shaped(self, widths: Sequence[int], links: bytes) -> Offsets:
-        """The first run of each group of runs of these widths, joined by one and the same of `links`."""
-        first = self.of_width(widths[0])
-        same = self.link[first]
-        kept = one_of(links)[same]
-        for index, width in enumerate(widths[1:], start=1):
-            kept &= (self.width[first + index] == width) & (self.link[first + index - 1] == same)
-        return first[kept]
+    def shaped(self, widths: Sequence[int], links: str) -> Offsets:
+        """The first run of each group of runs of two widths or more, joined by one and the same of `links`."""
+        first = self._linked[self._pairs == widths[0] << 8 | widths[1]]
+        if not len(first):
+            return first
+        first = first[among_bytes(links)[self.link[first]]]
+        for index, width in enumerate(widths[2:], start=2):
+            first = first[(self.width[first + index] == width) & (self.link[first + index - 1] == self.link[first])]
+        return first
 
     def alone(self, first: Offsets, count: int) -> Flags:
         """The group is not joined to yet another run in the way in which its own are."""
@@ -95,22 +101,19 @@ class Groups:
         alone: Flags = (self.linked_before(first) != same) & (after != same)
         return alone
 
-    def rows(self, first: Offsets, widths: Sequence[int]) -> NDArray[np.uint8]:
+    def rows(self, first: Offsets, widths: Sequence[int]) -> Bytes:
         """The digits of groups of equal shape, N x n."""
-        columns = [self.starts[first + i][:, None] + np.arange(width) for i, width in enumerate(widths)]
-        rows: NDArray[np.uint8] = self.content[np.concatenate(columns, axis=1)] - np.uint8(48)
-        return rows
+        parts = [windows(self.content, self.starts[first + index], width) for index, width in enumerate(widths)]
+        return (parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)) - np.uint8(48)
 
     def digit(self, first: Offsets, place: int) -> Bytes:
         found: Bytes = self.content[self.starts[first] + place] - np.uint8(48)
         return found
 
 
-@cache
-def one_of(links: bytes) -> Flags:
-    table = np.zeros(256, dtype=np.bool_)
-    table[np.frombuffer(links, dtype=np.uint8)] = True
-    return table
+def _pair(one: Bytes, next_one: Bytes) -> NDArray[np.uint16]:
+    pair: NDArray[np.uint16] = one.astype(np.uint16) << 8 | next_one
+    return pair
 
 
 def number(rows: NDArray[np.uint8], first: int, last: int) -> Offsets:

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.runtime.deid.buffers import Flags, Offsets
+from services.runtime.deid.reaches import among_bytes
 from services.runtime.deid.recognisers.candidates import Candidates
-from services.runtime.deid.recognisers.groups import Groups, among, number, one_of, penalty
+from services.runtime.deid.recognisers.groups import Groups, among, number, penalty
 
 
 def find(groups: Groups, out: Candidates) -> None:
@@ -28,7 +29,7 @@ def _mobile(groups: Groups, out: Candidates) -> None:
             "CN_PHONE", groups.starts[first] + skipped, groups.ends[first], 0.7 - penalty(groups, first, first, 0.3)
         )
     for widths in ((3, 4, 4), (3, 8), (7, 4), (3, 3, 5), (3, 5, 3)):
-        first = groups.shaped(widths, b"- .")
+        first = groups.shaped(widths, "- .")
         rows = groups.rows(first, widths)
         first = first[among(groups.forms.mobile, number(rows, 0, 2))]
         last = first + len(widths) - 1
@@ -43,14 +44,14 @@ def _landline(groups: Groups, out: Candidates) -> None:
         return
     for area in (3, 4):
         for subscriber in (7, 8):
-            first = groups.shaped((area, subscriber), b"- )")
+            first = groups.shaped((area, subscriber), "- )")
             rows = groups.rows(first, (area, subscriber))
             good = _area(groups, rows, area) & _subscriber(rows[:, area])
             first = first[good]
             score = np.where(groups.link[first] == ord(" "), 0.45, 0.65)
             out.add("CN_LANDLINE", groups.starts[first], groups.ends[first + 1], score)
         for parts in ((4, 4), (3, 4)):
-            first = groups.shaped((area, *parts), b"- ")
+            first = groups.shaped((area, *parts), "- ")
             rows = groups.rows(first, (area, *parts))
             good = _area(groups, rows, area) & _subscriber(rows[:, area])
             first = first[good & groups.alone(first, 3)]
@@ -83,12 +84,11 @@ def _subscriber(first: NDArray[np.uint8]) -> Flags:
 def _us_phone(groups: Groups, out: Candidates) -> None:
     if "US_PHONE" not in out.wanted:
         return
-    for links in (b"-", b".", b" "):
+    for links in ("-", ".", " "):
         first = groups.shaped((3, 3, 4), links)
-        _add_us_phones(groups, out, first, 0.6 if links != b" " else 0.5)
-    first = groups.of_width(3)
-    mixed = (groups.link[first] == ord(")")) & (groups.width[first + 1] == 3)
-    mixed &= (groups.width[first + 2] == 4) & one_of(b"- .")[groups.link[first + 1]]
+        _add_us_phones(groups, out, first, 0.6 if links != " " else 0.5)
+    first = groups.shaped((3, 3), ")")
+    mixed = (groups.width[first + 2] == 4) & among_bytes("- .")[groups.link[first + 1]]
     _add_us_phones(groups, out, first[mixed & (groups.before[first] == ord("("))], 0.65)
     first = groups.of_width(10)
     good = (groups.digit(first, 0) > 1) & (groups.digit(first, 3) > 1)
