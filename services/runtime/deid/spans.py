@@ -27,6 +27,10 @@ class Spans:
         self.names = names
         self.kinds, self.starts, self.ends, self.scores, self.checked = kinds, starts, ends, scores, checked
 
+    @classmethod
+    def none(cls, names: Sequence[str]) -> Spans:
+        return cls(names, *(np.zeros(0, dtype=kind) for kind in (np.int16, np.int64, np.int64, np.float32, np.bool_)))
+
     def __len__(self) -> int:
         return len(self.starts)
 

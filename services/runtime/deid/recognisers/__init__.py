@@ -53,17 +53,17 @@ class Recogniser:
         """Spans in ascending order that do not overlap, each inside one area of the buffer."""
         del locale
         runs = Runs.of(buffer.bytes)
-        out = Candidates(self._names, self._wanted)
+        spans = Spans.none(self._names)
         if self._typed or self._patterns:
-            words = self._candidates(buffer, runs, out)
-            spans, area = _inside(_moved(out.spans(), -MARGIN), buffer)
+            words = Words.of(buffer.bytes, self._classes)
+            spans = self._candidates(buffer, runs, words)
+            spans, area = _inside(_moved(spans, -MARGIN), buffer)
             spans = resolved(self._weighed(spans, area, words, buffer))
-        else:
-            spans = out.spans()
         return self._with_numbers(spans, runs, buffer)
 
-    def _candidates(self, buffer: Buffer, runs: Runs, out: Candidates) -> Words:
-        words = Words.of(buffer.bytes, self._classes)
+    def _candidates(self, buffer: Buffer, runs: Runs, words: Words) -> Spans:
+        lift = self._bonus * ((self._bits & words.every_bit()) > 0)
+        out = Candidates(self._names, self._wanted, self._least, lift)
         if self._typed:
             groups = Groups(buffer.bytes, runs, self._forms)
             phones.find(groups, out)
@@ -76,7 +76,7 @@ class Recogniser:
             names.find(buffer, words, out)
         if self._patterns:
             self._patterns.find(buffer.bytes.tobytes(), out)
-        return words
+        return out.spans()
 
     def _weighed(self, spans: Spans, area: Offsets, words: Words, buffer: Buffer) -> Spans:
         near = words.near(spans.starts, spans.ends, buffer.areas, area)
@@ -91,12 +91,10 @@ class Recogniser:
         if rule is None:
             return spans
         long = runs.digits >= rule.min_digits
-        numbers = Candidates(self._names, self._wanted)
-        numbers.add("NUMBER", runs.starts[long], runs.ends[long], _NUMBER_SCORE)
-        found, _ = _inside(numbers.spans(), buffer)
-        if not len(spans):
-            return found
-        found = found.take(apart(found, spans))
+        n = int(np.count_nonzero(long))
+        kind, score = np.full(n, self._names.index("NUMBER"), dtype=np.int16), np.full(n, _NUMBER_SCORE, np.float32)
+        found = Spans(self._names, kind, runs.starts[long], runs.ends[long], score, np.zeros(n, dtype=np.bool_))
+        found, _ = _inside(found.take(apart(found, spans)), buffer)
         both = spans.joined(found)
         return both.take(np.argsort(both.starts, kind="stable"))
 

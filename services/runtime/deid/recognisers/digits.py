@@ -143,10 +143,17 @@ def _labelled(groups: Groups, first: Offsets) -> Flags:
     return named & ~is_letter(groups.content[at - 3])
 
 
+_CONTEXT_ONLY = 0.15
+
+
 def _short(groups: Groups, out: Candidates) -> None:
     """What only its context tells from any other number."""
-    first = np.flatnonzero((groups.n >= 5) & (groups.n <= 11))
-    first = first[groups.digit(first, 0) > 0]
-    out.add("QQ", groups.starts[first], groups.ends[first], 0.15 - penalty(groups, first, first, 0.1))
-    eight = groups.of_width(8)
-    out.add("TW_PERMIT", groups.starts[eight], groups.ends[eight], 0.15 - penalty(groups, eight, eight, 0.1))
+    if out.hopes("QQ", _CONTEXT_ONLY):
+        first = np.flatnonzero((groups.n >= 5) & (groups.n <= 11))
+        first = first[groups.digit(first, 0) > 0]
+        score = _CONTEXT_ONLY - penalty(groups, first, first, 0.1)
+        out.add("QQ", groups.starts[first], groups.ends[first], score)
+    if out.hopes("TW_PERMIT", _CONTEXT_ONLY):
+        eight = groups.of_width(8)
+        score = _CONTEXT_ONLY - penalty(groups, eight, eight, 0.1)
+        out.add("TW_PERMIT", groups.starts[eight], groups.ends[eight], score)

@@ -14,8 +14,7 @@ _Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 def resolved(spans: Spans) -> Spans:
-    """Those that no better one overlaps, in ascending order."""
-    spans = spans.take(np.argsort(spans.starts, kind="stable"))
+    """Of spans in ascending order those that no better one overlaps, in that order."""
     cluster = _clusters(spans.starts, spans.ends)
     lonely = np.bincount(cluster, minlength=1)[cluster] == 1
     if lonely.all():

@@ -93,15 +93,15 @@ class Words:
 
         found: list[int] = []
         add = found.append
+
+        def matched(number: int, _start: int, end: int, _flags: int, _context: None) -> None:
+            add(number)
+            add(end)
+
         database = _database(classes)
-        database.scan(
-            content.data,
-            match_event_handler=lambda number, _, end, *__: add(end << 16 | number),
-            scratch=hyperscan.Scratch(database),
-        )
-        packed = np.array(found, dtype=np.int64)
+        database.scan(content.data, match_event_handler=matched, scratch=hyperscan.Scratch(database))
+        number, ends = np.array(found, dtype=np.int64).reshape(-1, 2).T
         _, lengths, bits, ascii_words = _listed(classes)
-        number, ends = packed & 0xFFFF, packed >> 16
         starts = ends - lengths[number]
         before = content[np.maximum(starts - 1, 0)] * (starts > 0)
         after = content[np.minimum(ends, len(content) - 1)] * (ends < len(content)) if len(content) else before
@@ -110,6 +110,10 @@ class Words:
         apart &= ~_is_lower(after) | (after == ord("s"))
         kept = apart | ~ascii_words[number]
         return cls(content, starts[kept], ends[kept], bits[number][kept])
+
+    def every_bit(self) -> int:
+        """The classes of which there is a word anywhere."""
+        return int(np.bitwise_or.reduce(self.bits, initial=0))
 
     def near(self, starts: Offsets, ends: Offsets, areas: Areas, area: Offsets) -> Offsets:
         """The classes of the nearest words before each candidate, in brackets after it, and in its field's name."""
