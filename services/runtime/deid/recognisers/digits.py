@@ -13,7 +13,7 @@ from services.runtime.deid.reaches import is_alphanumeric, is_letter
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.dates import is_day
 from services.runtime.deid.recognisers.forms import Forms
-from services.runtime.deid.recognisers.groups import Groups, among, number, penalty
+from services.runtime.deid.recognisers.groups import Groups, number, penalty
 
 
 def find(groups: Groups, out: Candidates) -> None:
@@ -39,7 +39,7 @@ def _cards(groups: Groups, out: Candidates) -> None:
         rows = groups.rows(first, widths)
         valid = checksums.luhn(rows[:, :-1]) == rows[:, -1]
         lead = rows[:, 0].astype(np.int64)
-        issued = among(groups.forms.bank_issuers, lead)
+        issued = groups.forms.bank_issuers[lead]
         form: Any = 0.2 if single else 0.45
         if total == 18:  # one with a province and a birthday is hardly a card
             person = born_in_a_province(groups.forms, rows)
@@ -51,18 +51,18 @@ def _cards(groups: Groups, out: Candidates) -> None:
         if total >= 16:
             score = form + 0.35 * valid + 0.05 * union_pay - beside
             out.add("BANK_CARD", starts[issued], ends[issued], score[issued], valid[issued])
-        known = among(groups.forms.credit_issuers, lead)
+        known = groups.forms.credit_issuers[lead]
         known &= (lead != 2) | ((number(rows, 0, 2) >= 22) & (number(rows, 0, 2) <= 27))
         score = form + 0.4 * valid - beside
         out.add("CREDIT_CARD", starts[known], ends[known], score[known], valid[known])
         if single and total == 15:
-            chosen = among(groups.forms.devices, number(rows, 0, 2))
+            chosen = groups.forms.devices[number(rows, 0, 2)]
             out.add("IMEI", starts[chosen], ends[chosen], (0.2 + 0.2 * valid - beside)[chosen], valid[chosen])
 
 
 def born_in_a_province(forms: Forms, rows: NDArray[np.uint8]) -> Flags:
     """Which rows of 17 digits or more begin like a resident ID."""
-    known = among(forms.provinces, number(rows, 0, 2))
+    known = forms.provinces[number(rows, 0, 2)]
     return known & is_day(number(rows, 6, 10), number(rows, 10, 14))
 
 
@@ -78,7 +78,7 @@ def _ids(groups: Groups, out: Candidates) -> None:
         last = first + len(widths) - 1
         ends = groups.ends[last]
         rows = groups.rows(first, widths)
-        kept = among(groups.forms.provinces, number(rows, 0, 2))
+        kept = groups.forms.provinces[number(rows, 0, 2)]
         short = total == 15
         year, edge = (1900 + number(rows, 6, 8), 8) if short else (number(rows, 6, 10), 10)
         kept &= is_day(year, number(rows, edge, edge + 4))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.runtime.deid.buffers import Flags
 from services.runtime.deid.checksums import USCC_ALPHABET
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.pseudonyms import plans
@@ -16,14 +18,14 @@ Codes = NDArray[np.int64]
 
 
 class Forms(NamedTuple):
-    """Ascending codes, or letters, of each type."""
+    """Of each type the letters, or by the number that its first digits make whether it is one of the codes."""
 
-    provinces: Codes
-    mobile: Codes
+    provinces: Flags
+    mobile: Flags
     trunk: int
-    bank_issuers: Codes
-    credit_issuers: Codes
-    devices: Codes
+    bank_issuers: Flags
+    credit_issuers: Flags
+    devices: Flags
     departments: str
     passport_letters: str
     permit_letters: str
@@ -31,14 +33,20 @@ class Forms(NamedTuple):
     ibans: dict[str, int]
 
 
+def _table(codes: Sequence[int] | Codes) -> Flags:
+    table = np.zeros(100, dtype=np.bool_)
+    table[np.asarray(codes)] = True
+    return table
+
+
 def originals() -> Forms:
     return Forms(
-        provinces=np.array(plans.PROVINCES),
-        mobile=np.array(plans.MOBILE),
+        provinces=_table(plans.PROVINCES),
+        mobile=_table(plans.MOBILE),
         trunk=0,
-        bank_issuers=np.array(plans.ISSUERS),
-        credit_issuers=np.array(plans.ISSUERS),
-        devices=np.array(plans.TYPE_ALLOCATION),
+        bank_issuers=_table(plans.ISSUERS),
+        credit_issuers=_table(plans.ISSUERS),
+        devices=_table(plans.TYPE_ALLOCATION),
         departments=plans.DEPARTMENTS,
         passport_letters=plans.PASSPORT_LETTERS,
         permit_letters=plans.PERMIT_LETTERS,
@@ -51,27 +59,34 @@ def pseudonyms(policy: Policy) -> Forms:
     """Of what the policy puts in the place of originals."""
     given = originals()
 
-    def codes(kind: str, original: Codes, pattern: str) -> Codes:
+    def spared(kind: str, pattern: str) -> Codes | None:
+        """The first codes of what is never issued; None where the policy's pseudonyms are like originals."""
         output, plan = policy.output_of(kind), plans.plan(kind, pattern)
         assert plan is not None
         if output == "valid":
-            return original
-        spared = plan.spare if output == "invalid" else plan.fields[0].never
-        assert spared is not None
-        return spared
+            return None
+        codes = plan.spare if output == "invalid" else plan.fields[0].never
+        assert codes is not None
+        return codes
+
+    def table(kind: str, original: Flags, pattern: str) -> Flags:
+        codes = spared(kind, pattern)
+        return original if codes is None else _table(codes)
 
     def issued(kind: str) -> bool:
         return policy.output_of(kind) == "valid"
 
-    departments = codes("CN_USCC", np.zeros(0, dtype=np.int64), "9" * 18)
+    departments = spared("CN_USCC", "9" * 18)
     return Forms(
-        provinces=codes("CN_ID", given.provinces, "9" * 18),
-        mobile=codes("CN_PHONE", given.mobile, "9" * 11),
+        provinces=table("CN_ID", given.provinces, "9" * 18),
+        mobile=table("CN_PHONE", given.mobile, "9" * 11),
         trunk=0 if issued("CN_LANDLINE") else 9,
-        bank_issuers=codes("BANK_CARD", given.bank_issuers, "9" * 16),
-        credit_issuers=codes("CREDIT_CARD", given.credit_issuers, "9" * 16),
-        devices=codes("IMEI", given.devices, "9" * 15),
-        departments="".join(USCC_ALPHABET[code] for code in departments.tolist()) or given.departments,
+        bank_issuers=table("BANK_CARD", given.bank_issuers, "9" * 16),
+        credit_issuers=table("CREDIT_CARD", given.credit_issuers, "9" * 16),
+        devices=table("IMEI", given.devices, "9" * 15),
+        departments=given.departments
+        if departments is None
+        else "".join(USCC_ALPHABET[code] for code in departments.tolist()),
         passport_letters=given.passport_letters if issued("PASSPORT") else plans.NEVER_PASSPORT_LETTERS,
         permit_letters=given.permit_letters if issued("HK_MO_PERMIT") else plans.NEVER_PERMIT_LETTERS,
         plate_provinces=given.plate_provinces if issued("CN_PLATE") else plans.NEVER_PLATE_PROVINCES,

@@ -123,12 +123,6 @@ def number(rows: NDArray[np.uint8], first: int, last: int) -> Offsets:
     return value
 
 
-def among(codes: Offsets, values: Offsets) -> Flags:
-    """Which of the values the ascending codes have."""
-    found: Flags = codes[np.minimum(np.searchsorted(codes, values), len(codes) - 1)] == values
-    return found
-
-
 def penalty(groups: Groups, first: Offsets, last: Offsets, letters: float) -> Any:
     """What letters right beside digits, and a decimal point, take from a score."""
     beside = groups.letter_before[first] | groups.letter_after[last]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from services.runtime.deid.buffers import Flags, Offsets
 from services.runtime.deid.reaches import among_bytes
 from services.runtime.deid.recognisers.candidates import Candidates
-from services.runtime.deid.recognisers.groups import Groups, among, number, penalty
+from services.runtime.deid.recognisers.groups import Groups, number, penalty
 
 
 def find(groups: Groups, out: Candidates) -> None:
@@ -19,19 +19,22 @@ def find(groups: Groups, out: Candidates) -> None:
 def _mobile(groups: Groups, out: Candidates) -> None:
     if "CN_PHONE" not in out.wanted:
         return
-    for n, skipped in ((11, 0), (13, 2), (15, 4)):
-        first = groups.of_width(n)
-        rows = groups.rows(first, (n,))
-        prefixed = {0: True, 2: number(rows, 0, 2) == 86, 4: number(rows, 0, 4) == 86}[skipped]
-        chosen = among(groups.forms.mobile, number(rows, skipped, skipped + 2)) & prefixed
+    for prefix in ("", "86", "0086"):
+        first = groups.of_width(len(prefix) + 11)
+        if not len(first):
+            continue
+        rows = groups.rows(first, (len(prefix) + 11,))
+        chosen = groups.forms.mobile[number(rows, len(prefix), len(prefix) + 2)]
+        if prefix:
+            chosen &= number(rows, 0, len(prefix)) == int(prefix)
         first = first[chosen]
-        out.add(
-            "CN_PHONE", groups.starts[first] + skipped, groups.ends[first], 0.7 - penalty(groups, first, first, 0.3)
-        )
+        score = 0.7 - penalty(groups, first, first, 0.3)
+        out.add("CN_PHONE", groups.starts[first] + len(prefix), groups.ends[first], score)
     for widths in ((3, 4, 4), (3, 8), (7, 4), (3, 3, 5), (3, 5, 3)):
         first = groups.shaped(widths, "- .")
-        rows = groups.rows(first, widths)
-        first = first[among(groups.forms.mobile, number(rows, 0, 2))]
+        if not len(first):
+            continue
+        first = first[groups.forms.mobile[number(groups.rows(first, widths), 0, 2)]]
         last = first + len(widths) - 1
         after_86 = (first > 0) & (groups.width[np.maximum(first - 1, 0)] == 2)
         joined = ~groups.alone(first, len(widths)) & ~after_86
@@ -43,26 +46,29 @@ def _landline(groups: Groups, out: Candidates) -> None:
     if "CN_LANDLINE" not in out.wanted:
         return
     for area in (3, 4):
-        for subscriber in (7, 8):
-            first = groups.shaped((area, subscriber), "- )")
-            rows = groups.rows(first, (area, subscriber))
+        for subscriber in ((7,), (8,), (4, 4), (3, 4)):
+            widths = (area, *subscriber)
+            split = len(subscriber) == 2
+            first = groups.shaped(widths, "- " if split else "- )")
+            if not len(first):
+                continue
+            rows = groups.rows(first, widths)
             good = _area(groups, rows, area) & _subscriber(rows[:, area])
+            if split:
+                good &= groups.alone(first, 3)
             first = first[good]
-            score = np.where(groups.link[first] == ord(" "), 0.45, 0.65)
-            out.add("CN_LANDLINE", groups.starts[first], groups.ends[first + 1], score)
-        for parts in ((4, 4), (3, 4)):
-            first = groups.shaped((area, *parts), "- ")
-            rows = groups.rows(first, (area, *parts))
-            good = _area(groups, rows, area) & _subscriber(rows[:, area])
-            first = first[good & groups.alone(first, 3)]
-            out.add("CN_LANDLINE", groups.starts[first], groups.ends[first + 2], 0.6)
+            score = 0.6 if split else np.where(groups.link[first] == ord(" "), 0.45, 0.65)
+            out.add("CN_LANDLINE", groups.starts[first], groups.ends[first + len(subscriber)], score)
     for n in (10, 11, 12):
         first = groups.of_width(n)
+        first = first[groups.digit(first, 0) == groups.forms.trunk]
+        if not len(first):
+            continue
         rows = groups.rows(first, (n,))
-        place = np.where(rows[:, 1] <= 2, 3, 4)
-        local = rows[np.arange(len(rows)), place]
-        good = np.where(place == 3, _area(groups, rows, 3), _area(groups, rows, 4)) & _subscriber(local)
-        first = first[good & (n - place >= 7) & (n - place <= 8)]
+        area = np.where(rows[:, 1] <= 2, 3, 4)
+        good = np.where(area == 3, _area(groups, rows, 3), _area(groups, rows, 4))
+        good &= _subscriber(rows[np.arange(len(rows)), area])
+        first = first[good & (n - area >= 7) & (n - area <= 8)]
         score = 0.45 - penalty(groups, first, first, 0.3)
         out.add("CN_LANDLINE", groups.starts[first], groups.ends[first], score)
 
