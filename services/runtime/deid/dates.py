@@ -9,12 +9,11 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from services.runtime.deid import calendar
 from services.runtime.deid.keys import DerivedKeys
 
 _NUMBERS = re.compile(r"\d+")
-_FIRST, _LAST = date(1900, 1, 1), date(2099, 12, 31)
-_CYCLE = (_LAST - _FIRST).days + 1
-_EPOCH = (_FIRST - date(1970, 1, 1)).days
+_FIRST = date(1900, 1, 1)
 _MOST_REMEMBERED = 100_000
 
 
@@ -65,22 +64,15 @@ class Dates:
         return "".join((*pieces, text[at:]))
 
     def written(self, rows: NDArray[np.uint8], most: int, *, inverse: bool = False) -> NDArray[np.uint8]:
-        """The same for N dates of eight digits each, year, month and day, N x 8."""
-        value = rows.astype(np.int64) @ (10 ** np.arange(7, -1, -1, dtype=np.int64))
-        months = (value // 10_000 - 1970) * 12 + value // 100 % 100 - 1
-        start = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + value % 100 - 1 - _EPOCH
+        """The same for N days of eight digits each, year, month and day, N x 8."""
+        halves = rows.reshape(-1, 2, 4) @ np.array([1000, 100, 10, 1])
         by = self.offset(most)
-        moved = ((start + (-by if inverse else by)) % _CYCLE + _EPOCH).astype("datetime64[D]")
-        month = moved.astype("datetime64[M]").astype(np.int64)
-        day = (moved - moved.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64) + 1
-        new = (month // 12 + 1970) * 10_000 + (month % 12 + 1) * 100 + day
-        digits: NDArray[np.uint8] = (new[:, None] // 10 ** np.arange(7, -1, -1, dtype=np.int64) % 10).astype(np.uint8)
-        return digits
+        return calendar.digits()[(calendar.ordinals(*halves.T) + (-by if inverse else by)) % calendar.COUNT]
 
     def _moved(self, year: int, month: int, day: int, most: int, *, inverse: bool) -> date:
         start = (date(year, month, 1) - _FIRST).days + day - 1
         by = self.offset(most)
-        return _FIRST + timedelta((start + (-by if inverse else by)) % _CYCLE)
+        return _FIRST + timedelta((start + (-by if inverse else by)) % calendar.COUNT)
 
 
 def _order(parts: list[str]) -> tuple[int, int, int]:

@@ -12,7 +12,8 @@ from services.runtime.deid.buffers import Buffer, Bytes, Offsets
 from services.runtime.deid.dates import Dates
 from services.runtime.deid.keys import DerivedKeys
 from services.runtime.deid.policies import Policy, Rule
-from services.runtime.deid.pseudonyms.values import Pseudonyms, digit_places
+from services.runtime.deid.pseudonyms.layouts import layouts
+from services.runtime.deid.pseudonyms.values import Pseudonyms
 from services.runtime.deid.spans import Spans
 
 _HASH_DIGITS = 16
@@ -84,18 +85,14 @@ class Replacer:
 
     def _shift_in_place(self, content: Bytes, changed: Bytes, spans: Spans, chosen: Offsets, rule: Rule) -> Offsets:
         """Dates of four, two and two digits, or of eight, all at once; returns the spans that are left."""
-        starts, ends = spans.starts[chosen], spans.ends[chosen]
-        owners, places = digit_places(content, starts, ends)
-        eight = np.bincount(owners, minlength=len(chosen)) == 8
-        positions = places[eight[owners]].reshape(-1, 8)
-        gaps = np.diff(positions, axis=1) > 1
-        apart = gaps[:, 3] & gaps[:, 5] & (gaps.sum(axis=1) == 2)
-        plain = apart | ~gaps.any(axis=1)
-        positions = positions[plain]
-        rows = content[positions] - np.uint8(48)
-        changed[positions] = self._dates.written(rows, rule.days, inverse=self._inverse) + np.uint8(48)
-        done = np.flatnonzero(eight)[plain]
-        return np.delete(chosen, done)
+        left = np.ones(len(chosen), dtype=np.bool_)
+        for layout in layouts(content, spans.starts[chosen], spans.ends[chosen]):
+            gaps = np.flatnonzero(np.diff(layout.columns) > 1).tolist()
+            if len(layout.columns) == 8 and gaps in ([], [3, 5]):
+                rows = layout.rows - np.uint8(48)
+                layout.write(changed, self._dates.written(rows, rule.days, inverse=self._inverse) + np.uint8(48))
+                left[layout.chosen] = False
+        return chosen[left]
 
     def _written(self, kind: str, rule: Rule) -> Callable[[str], str]:
         match rule.action:

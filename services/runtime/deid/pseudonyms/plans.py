@@ -7,14 +7,13 @@ of the MIIT, GSMA TS.06 (IMEI), the Social Security Administration's rules since
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.deid import checksums
+from services.runtime.deid import calendar, checksums
 from services.runtime.deid.checksums import USCC_ALPHABET, Expected
 
 Codes = NDArray[np.int64]
@@ -38,6 +37,8 @@ NEVER_PERMIT_LETTERS = "ABFINO"
 PLATE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 PLATE_PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 NEVER_PLATE_PROVINCES = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黄宇宙洪荒日"
+
+_OF_THE_1900S: Codes = calendar.WRITTEN[calendar.YEARS < 2000] - 19_000_000
 
 
 class Field:
@@ -72,14 +73,6 @@ def only(width: int, given: Sequence[int], never: Sequence[int] | None = None) -
 
 
 @cache
-def days(first: int, last: int, pattern: str) -> Codes:
-    """Every day of the years from `first` to `last`, written by `pattern`, as numbers."""
-    start, end = date(first, 1, 1), date(last, 12, 31)
-    written = [int((start + timedelta(n)).strftime(pattern)) for n in range((end - start).days + 1)]
-    return np.unique(np.array(written, dtype=np.int64))
-
-
-@cache
 def plan(kind: str, pattern: str) -> Plan | None:
     """The plan of a type's values of one pattern: a sign for each character, `9` digit, `A` letter; or None.
 
@@ -90,11 +83,19 @@ def plan(kind: str, pattern: str) -> Plan | None:
     match kind:
         case "CN_ID" if n == 18:
             unused = [code for code in range(100) if code not in PROVINCES]
-            fields = [only(2, PROVINCES, unused[: len(PROVINCES)]), *free(4), Field(8, days(1900, 2099, "%Y%m%d"))]
+            fields = [
+                only(2, PROVINCES, unused[: len(PROVINCES)]),
+                *free(4),
+                Field(8, calendar.WRITTEN),
+            ]
             return Plan([*fields, *free(3)], check=(checksums.resident_id, 11), spare=unused)
         case "CN_ID" if n == 15 and digits:
             unused = [code for code in range(100) if code not in PROVINCES]
-            fields = [only(2, PROVINCES, unused[: len(PROVINCES)]), *free(4), Field(6, days(1900, 1999, "%y%m%d"))]
+            fields = [
+                only(2, PROVINCES, unused[: len(PROVINCES)]),
+                *free(4),
+                Field(6, _OF_THE_1900S),
+            ]
             return Plan([*fields, *free(3)])
         case "BANK_CARD" | "CREDIT_CARD" if digits and 12 <= n <= 19:
             fields = [only(1, ISSUERS, NEVER_ISSUERS), *free(n - 2)]

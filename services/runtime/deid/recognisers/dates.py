@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-
 import numpy as np
 
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
+from services.runtime.deid.calendar import is_day
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups, number, penalty
 
@@ -32,33 +31,6 @@ def find(groups: Groups, out: Candidates) -> None:
     first = first[is_day(number(rows, 0, 4), number(rows, 4, 8))]
     out.add("DATE", groups.starts[first], groups.ends[first], 0.2 - penalty(groups, first, first, 0.3))
     _chinese(groups, out)
-
-
-def is_day(years: Offsets, month_days: Offsets) -> Flags:
-    """Which are days of 1900 to 2099; `month_days`: 100 times the month and the day, below 10,000 as the years."""
-    known: Flags = _MONTH_DAYS[_KIND_OF_YEAR[years], month_days]
-    return known
-
-
-def _kinds_of_year() -> Bytes:
-    """Of each year up to 9999: 0 out of range, 1 common, 2 with a 29 February."""
-    kinds = np.zeros(10_000, dtype=np.uint8)
-    for year in range(1900, 2100):
-        kinds[year] = 1 + ((date(year, 3, 1) - date(year, 2, 1)).days == 29)
-    return kinds
-
-
-def _month_days() -> Flags:
-    """By the kind of the year the days that it has."""
-    known = np.zeros((3, 10_000), dtype=np.bool_)
-    for kind, year in ((1, 2001), (2, 2000)):
-        for ordinal in range(364 + kind):
-            day = date(year, 1, 1) + timedelta(ordinal)
-            known[kind, 100 * day.month + day.day] = True
-    return known
-
-
-_KIND_OF_YEAR, _MONTH_DAYS = _kinds_of_year(), _month_days()
 
 
 def _year_first(rows: Bytes, widths: tuple[int, int, int]) -> Flags:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from services.runtime.deid import checksums
 from services.runtime.deid.buffers import Flags, Offsets
+from services.runtime.deid.calendar import is_day
 from services.runtime.deid.reaches import is_alphanumeric, is_letter
 from services.runtime.deid.recognisers.candidates import Candidates
-from services.runtime.deid.recognisers.dates import is_day
 from services.runtime.deid.recognisers.forms import Forms
 from services.runtime.deid.recognisers.groups import Groups, number, penalty
 

@@ -1,0 +1,55 @@
+"""The days of the years 1900 to 2099, which are all that dates are about here, by tables."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.runtime.deid.buffers import Bytes, Flags, Offsets
+
+_DAYS = np.arange("1900-01-01", "2100-01-01", dtype="datetime64[D]")
+_MONTHS = _DAYS.astype("datetime64[M]")
+
+COUNT = len(_DAYS)
+YEARS: Offsets = _DAYS.astype("datetime64[Y]").astype(np.int64) + 1970
+MONTH_DAYS: Offsets = (_MONTHS.astype(np.int64) % 12 + 1) * 100 + (_DAYS - _MONTHS).astype(np.int64) + 1
+WRITTEN: Offsets = YEARS * 10_000 + MONTH_DAYS
+"""Of each day, in order, its year, 100 times its month and its day, and all of that as a number of eight digits."""
+
+
+def is_day(years: Offsets, month_days: Offsets) -> Flags:
+    """Which are days, as numbers below 10,000 each."""
+    return _OF_YEAR[_KIND_OF_YEAR[years], month_days] >= 0
+
+
+def ordinals(years: Offsets, month_days: Offsets) -> Offsets:
+    """The number of each day, from 0 on; all are days."""
+    return _BEFORE_YEAR[years] + _OF_YEAR[_KIND_OF_YEAR[years], month_days]
+
+
+@cache
+def digits() -> Bytes:
+    """Of each day year, month and day in eight digits, COUNT x 8."""
+    written: Bytes = (WRITTEN[:, None] // 10 ** np.arange(7, -1, -1) % 10).astype(np.uint8)
+    return written
+
+
+def _kinds_of_year() -> Bytes:
+    """Of each number below 10,000: 0 no year, 1 a common one, 2 one with a 29 February."""
+    days = np.bincount(YEARS, minlength=10_000)
+    return (days > 0).astype(np.uint8) + (days > 365)
+
+
+def _of_year() -> NDArray[np.int16]:
+    """By the kind of the year the number of each day in it; -1 what is none."""
+    numbers = np.full((3, 10_000), -1, dtype=np.int16)
+    for kind, year in ((1, 1901), (2, 1904)):
+        days = MONTH_DAYS[year == YEARS]
+        numbers[kind, days] = np.arange(len(days))
+    return numbers
+
+
+_KIND_OF_YEAR, _OF_YEAR = _kinds_of_year(), _of_year()
+_BEFORE_YEAR = np.searchsorted(YEARS, np.arange(10_000))
