@@ -10,7 +10,8 @@ import os
 from pathlib import Path
 
 from services.runtime.deid import policies
-from services.runtime.deid.policies import Policy, Rule
+from services.runtime.deid.policies import Policy
+from services.runtime.deid.rules import Rule
 from tests.deid.corpus import chinese, english, people
 from tests.deid.corpus.measuring import measure, table
 

@@ -12,8 +12,8 @@ import pytest
 from services.runtime.deid import policies
 from services.runtime.deid.engine import Deidentifier
 from services.runtime.deid.keys import Keys
-from services.runtime.deid.policies import Output
 from services.runtime.deid.refusals import NotReversible
+from services.runtime.deid.rules import Output
 from tests.deid.corpus import chinese
 
 KEYS = Keys(b"a secret of this installation")

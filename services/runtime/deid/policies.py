@@ -12,37 +12,14 @@ from msgspec import Meta
 
 from contracts.problems import Wrong
 from services.runtime.complaints import every_wrong, pointer, wrong_of
+from services.runtime.deid.expressions import refuse_unfit
 from services.runtime.deid.keys import KeySource
 from services.runtime.deid.kinds import CHECKED, TYPES, UNISSUABLE
 from services.runtime.deid.refusals import PolicyRefused
+from services.runtime.deid.rules import Output, Pattern, Rule, Score
 
 BUILT_IN = Path(__file__).resolve().parents[3] / "deploy" / "policies"
 MOST_BYTES = 64 * 1024
-
-Action = Literal["pseudonymise", "mask", "redact", "hash", "date_shift", "keep", "replace"]
-Output = Literal["unissuable", "valid", "invalid"]
-Score = Annotated[float, Meta(ge=0, le=1)]
-
-
-class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What becomes of one type. `output`, `min_score`: the policy's own where left out."""
-
-    action: Action = "pseudonymise"
-    output: Output | None = None
-    min_score: Score | None = None
-    min_digits: Annotated[int, Meta(ge=1, le=36)] = 1
-    mask: Annotated[str, Meta(pattern=r"\A[!#-+.-\[\]-~]\Z")] = "*"
-    keep_last: Annotated[int, Meta(ge=0, le=8)] = 0
-    days: Annotated[int, Meta(ge=1, le=3650)] = 365
-
-
-class Pattern(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A type of the policy's own: what matches a regular expression of bounded length, overlapping matches as one."""
-
-    name: Annotated[str, Meta(pattern=r"\A[A-Z][A-Z0-9_]{1,39}\Z")]
-    pattern: Annotated[str, Meta(min_length=1, max_length=512)]
-    ignore_case: bool = False
-    score: Score = 0.8
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,10 +53,7 @@ def load(text: bytes) -> Policy:
         raise PolicyRefused(*_every_wrong(given, str(error))) from None
     if wrongs := [*_wrong_types(policy), *_wrong_patterns(policy)]:
         raise PolicyRefused(*wrongs)
-    if policy.patterns:
-        from services.runtime.deid.recognisers.patterns import refuse_unfit
-
-        refuse_unfit(policy.patterns)
+    refuse_unfit(policy.patterns)
     return policy
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from services.runtime.deid.buffers import Buffer, Bytes, Offsets
 from services.runtime.deid.dates import Dates
 from services.runtime.deid.keys import DerivedKeys
-from services.runtime.deid.policies import Policy, Rule
+from services.runtime.deid.policies import Policy
 from services.runtime.deid.pseudonyms.layouts import layouts
 from services.runtime.deid.pseudonyms.values import Pseudonyms
+from services.runtime.deid.rules import Rule
 from services.runtime.deid.spans import Spans
 
 _HASH_DIGITS = 16
@@ -33,9 +34,10 @@ class Edits:
 
     def pairs(self) -> Iterator[tuple[str, str, str]]:
         """Type, original and what took its place, in order."""
-        for index, (start, end) in enumerate(zip(self.starts.tolist(), self.ends.tolist(), strict=True)):
+        columns = zip(self.spans.kinds.tolist(), self.starts.tolist(), self.ends.tolist(), strict=True)
+        for index, (kind, start, end) in enumerate(columns):
             new = self.pieces.get(index, self.whole[start:end])
-            yield self.spans.names[self.spans.kinds[index]], self._before[start:end].decode(), new.decode()
+            yield self.spans.names[kind], self._before[start:end].decode(), new.decode()
 
     def counts(self) -> dict[str, int]:
         """How many spans of each type there are."""

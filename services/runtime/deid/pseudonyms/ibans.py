@@ -6,11 +6,11 @@ import numpy as np
 
 from services.runtime.deid.buffers import Bytes, Offsets
 from services.runtime.deid.checksums import iban
-from services.runtime.deid.policies import Output
 from services.runtime.deid.pseudonyms import texts
 from services.runtime.deid.pseudonyms.characters import Characters
 from services.runtime.deid.reaches import is_alphanumeric
 from services.runtime.deid.recognisers.ibans import COUNTRIES
+from services.runtime.deid.rules import Output
 
 
 def write(

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.deid.policies import Output
 from services.runtime.deid.pseudonyms.numbers import FOUR_DIGITS, Numbers
 from services.runtime.deid.pseudonyms.plans import Codes, Field, Plan
+from services.runtime.deid.rules import Output
 
 Values = NDArray[np.uint8]
 
