@@ -18,6 +18,10 @@ from services.runtime.deid.pseudonyms.ff1 import SMALLEST_DOMAIN, Ff1, Shape, Wo
 
 Digits = NDArray[np.uint8]
 
+Table = NDArray[np.uint32]
+
+_LARGEST_TABLE = 1 << 17
+"""Values of a permutation that is made in whole before the first is looked up, in milliseconds."""
 _LONGEST = 36
 """Digits of one FF1 string: both halves of it fit 64 bits."""
 
@@ -28,7 +32,7 @@ class Numbers:
     def __init__(self, keys: DerivedKeys) -> None:
         self._ff1 = Ff1(keys.key("ff1"))
         self._key = keys.key("permutation")
-        self._cycles: dict[tuple[bytes, int], tuple[Words, Words]] = {}
+        self._cycles: dict[tuple[bytes, int], tuple[Table, Table]] = {}
         self._lock = threading.Lock()
 
     def digits(self, rows: Digits, tweak: bytes, *, inverse: bool = False) -> Digits:
@@ -59,10 +63,11 @@ class Numbers:
     def below(self, values: NDArray[Any], size: int, tweak: bytes, *, inverse: bool = False) -> NDArray[Any]:
         """N whole numbers from 0 to size - 1, a permutation of all of those; `size` up to 2^128.
 
-        FF1 of radix 2 on the next power of two, walking its cycle until the number is below `size`: on average fewer
-        than two steps. Arrays of `object` where 64 bits do not hold `size`, else of uint64.
+        FF1 of radix 2 on the next power of two, at least 2^20, walking its cycle until the number is below `size`: on
+        average fewer than two steps, up to eight for the smallest. Arrays of `object` where 64 bits do not hold `size`,
+        else of uint64.
         """
-        if size < SMALLEST_DOMAIN:
+        if size < _LARGEST_TABLE:
             return self._cycle(values.astype(np.uint64), size, tweak, inverse=inverse)
         shape = Shape(2, max(20, (size - 1).bit_length()), tweak)
         kind: Any = np.uint64 if size <= 1 << 63 else object
@@ -87,12 +92,16 @@ class Numbers:
             if (tweak, size) not in self._cycles:
                 self._cycles[tweak, size] = self._ordered(size, tweak)
             forth, back = self._cycles[tweak, size]
-        return (back if inverse else forth)[values]
+        return (back if inverse else forth)[values].astype(np.uint64)
 
-    def _ordered(self, size: int, tweak: bytes) -> tuple[Words, Words]:
+    def _ordered(self, size: int, tweak: bytes) -> tuple[Table, Table]:
         stream = Cipher(AES(_under(self._key, tweak, size)), CTR(bytes(16))).encryptor().update(bytes(8 * size))
-        order = np.argsort(np.frombuffer(stream, dtype="<u8"), kind="stable").astype(np.uint64)
-        forth, back = np.empty(size, dtype=np.uint64), np.empty(size, dtype=np.uint64)
+        keys = np.frombuffer(stream, dtype="<u8")
+        order = np.argsort(keys)
+        if (keys[order[1:]] == keys[order[:-1]]).any():  # else every way of sorting gives the same
+            order = np.argsort(keys, kind="stable")
+        order = order.astype(np.uint32)
+        forth, back = np.empty(size, dtype=np.uint32), np.empty(size, dtype=np.uint32)
         following = np.roll(order, -1)
         forth[order], back[following] = following, order
         return forth, back
