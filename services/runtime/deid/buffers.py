@@ -57,6 +57,8 @@ class Buffer:
 
     def rewritten(self, changed: Bytes) -> Bytes:
         """The original content with what `changed`, as long as `bytes`, has other than `bytes`, in its old widths."""
+        if self.bytes is self.raw:
+            return changed
         content = self.raw.copy()
         if self._origin is None:
             np.copyto(content, changed, where=changed != self.bytes)

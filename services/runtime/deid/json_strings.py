@@ -19,13 +19,13 @@ class Strings(NamedTuple):
     """String values: `areas` between their quotes, `coded` those with escapes that stand for a character of text.
 
     `numbers`: areas that are the whole part of a number, without a sign, instead. `shown` is the content with all other
-    escapes blanked, as long as before. `fields`: those asked for that are there.
+    escapes blanked, as long as before; None without any. `fields`: those asked for that are there.
     """
 
     areas: Areas
     coded: Flags
     numbers: Flags
-    shown: Bytes
+    shown: Bytes | None
     fields: frozenset[str]
 
 
@@ -101,10 +101,10 @@ def _introducers(raw: Bytes) -> Offsets:
     return introducers
 
 
-def _blanked(raw: Bytes, introducers: Offsets) -> tuple[Bytes, Offsets]:
+def _blanked(raw: Bytes, introducers: Offsets) -> tuple[Bytes | None, Offsets]:
     """Escapes of one character as a blank and that character; and where escapes by number, or of a slash, begin."""
     if not len(introducers):
-        return raw, introducers
+        return None, introducers
     after = raw[introducers + 1]
     coding = (after == ord("u")) | (after == ord("/"))
     shown = raw.copy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -26,8 +26,11 @@ def format_of(name: str) -> FileFormat:
     return kind
 
 
-def chunks(file: BinaryIO, kind: FileFormat, size: int) -> Iterator[bytes]:
-    """Stretches of about `size` bytes, each ending with a record. Raises FileRefused where a record is too long."""
+def chunks(file: BinaryIO, kind: FileFormat, size_at: Callable[[int], int]) -> Iterator[bytes]:
+    """Stretches that each end with a record, of about as many bytes as `size_at` says for the place where one begins.
+
+    Raises FileRefused where a record is too long.
+    """
     if kind == "json":
         content = file.read(LONGEST_RECORD + 1)
         if len(content) > LONGEST_RECORD:
@@ -37,7 +40,7 @@ def chunks(file: BinaryIO, kind: FileFormat, size: int) -> Iterator[bytes]:
         return
     quoted = kind in ("csv", "tsv")
     left = b""
-    while block := file.read(size):
+    while block := file.read(size_at(file.tell() - len(left))):
         left += block
         end = _last_end(left, quoted=quoted)
         if end:

@@ -28,6 +28,8 @@ from services.runtime.durable_files import sync_directory
 CHUNK_BYTES = 1024 * 1024
 _FEW_CHUNKS = 2
 """A file of no more is done by one process."""
+_LAST_SHARES, _LEAST_PART = 2, 8
+"""Where less than so many chunks are left for each process, chunks are that part of what is left, but not smaller."""
 _MOST_WAITING = 4
 """Chunks for each process that may wait to be written."""
 
@@ -91,10 +93,17 @@ def _write(source: Path, target: Path, out: BinaryIO, job: Job, tally: Tally, wo
             file.seek(0)
         if job.kind in ("csv", "tsv"):
             job = _with_header(file, out, job, tally)
-        crew = _Crew(source, target, job, workers if tally.size > _FEW_CHUNKS * chunk_bytes else 1)
+        workers = workers if tally.size > _FEW_CHUNKS * chunk_bytes else 1
+        crew = _Crew(source, target, job, workers)
         waiting: deque[tuple[Done | Handed, int]] = deque()
+
+        def size_at(place: int) -> int:
+            """Smaller chunks in the end, so that all who work at them are done at about the same time."""
+            share = (tally.size - place) // (_LAST_SHARES * workers)
+            return chunk_bytes if workers == 1 else min(chunk_bytes, max(share, chunk_bytes // _LEAST_PART, 1))
+
         try:
-            for chunk in chunks(file, job.kind, chunk_bytes):
+            for chunk in chunks(file, job.kind, size_at):
                 start = tally.bytes_read
                 tally.take(chunk)
                 waiting.append((crew.do(chunk, start), tally.bytes_read))

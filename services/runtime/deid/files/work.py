@@ -77,26 +77,28 @@ class Work:
         return tables.cells_rewritten(self._rewriter, [(name, value) for value in values])
 
     def _jsonl(self, chunk: bytes) -> Done:
-        lines = _line_count(chunk)
+        starts = _line_starts(chunk)
+        lines = len(starts)
         kept, records, bad = chunk, lines, list[Bad]()
         if not _all_json(chunk):
             kept, records, bad = _good_lines(chunk, _json_fault)
-        done = self._rewriter.json(kept, _line_starts(kept), self._job.fields)
-        return _done(done, lines, records, bad)
+            starts = _line_starts(kept)
+        return _done(self._rewriter.json(kept, starts, self._job.fields), lines, records, bad)
 
     def _json(self, chunk: bytes) -> Done:
         fault = _json_fault(chunk)
         if fault:
             return Done(content=b"", lines=1, records=0, counts=Counter(), bad=(Bad(0, *fault, fatal=True),))
         done = self._rewriter.json(chunk, np.zeros(1, dtype=np.int64), self._job.fields)
-        return _done(done, _line_count(chunk), 1, [])
+        return _done(done, len(_line_starts(chunk)), 1, [])
 
     def _text(self, chunk: bytes) -> Done:
-        lines = _line_count(chunk)
+        starts = _line_starts(chunk)
+        lines = len(starts)
         kept, records, bad = chunk, lines, list[Bad]()
         if _unicode_fault(chunk):
             kept, records, bad = _good_lines(chunk, _unicode_fault)
-        starts = _line_starts(kept)
+            starts = _line_starts(kept)
         ends = np.append(starts[1:], len(kept)) if len(starts) else starts
         return _done(self._rewriter.text(kept, Areas.plain(starts, ends)), lines, records, bad)
 
@@ -107,13 +109,13 @@ class Work:
             table = tables.read(chunk, "\t" if job.kind == "tsv" else ",", len(job.header))
         except tables.NotATable as error:
             bad = (Bad(error.line, error.zh, error.en, fatal=True),)
-            return Done(content=b"", lines=_line_count(chunk), records=0, counts=Counter(), bad=bad)
+            return Done(content=b"", lines=len(_line_starts(chunk)), records=0, counts=Counter(), bad=bad)
         cells = [(job.header[column], row[column].encode()) for row in table.rows for column in columns]
         new, counts = tables.cells_rewritten(self._rewriter, cells)
         content = tables.written(table, columns, [cell.decode() for cell in new])
         zh, en = "列数与表头不符", "has another number of columns than the header"
         ragged = tuple(Bad(line, zh, en) for line in table.ragged)
-        return Done(content=content, lines=_line_count(chunk), records=len(table.rows), counts=counts, bad=ragged)
+        return Done(content=content, lines=len(_line_starts(chunk)), records=len(table.rows), counts=counts, bad=ragged)
 
 
 def _done(done: Rewriting, lines: int, records: int, bad: list[Bad]) -> Done:
@@ -174,11 +176,6 @@ def _good_lines(chunk: bytes, fault_of: object) -> tuple[bytes, int, list[Bad]]:
 def _lines(chunk: bytes) -> list[bytes]:
     """With their ends; only `\\n` ends a line."""
     return io.BytesIO(chunk).readlines()
-
-
-def _line_count(chunk: bytes) -> int:
-    ends = int(np.count_nonzero(np.frombuffer(chunk, dtype=np.uint8) == ord("\n")))
-    return ends + (not chunk.endswith(b"\n") and bool(chunk))
 
 
 def _line_starts(chunk: bytes) -> Offsets:
