@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -19,6 +20,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from services.runtime import durable_files
 from services.runtime.deid import policies
 from services.runtime.deid.files import FileFormat, deidentify_file, processes
 from services.runtime.deid.keys import Keys
@@ -268,6 +270,20 @@ def test_parquet_keeps_its_schema(tmp_path: Path) -> None:
     assert after["手机"].to_pylist()[0] != "13812345678"
     assert after["turns"].to_pylist()[1:] == [None, []]
     assert after["turns"].to_pylist()[0][0]["value"] != "QQ：12345678"
+
+
+def test_a_disk_that_fails_meanwhile_fails_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel tells of it once, and then as little as of data that arrived."""
+    source = written(tmp_path / "data.jsonl", "jsonl")
+
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    monkeypatch.setattr(durable_files, "_FLUSHED_AT_ONCE", 1)
+    monkeypatch.setattr(os, "fdatasync", broken)
+    with pytest.raises(OSError, match="the disk is broken"):
+        deidentify_file(source, tmp_path / "out", ZH, KEYS)
+    assert [path.name for path in tmp_path.iterdir()] == [source.name]
 
 
 def test_canceled_work_leaves_nothing(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from services.runtime.deid.files.work import Done, Job, Work
 from services.runtime.deid.keys import Keys
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.refusals import FileRefused
-from services.runtime.durable_files import sync_directory
+from services.runtime.durable_files import Flushing, sync_directory
 
 CHUNK_BYTES = 1024 * 1024
 _FEW_CHUNKS = 2
@@ -102,16 +102,23 @@ def _write(source: Path, target: Path, out: BinaryIO, job: Job, tally: Tally, wo
             share = (tally.size - place) // (_LAST_SHARES * workers)
             return chunk_bytes if workers == 1 else min(chunk_bytes, max(share, chunk_bytes // _LEAST_PART, 1))
 
+        def add() -> None:
+            done, taken = waiting.popleft()
+            done = done.result() if isinstance(done, Handed) else done
+            tally.add(done, out, taken)
+            flushing.wrote(len(done.content))
+
         try:
-            for chunk in chunks(file, job.kind, size_at):
-                start = tally.bytes_read
-                tally.take(chunk)
-                waiting.append((crew.do(chunk, start), tally.bytes_read))
-                while waiting and (len(waiting) > _MOST_WAITING * workers or not _at_work(waiting[0][0])):
-                    _add(waiting.popleft(), out, tally)
-            while waiting:
-                tally.take(b"")
-                _add(waiting.popleft(), out, tally)
+            with Flushing(out) as flushing:
+                for chunk in chunks(file, job.kind, size_at):
+                    start = tally.bytes_read
+                    tally.take(chunk)
+                    waiting.append((crew.do(chunk, start), tally.bytes_read))
+                    while waiting and (len(waiting) > _MOST_WAITING * workers or not _at_work(waiting[0][0])):
+                        add()
+                while waiting:
+                    tally.take(b"")
+                    add()
         finally:
             for done, _ in waiting:
                 if isinstance(done, Handed):
@@ -140,11 +147,6 @@ class _Crew:
 
 def _at_work(done: Done | Handed) -> bool:
     return isinstance(done, Handed) and done.at_work()
-
-
-def _add(waited: tuple[Done | Handed, int], out: BinaryIO, tally: Tally) -> None:
-    done, taken = waited
-    tally.add(done.result() if isinstance(done, Handed) else done, out, taken)
 
 
 def _with_header(file: BinaryIO, out: BinaryIO, job: Job, tally: Tally) -> Job:
