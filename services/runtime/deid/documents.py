@@ -34,7 +34,7 @@ class Rewriting:
         return total
 
     def pairs(self) -> Iterator[tuple[str, str, str]]:
-        """Type, original and what took its place."""
+        """Type, original and what took its place, each at least once."""
         for edits in self._edits:
             yield from edits.pairs()
 

@@ -33,11 +33,15 @@ class Edits:
         self._before = buffer.content
 
     def pairs(self) -> Iterator[tuple[str, str, str]]:
-        """Type, original and what took its place, in order."""
+        """Type, original and what took its place, each original of a type once, in the order of their first."""
+        seen = set[tuple[int, bytes]]()
         columns = zip(self.spans.kinds.tolist(), self.starts.tolist(), self.ends.tolist(), strict=True)
         for index, (kind, start, end) in enumerate(columns):
-            new = self.pieces.get(index, self.whole[start:end])
-            yield self.spans.names[kind], self._before[start:end].decode(), new.decode()
+            original = kind, self._before[start:end]
+            if original not in seen:
+                seen.add(original)
+                new = self.pieces.get(index, self.whole[start:end])
+                yield self.spans.names[kind], original[1].decode(), new.decode()
 
     def counts(self) -> dict[str, int]:
         """How many spans of each type there are."""
