@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.runtime.deid import policies
 from services.runtime.deid.engine import Deidentifier
 from services.runtime.deid.keys import Keys
+from services.runtime.deid.kinds import TYPES
 
 NASTY: dict[str, Callable[[int], str]] = {
     "dots": lambda n: "a." * (n // 2),
@@ -48,7 +51,44 @@ NASTY: dict[str, Callable[[int], str]] = {
     "short numbers": lambda n: "1234567 " * (n // 8),
     "quotes": lambda n: '"' * n,
     "backslashes": lambda n: "\\" * n,
+    "small addresses": lambda n: "11.22.3.4 1.22.3.44 1.2.333.4 " * (n // 30),
+    "addresses in brackets": lambda n: "1.2.3.4)1::1" * (n // 12),
+    "digits one by one": lambda n: "0{" * (n // 2),
+    "names": lambda n: "姓名John Smith" * (n // 16),
 }
+
+PIECES: dict[str, tuple[str, ...]] = {
+    "phones": ("138", "1234", "5678", "13812345678", "+86", "010", "12345678", "212", "(", ")", "-", " ", "."),
+    "cards": ("4111", "4111111111111111", "62", "-", " ", "卡号", "."),
+    "ids": ("110105", "19491231", "0021", "002X", "110105194912310021", "x", "-", "身份证"),
+    "codes": ("91350100M000100Y43", "E12345678", "H12345678", "AA", "GB82", "WEST", "1234", " ", "护照"),
+    "dates": ("2024", "01", "1", "31", "-", "/", ".", "年", "月", "日", "生日"),
+    "network": ("1", "22", "333", "fe80", "ab", ".", ":", "::", "-", "IP", " ", "mac"),
+    "mails": ("a", "b.cn", "@", ".", "-", "_", "http", "://", "www.", "/", "?", "com", " "),
+    "plates": ("京", "A", "12345", "D1234", "学", "·", "-", "•", "甲"),
+    "keys": (
+        "sk-",
+        "AKIA",
+        "eyJ",
+        "abcdefghij",
+        "ABCDEFGHIJKLMNOP",
+        ".",
+        "_",
+        "-",
+        "=",
+        " ",
+        "token",
+        "密码",
+        "是",
+        "：",
+    ),
+    "names": ("姓名", "张三", "先生", "name", "John", "Smith", " ", ":", "地址", "北京市朝阳区", "建国路", "1号", "楼"),
+    "words": ("QQ", "qq", "微信", "微信号", "wx", "phone", "tel", "订单", "(", "（", "12345678", "abc_123", " "),
+    "signs": ('"', "\\", "\n", "１", "－", "＠", "\u00ef", "{", "0", "é", "\U0001f600"),
+}
+"""Of what the texts of each recogniser consist."""
+
+EVERYTHING = "id: everything\nversion: '1'\nmin_score: 0\ntypes: {" + ", ".join(f"{kind}: {{}}" for kind in TYPES) + "}"
 
 
 SMALL, LARGE = 25_000, 200_000
@@ -80,6 +120,18 @@ def test_time_grows_with_the_text_alone(name: str, policy: str) -> None:
     engine = Deidentifier(policies.built_in()[policy], Keys(bytes(16)))
     engine.texts(["warm 13812345678"])
     assert growth(engine, NASTY[name]) < BOUND
+
+
+@pytest.mark.parametrize("kind", PIECES)
+@settings(derandomize=True, max_examples=12, deadline=None, database=None)
+@given(data=st.data())
+def test_whatever_is_repeated(kind: str, data: st.DataObject) -> None:
+    """With a policy that takes everything, however little speaks for it."""
+    pieces = st.lists(st.sampled_from(PIECES[kind]), min_size=1, max_size=4)
+    once, between = "".join(data.draw(pieces)), "".join(data.draw(pieces))
+    engine = Deidentifier(policies.load(EVERYTHING.encode()), Keys(bytes(16)))
+    engine.texts(["warm 13812345678"])
+    assert growth(engine, lambda n: (once * 20 + between) * (n // len(once * 20 + between))) < BOUND
 
 
 def test_patterns_of_a_policy_too() -> None:
