@@ -55,6 +55,8 @@ NASTY: dict[str, Callable[[int], str]] = {
     "addresses in brackets": lambda n: "1.2.3.4)1::1" * (n // 12),
     "digits one by one": lambda n: "0{" * (n // 2),
     "names": lambda n: "姓名John Smith" * (n // 16),
+    "tokens of one part": lambda n: "eyJabcdefg-" * (n // 11),
+    "tokens": lambda n: "-eyJabcdefghij." * (n // 15),
 }
 
 PIECES: dict[str, tuple[str, ...]] = {

@@ -30,6 +30,7 @@ _KEYS = (
 )
 _KEY = re.compile(rb"[A-Za-z0-9_.~+/-]{16,4096}=*")
 _JWT = re.compile(rb"eyJ[A-Za-z0-9_-]{5,4096}\.[A-Za-z0-9_-]{5,4096}(?:\.[A-Za-z0-9_-]{0,4096})?")
+_JWT_WORD, _LONGEST_PART = re.compile(rb"[A-Za-z0-9_-]*"), 3 + 4096
 _PLATE_SIGN, _PLATE_DOTS = among_bytes("-. "), ("·".encode(), "•".encode())
 _PLATE_CHARACTER = among_bytes("0123456789" + PLATE_LETTERS + PLATE_LETTERS.lower())
 _PLATE_WORDS = tuple(word.encode() for word in "学挂警港澳")
@@ -72,10 +73,7 @@ def _plates_and_keys(groups: Groups, out: Candidates) -> None:
     )
     if plates:
         _plates(groups.content, np.array(plates), out)
-    after = 0
-    for start in sorted(keys):
-        if start >= after:
-            after = _key(groups.content, groups.searched, start, out)
+    _keys(groups.content, groups.searched, sorted(keys), out)
 
 
 def _plates(content: Bytes, starts: Offsets, out: Candidates) -> None:
@@ -94,18 +92,22 @@ def _plates(content: Bytes, starts: Offsets, out: Candidates) -> None:
     out.add("CN_PLATE", starts[good], ends[good], 0.8)
 
 
-def _key(content: Bytes, searched: bytes, start: int, out: Candidates) -> int:
-    if ALNUM[content[start - 1]]:
-        return start + 1
-    jwt = searched.startswith(b"eyJ", start)
-    found = (_JWT if jwt else _KEY).match(searched, start, start + 16_384)
-    if not found:
-        return start + (10 if jwt else 1)
-    end = found.end()
-    while searched[end - 1] in b".-/+":
-        end -= 1
-    out.add_one("API_KEY", start, end, 0.95)
-    return end
+def _keys(content: Bytes, searched: bytes, starts: list[int], out: Candidates) -> None:
+    after = no_jwt = 0
+    for start in starts:
+        jwt = searched.startswith(b"eyJ", start)
+        if start < after or (jwt and start < no_jwt) or ALNUM[content[start - 1]]:
+            continue
+        found = (_JWT if jwt else _KEY).match(searched, start)
+        if found:
+            after = end = found.end()
+            while searched[end - 1] in b".-/+":
+                end -= 1
+            out.add_one("API_KEY", start, end, 0.95)
+        elif jwt:  # nor does any other part of the same word begin one, but of a longer one its last part
+            word = _JWT_WORD.match(searched, start)
+            assert word is not None
+            no_jwt = word.end() - _LONGEST_PART if word.end() - start > _LONGEST_PART else word.end()
 
 
 _NETWORK = among_bytes("0123456789abcdefABCDEF:.-")
