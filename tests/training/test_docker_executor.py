@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from events.runs import RunCanceled, RunCompleted, RunLaunchFailed, RunStarted
-from services.runtime.children import Ended, LaunchFailed, Lost, Running
+from services.runtime.children import Ended, LaunchFailed, Lost, Running, Unreachable
 from services.training.consumer import Consumer
 from services.training.executors import Place
 from services.training.executors.docker import DockerExecutor
@@ -143,6 +143,25 @@ async def test_a_restarted_container_loses_its_run(bench: BoxBench) -> None:
     assert isinstance(await bench.becomes(place, Ended, Lost), Lost)
     assert place.output.read_text() == "said\n"
     assert await bench.executor.stop(place, 0.1) == ()
+
+
+async def test_a_paused_container_keeps_its_run(bench: BoxBench) -> None:
+    """As `docker commit` pauses it: everything in it is alive, and goes on."""
+    place = await bench.launch("bash", "-c", "echo $$ > pids; until [ -e gate ]; do sleep 0.02; done; exit 4")
+    [pid] = await bench.pids(1)
+    await bench.becomes(place, Running)
+    container = bench.box.container.get_wrapped_container()
+    await asyncio.to_thread(container.pause)
+    try:
+        (bench.workdir / "gate").touch()
+        bench.executor = bench.make()  # this one has to ask the engine anew
+        assert not isinstance(await bench.executor.look(place), Ended | Lost)
+        with pytest.raises(Unreachable, match="paused"):
+            await bench.executor.stop(place, 0.1)
+    finally:
+        await asyncio.to_thread(container.unpause)
+    assert await bench.becomes(place, Ended, Lost) == Ended(4)
+    assert not bench.alive(pid)
 
 
 async def test_a_run_survives_the_engine(bench: BoxBench, engine: DockerEngine) -> None:

@@ -210,8 +210,8 @@ class DockerExecutor:
             mirror = self._mirrors[place] = Mirror(where.directory, self._workdir, files)
         try:
             word = await mirror.state(container)
-        except NotThere:
-            await self._mirrors.pop(place).close()
+        except Exception:
+            await self._mirrors.pop(place).close()  # whoever looks again begins anew
             raise
         if word == "ended":
             for name in ("refused", "exit"):

@@ -22,6 +22,18 @@ class NotThere(Exception):
     """The container does not exist or does not run; nothing in it is alive."""
 
 
+async def refusal(container: DockerContainer, error: Exception) -> NotThere | Unreachable:
+    """What it means that the engine did not exec. In a container that is paused everything is alive, and goes on."""
+    status = getattr(error, "status", None)
+    if status not in (404, 409):
+        return Unreachable(said(error))
+    try:
+        paused = status == 409 and (await container.show())["State"].get("Paused", False)
+    except errors() as again:
+        return NotThere(said(again)) if getattr(again, "status", None) == 404 else Unreachable(said(again))
+    return Unreachable(said(error)) if paused else NotThere(said(error))
+
+
 class Engine:
     """`url` is none for DOCKER_HOST or the usual socket. Connects when it is first used."""
 
@@ -50,12 +62,9 @@ class Engine:
                             printed += message.data
                 code = (await execution.inspect())["ExitCode"]
         except errors() as error:
-            status = getattr(error, "status", None)
-            if status in (404, 409):
-                raise NotThere(said(error)) from error
-            if status == 400:  # newer engines say so where there is no such program
+            if getattr(error, "status", None) == 400:  # newer engines say so where there is no such program
                 return 127, b""
-            raise Unreachable(said(error)) from error
+            raise await refusal(container, error) from error
         return 126 if code is None else int(code), bytes(printed)
 
     def _connected(self) -> Docker:

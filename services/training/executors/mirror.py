@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.training.executors.engine import NotThere, errors, said
+from services.training.executors.engine import NotThere, errors, refusal
 
 if TYPE_CHECKING:
     from aiodocker.containers import DockerContainer
@@ -20,6 +21,11 @@ _SILENCE = 15.0  # seconds; frames come every two
 _AGAIN = 1.0
 _FIRST = 10.0
 _OVER = ("ended", "gone", "none")
+_FRAME = re.compile(rb"[a-z]+(?: \d{1,9})*")
+
+
+class _NoFrame(Exception):
+    """The engine itself spoke where the wrapper should: it says so of a container that is just being stopped."""
 
 
 class Mirror:
@@ -60,16 +66,15 @@ class Mirror:
             begun = time.monotonic()
             try:
                 await self._follow(container)
-            except NotThere as error:
-                self._gone = error
-                self._told.set()
-                return
+            except _NoFrame as error:
+                _log.warning("%s cannot be followed: %s", self._directory, error)
             except errors() as error:
-                if getattr(error, "status", None) in (404, 409):
-                    self._gone = NotThere(said(error))
+                meaning = await refusal(container, error)
+                if isinstance(meaning, NotThere):
+                    self._gone = meaning
                     self._told.set()
                     return
-                _log.warning("%s cannot be followed: %s", self._directory, said(error))
+                _log.warning("%s cannot be followed: %s", self._directory, meaning)
             await asyncio.sleep(max(0.0, begun + _AGAIN - time.monotonic()))
 
     async def _follow(self, container: DockerContainer) -> None:
@@ -99,9 +104,9 @@ class Mirror:
                         left[index] -= len(some)
                         await asyncio.to_thread(_append, copies[index], some)
                     elif (end := buffer.find(b"\n")) >= 0:
-                        word, *counts = buffer[:end].decode().split()
+                        word, counts = _frame(bytes(buffer[:end]), len(copies))
                         del buffer[: end + 1]
-                        left = [int(count) for count in counts]
+                        left = counts
                         if word not in _OVER:
                             self._tell(word)
                     else:
@@ -115,6 +120,14 @@ class Mirror:
     def _tell(self, word: str) -> None:
         self._word = word
         self._told.set()
+
+
+def _frame(line: bytes, files: int) -> tuple[str, list[int]]:
+    """The word of a frame and how many bytes of each file follow. Raises _NoFrame."""
+    if _FRAME.fullmatch(line) is None or line.count(b" ") != files:
+        raise _NoFrame(line.decode(errors="replace"))
+    word, *counts = line.decode().split()
+    return word, [int(count) for count in counts]
 
 
 def _length(path: Path) -> int:
