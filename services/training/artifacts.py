@@ -9,10 +9,17 @@ import stat
 import time
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from services.training.regular import opened
+
+_STATE = "trainer_state.json"
+_LARGEST_JSON = 256 * 1024 * 1024  # a million steps that were logged take less
+_LONGEST_NAME = 255
 _SETTLED = 1.0  # seconds for which a checkpoint's last file was left alone while the run goes on
 
 
@@ -39,8 +46,7 @@ def resolve(root: Path, name: str) -> Path | None:
 def checkpoints(directory: Path, since: float, *, ended: bool, known: AbstractSet[str] = frozenset()) -> list[Found]:
     """Complete Hugging Face checkpoints written after `since` (Unix seconds), in the order of their steps.
 
-    Those whose paths are `known` are left out. trainer_state.json is what a trainer writes last; while the run goes on,
-    it has to be at rest for a moment.
+    Those whose paths are `known` are left out. While the run goes on, they have to be at rest for a moment.
     """
     found = []
     for path in _children(directory):
@@ -48,25 +54,43 @@ def checkpoints(directory: Path, since: float, *, ended: bool, known: AbstractSe
         if step == path.name or not step.isdigit() or path.is_symlink() or str(path) in known:
             continue
         try:
-            state = path / "trainer_state.json"
-            written = state.stat().st_mtime
-            if written < since or (not ended and time.time() - written < _SETTLED):
+            written = (path / _STATE).lstat().st_mtime
+            if written < since or (not ended and time.time() - written < _SETTLED) or not is_complete(path):
                 continue
-            json.loads(state.read_bytes())
             size, files = _measure(path)
-        except (OSError, ValueError):
+        except OSError:
             continue  # not complete, or just being taken away by the trainer
         found.append((int(step), Found(path.name, "checkpoint", str(path), size, files)))
     return [artifact for _, artifact in sorted(found, key=lambda entry: entry[0])]
 
 
 def is_complete(checkpoint: Path) -> bool:
-    """Whether it is there and whole, as far as trainer_state.json, which a trainer writes last, can tell."""
+    """Whether it is there and whole, as far as its own files tell.
+
+    trainer_state.json is what a trainer writes last. What an index of shards and DeepSpeed's `latest` name has to be
+    there: a trainer that was killed while it took an old checkpoint away leaves any part of it.
+    """
     try:
-        json.loads((checkpoint / "trainer_state.json").read_bytes())
-    except (OSError, ValueError):
+        if not isinstance(_json(checkpoint / _STATE), dict):
+            return False
+        for index in checkpoint.glob("*.index.json"):
+            shards = set(_json(index)["weight_map"].values())
+            if not all((checkpoint / shard).is_file() for shard in shards):
+                return False
+        with suppress(FileNotFoundError), opened(checkpoint / "latest") as latest:
+            return (checkpoint / latest.read(_LONGEST_NAME).decode().strip()).is_dir()
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return False
     return True
+
+
+def _json(path: Path) -> Any:
+    """Not by msgspec: where a loss is nan, a trainer writes NaN."""
+    with opened(path) as file:
+        content = file.read(_LARGEST_JSON + 1)
+    if len(content) > _LARGEST_JSON:
+        raise ValueError(f"{path} is larger than any trainer writes it")
+    return json.loads(content)
 
 
 def tensorboards(directory: Path, since: float) -> list[Found]:
@@ -88,9 +112,9 @@ def trainer_logs(directory: Path, since: float) -> list[Found]:
     """LLaMA-Factory's log of unrounded values by step, where it was written after `since`."""
     path = directory / "trainer_log.jsonl"
     try:
-        if path.is_symlink() or path.stat().st_mtime < since:
-            return []
-        with path.open("rb") as file:
+        with opened(path) as file:
+            if os.fstat(file.fileno()).st_mtime < since:
+                return []
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             return [Found(path.name, "metrics", str(path), file.tell(), sha256=sha256)]
     except OSError:

@@ -16,8 +16,9 @@ from services.training import artifacts
 from services.training.artifacts import Found
 from services.training.executors import Place
 from services.training.launching import TRAINER_LOG_FILE, Plan
-from services.training.merging import Files, Written
+from services.training.merging import Files
 from services.training.overlaps import overlapped
+from services.training.trainer_log import Written
 
 _MTIME_TICK = 0.1  # file times lag behind the clock by up to a kernel tick
 _CHUNK = 1024 * 1024

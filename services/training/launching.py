@@ -14,7 +14,7 @@ from services.runtime.durable_files import write_durably
 from services.runtime.settings import ENVIRONMENT_NAMES
 from services.training.configuration import Configuration, keep_configuration
 from services.training.executors import Place
-from services.training.merging import Written
+from services.training.trainer_log import Written
 
 TRAINER_LOG_FILE = "trainer_log.jsonl"
 _OWN_PREFIXES = ("NATS_", "TRAINLEDGER_")

@@ -11,26 +11,9 @@ import msgspec
 from contracts.telemetry import Ends, LogLine, MetricPoint
 from services.runtime.durable_files import write_durably
 from services.training.parsers import OutputParser, Parsed, Seen, read_trainer_log, training_progress
+from services.training.trainer_log import Written, unread
 
 _NOTES = 64 * 1024  # bytes of notes read at once
-_TRAINER_LOG_AT_ONCE = 32 * 1024
-_TAIL = 1024
-
-
-class Written(msgspec.Struct, frozen=True):
-    """What a file held before the run: `size` bytes, which end with `tail`."""
-
-    size: int
-    tail: bytes
-
-    @classmethod
-    def of(cls, path: Path) -> Written:
-        size = _size(path)
-        return cls(size, _read(path, max(size - _TAIL, 0), min(size, _TAIL)))
-
-    def still_in(self, path: Path) -> int:
-        """How many bytes of it the file begins with: none once it was written anew, as trainers do."""
-        return self.size if _read(path, self.size - len(self.tail), len(self.tail)) == self.tail else 0
 
 
 class Files(msgspec.Struct, frozen=True):
@@ -224,17 +207,11 @@ class Merger:
 
     def _read_trainer_log(self, time: float) -> list[MetricPoint]:
         begin = self._done.trainer_log
-        for number, path in enumerate(self._files.trainer_logs):
-            others = self._files.earlier.still_in(path) if number == 0 else 0
-            if data := _read(path, others + begin, _TRAINER_LOG_AT_ONCE):
-                said = read_trainer_log(data, begin, time)
-                if said.total_steps:
-                    self._seen.total = said.total_steps
-                if said.step is not None:
-                    self._seen.step = said.step
-                self._done = msgspec.structs.replace(self._done, trainer_log=said.end)
-                return list(said.points)
-        return []
+        said = read_trainer_log(unread(self._files.trainer_logs, self._files.earlier, begin), begin, time)
+        self._seen.total = said.total_steps or self._seen.total
+        self._seen.step = self._seen.step if said.step is None else said.step
+        self._done = msgspec.structs.replace(self._done, trainer_log=said.end)
+        return list(said.points)
 
     def _bytes(self, stream: int, begin: int, most: int) -> bytes:
         return _read(self._paths[stream], max(begin - self._cut[stream], 0), most)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
 
-from services.training.artifacts import checkpoints, tensorboards, trainer_logs
+import pytest
+
+from services.training.artifacts import checkpoints, is_complete, tensorboards, trainer_logs
 
 
 def checkpoint(directory: Path, step: int, state: str | None = "{}", age: float = 10.0) -> Path:
@@ -50,6 +53,43 @@ def test_a_checkpoint_just_written_waits_until_the_run_ended(tmp_path: Path) -> 
     assert checkpoints(tmp_path / "nothing", 0, ended=True) == []
 
 
+@pytest.mark.parametrize("left_behind", ["pipe", "link", "list", "not text"])
+def test_what_a_training_puts_in_the_place_of_its_state_is_no_checkpoint(tmp_path: Path, left_behind: str) -> None:
+    state = checkpoint(tmp_path, 1, state=None) / "trainer_state.json"
+    match left_behind:
+        case "pipe":
+            os.mkfifo(state)
+        case "link":
+            (tmp_path / "elsewhere.json").write_text("{}")
+            state.symlink_to(tmp_path / "elsewhere.json")
+        case "list":
+            state.write_text("[]")
+        case _:
+            state.write_bytes(b'{"a": "\xff"}')
+    assert checkpoints(tmp_path, 0, ended=True) == []
+
+
+def test_a_checkpoint_of_which_shards_were_taken_away_is_not_complete(tmp_path: Path) -> None:
+    made = checkpoint(tmp_path, 1, state='{"log_history": [{"loss": NaN}]}')
+    names = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    index = {"metadata": {"total_size": 2}, "weight_map": {"a": names[0], "b": names[1], "c": names[1]}}
+    (made / "model.safetensors.index.json").write_text(json.dumps(index))
+    (made / names[0]).touch()
+    assert not is_complete(made)
+    (made / names[1]).touch()
+    assert is_complete(made)
+    (made / "model.safetensors.index.json").write_text('{"weight_map": [')
+    assert not is_complete(made)
+
+
+def test_a_checkpoint_of_deepspeed_has_what_its_tag_names(tmp_path: Path) -> None:
+    made = checkpoint(tmp_path, 50)
+    (made / "latest").write_text("global_step50\n")
+    assert not is_complete(made)
+    (made / "global_step50").mkdir()
+    assert is_complete(made)
+
+
 def test_tensorboard_directories(tmp_path: Path) -> None:
     runs = tmp_path / "runs" / "May01_box"
     runs.mkdir(parents=True)
@@ -64,3 +104,6 @@ def test_the_trainers_own_log_of_this_run(tmp_path: Path) -> None:
     [found] = trainer_logs(tmp_path, 0)
     assert (found.name, found.type, found.size) == ("trainer_log.jsonl", "metrics", 35)
     assert trainer_logs(tmp_path, time.time() + 60) == []
+    (tmp_path / "trainer_log.jsonl").unlink()
+    os.mkfifo(tmp_path / "trainer_log.jsonl")
+    assert trainer_logs(tmp_path, 0) == []

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
 import pytest
 
 from contracts.telemetry import TRAINER_LOG, Ends, LogLine, MetricPoint
-from services.training.merging import Files, Merged, Merger, Written
+from services.training.merging import Files, Merged, Merger
+from services.training.trainer_log import Written
 
 T = 1_700_000_000.0
 
@@ -170,6 +172,13 @@ def test_the_trainers_log_tells_its_values_once(files: Files) -> None:
         assert isinstance(point, MetricPoint)
         assert (point.name, point.value, point.step) == ("train_loss", 1.0, 2)
         assert point.offset > TRAINER_LOG
+
+
+def test_a_pipe_in_the_place_of_the_trainers_log_holds_up_nothing(files: Files) -> None:
+    os.mkfifo(files.trainer_logs[0])
+    assert Written.of(files.trainer_logs[0]) == Written(0, b"")
+    Printing(files).out("a\n").looked()
+    assert texts(read(files)) == [("stdout", "a")]
 
 
 def test_of_a_log_that_others_wrote_before_only_what_is_added_counts(files: Files) -> None:
