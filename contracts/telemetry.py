@@ -32,13 +32,14 @@ class LogLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class MetricPoint(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A value that the training printed, or wrote into LLaMA-Factory's trainer_log.jsonl; step where known.
 
+    `value` is none where that was no finite number: a loss that has become nan.
     `offset` and `at` are those of the line that it stood in; places in the trainer's log begin at TRAINER_LOG.
     """
 
     offset: int
     time: float
     name: str
-    value: float
+    value: float | None
     step: int | None = None
     source: PointSource = "output"
     at: int | None = None

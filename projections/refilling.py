@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import isfinite
 from typing import Any
 
 import msgspec
@@ -47,7 +46,7 @@ def refill(connection: Connection, batch: TelemetryBatch) -> None:
             "byte_offset": offset,
             "name": name,
             "step": point.step,
-            "value": point.value if isfinite(point.value) else None,
+            "value": point.value,
             "time": round(point.time * 1_000_000),
             "source": point.source,
             "stream_offset": offset if point.at is None else point.at,
@@ -101,10 +100,10 @@ def _say(connection: Connection, batch: TelemetryBatch, stored_at: int) -> None:
         name = storable(point.name)[:_METRIC_NAME_LENGTH]
         if point.source != "trainer_log" and name in exact:
             continue
-        if isfinite(point.value):
-            latest[name] = point.value
-        else:
+        if point.value is None:
             latest.pop(name, None)
+        else:
+            latest[name] = point.value
     if batch.progress is not None:
         progress = max(progress or 0.0, min(batch.progress, 1.0))
     if known:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import chain
-from math import isfinite
 from typing import Any
 
 import msgspec
@@ -154,14 +153,13 @@ def _append(appended: _Appended, said: _Said, batch: TelemetryBatch, stored_at: 
         if point.offset < (said.trained + TRAINER_LOG if point.source == "trainer_log" else applied):
             continue
         name = storable(point.name)[:_METRIC_NAME_LENGTH]
-        value = point.value if isfinite(point.value) else None
         appended.metrics[run_id, attempt, point.offset, name] = {
             "run_id": run_id,
             "attempt": attempt,
             "byte_offset": point.offset,
             "name": name,
             "step": point.step,
-            "value": value,
+            "value": point.value,
             "time": round(point.time * 1_000_000),
             "stored_at": stored_at,
             "source": point.source,
@@ -171,10 +169,10 @@ def _append(appended: _Appended, said: _Said, batch: TelemetryBatch, stored_at: 
             said.exact.add(name)
         elif name in said.exact:
             continue
-        if value is None:
+        if point.value is None:
             said.metrics.pop(name, None)  # the latest value is no number: an older one would pass for it
         else:
-            said.metrics[name] = value
+            said.metrics[name] = point.value
     said.trained = max(said.trained, trained)
     if batch.progress is not None:
         said.progress = max(said.progress or 0.0, min(batch.progress, 1.0))

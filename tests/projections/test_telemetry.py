@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from math import inf, nan
 
 import pytest
 
@@ -29,7 +28,7 @@ HISTORY = (
 TIME = 1_700_000_000.5
 
 
-def said(start: int, end: int, *messages: str, progress: float | None = None, **values: float) -> TelemetryBatch:
+def said(start: int, end: int, *messages: str, progress: float | None = None, **values: float | None) -> TelemetryBatch:
     return TelemetryBatch(
         run_id=RUN,
         attempt=1,
@@ -97,7 +96,7 @@ def test_what_was_applied_is_skipped(running: Database) -> None:
 
 
 def test_values_that_are_no_numbers_hide_older_ones(running: Database) -> None:
-    append_all(running, said(0, 10, loss=1.0, grad_norm=2.0), said(10, 20, loss=nan, grad_norm=inf))
+    append_all(running, said(0, 10, loss=1.0, grad_norm=2.0), said(10, 20, loss=None, grad_norm=None))
     assert detail_of(running).metrics == {}
     append_all(running, said(20, 30, loss=0.5), after=2)
     assert detail_of(running).metrics == {"loss": 0.5}

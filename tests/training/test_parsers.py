@@ -48,7 +48,7 @@ def level(line: str) -> str:
     return only.level
 
 
-def values(output: str) -> dict[str, float]:
+def values(output: str) -> dict[str, float | None]:
     return {point.name: point.value for point in parsed(output).points}
 
 
@@ -281,8 +281,36 @@ def test_trl_gives_any_numeric_key() -> None:
     assert values(line + "\n") == {"train_loss": 0.69, "rewards/chosen": -0.01, "logps/rejected": -120, "epoch": 1}
 
 
-def test_values_that_are_not_finite_are_dropped() -> None:
-    assert values("{'loss': nan, 'grad_norm': 'inf', 'learning_rate': 1e999, 'epoch': 0.5}\n") == {"epoch": 0.5}
+def test_values_that_are_not_finite_are_points_without_a_value() -> None:
+    assert values(
+        "{'loss': nan, 'grad_norm': '-inf', 'learning_rate': 1e999, 'x': np.float64(nan), 'epoch': 0.5}\n"
+    ) == {
+        "train_loss": None,
+        "grad_norm": None,
+        "learning_rate": None,
+        "x": None,
+        "epoch": 0.5,
+    }
+    assert values(" iteration 10/ 100 | lm loss: NAN | loss scale: 1.0 | grad norm: inf |\n") == {
+        "train_loss": None,
+        "loss_scale": 1.0,
+        "grad_norm": None,
+    }
+    trained = read_trainer_log(
+        b'{"current_steps": 3, "total_steps": 10, "loss": NaN, "lr": Infinity, "epoch": 0.3}\n', 0, NOW
+    )
+    assert {point.name: point.value for point in trained.points} == {
+        "train_loss": None,
+        "learning_rate": None,
+        "epoch": 0.3,
+    }
+    assert (trained.step, trained.total_steps) == (3, 10)
+
+
+@pytest.mark.parametrize("line", ['{"loss": 1%s}' % ("0" * 400), "[" * 100_000, '{"loss": 1e', "[1]", '"\xff"'])
+def test_what_is_no_line_of_the_trainers_log_says_nothing(line: str) -> None:
+    found = read_trainer_log(line.encode("latin-1") + b"\n", 0, NOW)
+    assert (found.points, found.end) == ((), len(line) + 1)
 
 
 def test_a_dict_names_its_own_step() -> None:

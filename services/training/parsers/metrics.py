@@ -1,23 +1,23 @@
 """The values that training programs print. `loss` is called train_loss and `lr` learning_rate, all others as printed.
 
 The `train_loss` of Hugging Face's last line is the mean over the whole training, so it is called mean_train_loss here:
-as a latest value or as the last point of a curve it would be wrong. Values that are not finite are left out.
+as a latest value or as the last point of a curve it would be wrong. A value that is not finite is None: that a loss has
+become nan is what its readers have to see.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from typing import NamedTuple
-
-import msgspec
 
 METRIC_MARKS = (b"{'", b"step=", b"iteration", b"optimization steps")
 
 _COUNTABLE = 10.0**18  # steps beyond fit no store
 _LONGEST = 4096  # characters; no program prints a longer line of metrics
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_VALUE = re.compile(rf"(?:(?:np|numpy)\.\w{{1,20}}\()?({_NUMBER})\)?", re.ASCII)
+_VALUE = re.compile(rf"(?:(?:np|numpy)\.\w{{1,20}}\()?({_NUMBER}|[-+]?(?:nan|inf|NAN|INF))\)?", re.ASCII)
 _PAIR = re.compile(
     r"""'([^'\\]{1,200})':\ (?:'([^'\\]{0,400})'|"[^"\\]{0,400}"|([^,'"{}\[\]]{1,80}))(?:,\ |\}$)""", re.VERBOSE
 )
@@ -36,7 +36,7 @@ _STEPS = ("step", "global_step")
 class Reading(NamedTuple):
     """What one line says: values by name, and where it knows them the step and the number of steps."""
 
-    values: dict[str, float]
+    values: dict[str, float | None]
     step: int | None = None
     total: int | None = None
 
@@ -106,21 +106,24 @@ def _fields(text: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, value in pairs}
 
 
-def _numbers(fields: dict[str, str]) -> dict[str, float]:
+def _numbers(fields: dict[str, str]) -> dict[str, float | None]:
     found = ((name, _VALUE.fullmatch(value.strip())) for name, value in fields.items())
-    return {name: float(value[1]) for name, value in found if value and math.isfinite(float(value[1]))}
+    return {name: _finite(float(value[1])) for name, value in found if value}
 
 
-def _named(values: dict[str, float]) -> dict[str, float]:
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _named(values: dict[str, float | None]) -> dict[str, float | None]:
     """Megatron-LM's `elapsed time per iteration (ms)` is `elapsed_time_per_iteration_ms`."""
     return {_NAMES.get(name) or re.sub(r"\W+", "_", name.lower()).strip("_"): value for name, value in values.items()}
 
 
 def _reading(found: dict[str, float], steps: tuple[str, ...], totals: tuple[str, ...]) -> Reading:
-    finite = {name: value for name, value in found.items() if math.isfinite(value)}
-    step = next((_count(finite[name]) for name in steps if name in finite), None)
-    total = next((_count(finite[name]) for name in totals if name in finite), None)
-    values = {_NAMES.get(name, name): value for name, value in finite.items() if name not in (*steps, *totals)}
+    step = next((_count(found[name]) for name in steps if name in found), None)
+    total = next((_count(found[name]) for name in totals if name in found), None)
+    values = {_NAMES.get(name, name): _finite(value) for name, value in found.items() if name not in (*steps, *totals)}
     return Reading(values, step, total)
 
 
@@ -129,14 +132,19 @@ def _count(value: float) -> int | None:
 
 
 def read_trainer_log_line(line: bytes) -> Reading | None:
-    """A line of LLaMA-Factory's `trainer_log.jsonl`; none where it is not a JSON object."""
+    """A line of LLaMA-Factory's `trainer_log.jsonl`; none where it is not a JSON object.
+
+    Not by msgspec: where a value is nan, Python writes NaN.
+    """
     try:
-        found = msgspec.json.decode(line, type=dict[str, object])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        found = json.loads(line)
+        if not isinstance(found, dict):
+            return None
+        numbers = {
+            name: float(value)
+            for name, value in found.items()
+            if name != "percentage" and isinstance(value, int | float) and not isinstance(value, bool)
+        }
+    except (ValueError, RecursionError, OverflowError):
         return None
-    numbers = {
-        name: float(value)
-        for name, value in found.items()
-        if name != "percentage" and isinstance(value, int | float) and not isinstance(value, bool)
-    }
     return _reading(numbers, ("current_steps",), ("total_steps",))
