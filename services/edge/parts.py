@@ -85,7 +85,12 @@ async def started(
         uploads=UploadsOnRecord(reads),
     )
     live = LiveRuns(nc)
-    waits = Waits(run=settings.run_wait_seconds, projection=settings.projection_wait_seconds)
+    waits = Waits(
+        run=settings.run_wait_seconds,
+        # What ignores TERM is killed only then, and has to be seen to be gone.
+        cancel=settings.run_stop_seconds + settings.run_wait_seconds,
+        projection=settings.projection_wait_seconds,
+    )
     dispatch = Dispatch(sources)
     views = Views(log, people, reads, answers, patience=waits.projection)
     intake = Intake(dispatch, views, reads, outcomes, runs, waits, answers)

@@ -67,9 +67,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds in seconds: for a run to be launched or canceled, and for the read models."""
+    """Bounds in seconds: for a run to be launched, for one to be canceled, and for the read models."""
 
     run: float = 10.0
+    cancel: float = 20.0
     projection: float = 5.0
 
 
@@ -259,7 +260,8 @@ class Intake:
                 raise failed
             return position, failed
         kinds = _AWAITED.get(type(command))
-        found = None if kinds is None else await self._runs.fact(accepted.aggregate_id, kinds, self._waits.run)
+        bound = self._waits.cancel if isinstance(command, CancelRun) else self._waits.run
+        found = None if kinds is None else await self._runs.fact(accepted.aggregate_id, kinds, bound)
         if found is None:
             return accepted.position, None
         position = max(accepted.position, found.meta.position)

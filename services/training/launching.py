@@ -92,7 +92,8 @@ def _keep(root: Path, run: Run, place: Place, *, own: str | None, resume: str | 
 
 def variables(plan: Plan) -> dict[str, str]:
     """What every training is told by its environment, wherever it runs."""
-    told = {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+    # A process that writes its title over its environment would not be found by its mark: setproctitle is told not to.
+    told = {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1", "SPT_NOENV": "1"}
     if plan.output is not None:
         told["OUTPUT_DIR"] = plan.output
     if plan.resume is not None:

@@ -73,6 +73,7 @@ async def run(settings: Settings) -> None:
             executors=executors,
             root=root,
             runs=settings.data_dir / "runs",
+            grace=settings.run_stop_seconds,
             own_output=settings.run_output == "own",
             launch_retries=settings.launch_retries,
             slots=slots,

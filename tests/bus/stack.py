@@ -86,8 +86,10 @@ class Stack(msgspec.Struct):
 
 
 @asynccontextmanager
-async def stack(nc: Client, *, wait: float = 20.0, run_wait: float = 5.0) -> AsyncIterator[Stack]:
-    """`wait`: for another who is at work on the same id; `run_wait`: for a launch (seconds)."""
+async def stack(
+    nc: Client, *, wait: float = 20.0, run_wait: float = 5.0, cancel_wait: float = 10.0
+) -> AsyncIterator[Stack]:
+    """Seconds: `wait` for who is at work on the same id, `run_wait` for a launch, `cancel_wait` for an end."""
     log = JetStreamLog(nc)
     people, nodes, outcomes, runs = People(nc), Nodes(nc, timeout=2.0), Outcomes(nc, wait=wait), Runs(log)
     async with AsyncExitStack() as started:
@@ -103,7 +105,8 @@ async def stack(nc: Client, *, wait: float = 20.0, run_wait: float = 5.0) -> Asy
         )
         dispatch = Dispatch(sources)
         reads = ReadsTwin(log, people)
-        intake = Intake(dispatch, Views(log, people, reads), reads, outcomes, runs, Waits(run=run_wait, projection=1.0))
+        waits = Waits(run=run_wait, cancel=cancel_wait, projection=1.0)
+        intake = Intake(dispatch, Views(log, people, reads), reads, outcomes, runs, waits)
         started.push_async_callback(intake.stop)
         yield Stack(nc, log, people, nodes, outcomes, runs, reads, dispatch, intake)
 

@@ -10,8 +10,9 @@ import pytest
 from contracts import subjects
 from contracts.problems import InvalidBody, Refused
 from contracts.projects import ArchiveProject, CreateProject, ProjectDetail, project_id
-from contracts.runs import CancelRun, RunDetail, StartRun
+from contracts.runs import CancelRun, ReportRunEnded, RunDetail, StartRun
 from contracts.tokens import IssueToken
+from events.event import Origin
 from services.runtime.intake import Answer
 from tests.bus.conftest import Connect
 from tests.bus.stack import Stack, stack, training
@@ -182,14 +183,33 @@ async def test_respond_async_does_not_wait(parts: Stack) -> None:
     assert answer.status == 202
 
 
-async def test_a_pending_run_is_canceled_at_once(parts: Stack, connect: Connect) -> None:
+async def test_a_cancellation_is_answered_once_nothing_is_alive(parts: Stack, connect: Connect) -> None:
+    """Also of a training that ignores TERM, so that its node kills it first, later than a launch is waited for."""
+    caller = await parts.caller()
+    command = create()
+    await parts.intake.handle(command, caller)
+    async with stack(await connect(), run_wait=0.05) as other, training(parts):
+        started = await parts.intake.handle(StartRun(project=command.name), caller)
+        run_id = started.aggregate_id
+        assert run_id is not None
+        canceling = asyncio.create_task(other.intake.handle(CancelRun(project=command.name, run_id=run_id), caller))
+        await asyncio.wait([canceling], timeout=0.5)
+        await parts.dispatch(
+            ReportRunEnded(run_id=run_id, attempt=1, exit_code=137),
+            Origin(actor="service:training", command_id=uuid4()),
+        )
+        answer = await canceling
+    assert (answer.status, msgspec.json.decode(answer.body, type=RunDetail).status) == (200, "canceled")
+
+
+async def test_a_cancellation_is_answered_within_a_bound(parts: Stack, connect: Connect) -> None:
     caller = await parts.caller()
     command = create()
     await parts.intake.handle(command, caller)
     async with training(parts):
         started = await parts.intake.handle(StartRun(project=command.name), caller)
     assert started.aggregate_id is not None
-    async with stack(await connect(), run_wait=0.2) as other:
+    async with stack(await connect(), cancel_wait=0.2) as other:
         answer = await other.intake.handle(CancelRun(project=command.name, run_id=started.aggregate_id), caller)
     # nobody ended it within the bound
     assert (answer.status, msgspec.json.decode(answer.body, type=RunDetail).status) == (200, "running")

@@ -139,6 +139,13 @@ class TrainingSettings(ServingSettings, frozen=True, kw_only=True):
         Seconds,
         Meta(title="TRAINLEDGER_RUN_WAIT_SECONDS", description="How long `POST …/runs` waits for running or failed"),
     ] = 10.0
+    run_stop_seconds: Annotated[
+        Seconds,
+        Meta(
+            title="TRAINLEDGER_RUN_STOP_SECONDS",
+            description="How long a training that is canceled, or ran too long, gets to end after TERM, then KILL",
+        ),
+    ] = 10.0
     run_log_lines: Annotated[
         Annotated[int, Meta(ge=1, le=100_000)],
         Meta(title="TRAINLEDGER_RUN_LOG_LINES", description="Most log lines in the detail of a run, the newest"),
