@@ -166,7 +166,7 @@ class Supervisor:
             if (deployment.stop_requested or deployment.restart_requested) and await asyncio.to_thread(
                 host.prevent, attempt
             ):
-                await self._report_ended(deployment, attempt, report, Ending(cause="restart", reason=""))
+                await self._report_ended(attempt, report, Ending(cause="restart", reason=""))
                 return
             if not await self._launched(deployment, attempt, report):
                 return
@@ -198,13 +198,13 @@ class Supervisor:
         except (LaunchFailed, OSError) as failure:
             if await asyncio.to_thread(host.prevent, attempt):
                 ending = Ending(cause="launch", reason=str(failure))
-                await self._report_ended(deployment, attempt, report, ending)
+                await self._report_ended(attempt, report, ending)
                 return False
         deadline = time.monotonic() + _LAUNCH_WITHIN
         while isinstance(await asyncio.to_thread(host.look, attempt), NeverStarted):
             if time.monotonic() > deadline and await asyncio.to_thread(host.prevent, attempt):
                 ending = Ending(cause="launch", reason="启动包装进程没有响应，服务未启动")
-                await self._report_ended(deployment, attempt, report, ending)
+                await self._report_ended(attempt, report, ending)
                 return False
             await asyncio.sleep(_LAUNCH_LOOK)
         return True
@@ -320,7 +320,7 @@ class Supervisor:
         await self._memory_back(deployment, pids)
         ending = explain(await self._end_of(attempt))
         await self._node.release(self._id)  # who hears that it is gone finds its port and its GPU free
-        await self._report_ended(deployment, attempt, report, ending)
+        await self._report_ended(attempt, report, ending)
 
     async def _finish(
         self, deployment: Deployment, attempt: Attempt, report: Reports, ending: Ending | None = None
@@ -338,7 +338,7 @@ class Supervisor:
             if says_port_taken(said) or not await asyncio.to_thread(is_free, self._node.host, deployment.placed.port):
                 port = deployment.placed.port
                 ending = Ending(cause="port_taken", reason=f"端口 {port} 已被其他进程占用", exit_code=own.exit_code)
-        await self._report_ended(deployment, attempt, report, ending or own)
+        await self._report_ended(attempt, report, ending or own)
 
     async def _end_of(self, attempt: Attempt) -> Ended | Lost:
         """Of an attempt of which no process is left: its wrapper is about to write the exit code."""
@@ -383,10 +383,10 @@ class Supervisor:
         unconfirmed = ReportDeploymentStopUnconfirmed(deployment_id=self._id, attempt=attempt.number, pids=pids)
         await report.under(unconfirmed, uuid4())
 
-    async def _report_ended(self, deployment: Deployment, attempt: Attempt, report: Reports, ending: Ending) -> None:
+    async def _report_ended(self, attempt: Attempt, report: Reports, ending: Ending) -> None:
         loaded = await load(self._node.log, DEPLOYMENTS, self._id)
         started = _last(loaded, DeploymentStarted)
-        steady = deployment.status == "running" and started is not None and time.time() - started > _STEADY
+        steady = loaded.state.status == "running" and started is not None and time.time() - started > _STEADY
         cause: AttemptEnd | None = ending.cause
         ended = ReportDeploymentEnded(
             deployment_id=self._id,

@@ -131,6 +131,20 @@ async def test_a_server_that_stays_ill_is_started_again(place: Place) -> None:
     assert place.pids(deployment_id, 2)
 
 
+async def test_failures_before_long_service_do_not_count(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.deployment.supervisor._STEADY", 0.0)
+    place.settings["liveness_seconds"] = 0.5
+    ill = place.data / "ill"
+    async with place.served():
+        deployment_id = await place.create(restart_policy="on-failure", extra_args=f"--ill-file {ill}")
+        for number in (1, 2):
+            await place.fact(deployment_id, DeploymentStarted, number)
+            ill.touch()
+            ended = await place.fact(deployment_id, DeploymentAttemptEnded, number)
+            ill.unlink()
+            assert (ended.cause, ended.failures) == ("unhealthy", 1)
+
+
 async def test_a_crash_takes_what_left_the_session_along(place: Place) -> None:
     async with place.served():
         deployment_id = await place.create(extra_args="--own-session-worker")
