@@ -41,7 +41,6 @@ from events.log import LogUnavailable
 from services.deployment import attempts
 from services.deployment.endings import explain
 from services.deployment.node import Node
-from services.deployment.supervisor import Supervisor
 from services.handlers.leases import take_lease
 from services.runtime.children import Ended, Lost, Running, host, processes
 from services.runtime.children.processes import Identity
@@ -111,7 +110,7 @@ class Answers:
                 break
             await asyncio.sleep(_LOOK)  # its wrapper is about to write how it ended
         if isinstance(state, Running):
-            healthy = await Supervisor(self._node, deployment_id).healthy(deployment, attempt, _PROBE)
+            healthy = await self._node.healthy(deployment, attempt, _PROBE)
             status: DeploymentStatus = "running" if healthy or deployment.status == "running" else "starting"
             if deployment.stop_requested:
                 status = "stopping"
@@ -129,7 +128,7 @@ class Answers:
             exit_code=ending.exit_code,
             failure_cause=ending.failure or "exit",
             failure_reason=ending.reason,
-            log_tail=await asyncio.to_thread(_lines, attempt, None, longest_tail),
+            log_tail=await asyncio.to_thread(attempts.last_lines, attempt.log, _TAIL, longest=longest_tail),
         )
 
     async def log(self, question: LogQuestion, most: int) -> tuple[LogAnswer, bytes]:
@@ -215,14 +214,7 @@ def _tail(attempt: attempts.Attempt, loaded: Loaded, longest: int) -> tuple[str,
     ]
     if not ended or loaded.state.status not in ("failed", "starting"):
         return None
-    return _lines(attempt, ended[-1].log_bytes, longest)
-
-
-def _lines(attempt: attempts.Attempt, until: int | None, longest: int) -> tuple[str, ...] | None:
-    try:
-        return attempts.last_lines(attempt.log, _TAIL, until, longest=longest)
-    except OSError:
-        return None
+    return attempts.last_lines(attempt.log, _TAIL, ended[-1].log_bytes, longest=longest)
 
 
 def _held(lease: LeaseTaken) -> HeldLease:

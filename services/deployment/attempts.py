@@ -45,8 +45,11 @@ def log_size(log: Path) -> int:
 
 
 def last_lines(log: Path, most: int, until: int | None = None, *, longest: int = _MOST_TAIL) -> tuple[str, ...]:
-    """At most `most` of the last lines before byte `until`, of at most `longest` bytes."""
-    start, data = read(log, -longest if until is None else max(until - longest, 0), longest)
+    """At most `most` of the last lines before byte `until`, of at most `longest` bytes; none where there is no log."""
+    try:
+        start, data = read(log, -longest if until is None else max(until - longest, 0), longest)
+    except OSError:
+        return ()
     if until is not None:
         data = data[: max(until - start, 0)]
     return tuple(data.decode(errors="replace").splitlines()[-most:])

@@ -11,12 +11,13 @@ import msgspec
 from contracts.leases import GpuOffer, ReleaseLease, TakeLease, Wish
 from contracts.nodes import node_id
 from contracts.problems import Refused
+from events.deployments import Deployment
 from events.event import Origin
 from events.leases import Leases, LeaseTaken
 from events.log import EventLog
 from services.deployment.attempts import Attempt
 from services.deployment.health import Health
-from services.deployment.ports import free_ports, is_free
+from services.deployment.ports import free_ports, is_anothers, is_free, reachable_host
 from services.runtime.commands import LEASES
 from services.runtime.dispatch import Dispatch, load
 from services.runtime.gpus import Gpus
@@ -103,6 +104,15 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
                     raise
             else:
                 return
+
+    async def healthy(self, deployment: Deployment, attempt: Attempt, timeout: float = 2.0) -> bool:
+        """Whether its server answers so just now, within `timeout` seconds, and not somebody else in its place."""
+        assert deployment.placed is not None
+        assert deployment.requested is not None
+        port, path = deployment.placed.port, deployment.requested.health_path
+        if not await self.health.probe(reachable_host(self.host), port, path, timeout):
+            return False
+        return not await asyncio.to_thread(is_anothers, attempt, port)
 
     def _look(self, holders: frozenset[UUID]) -> tuple[tuple[int, ...], tuple[GpuOffer, ...]]:
         return free_ports(self.host, self.ports), offers(self.gpus.devices(), holders)

@@ -7,7 +7,8 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
-from services.runtime.children import processes
+from services.deployment.attempts import Attempt
+from services.runtime.children import host, processes, wrapped
 
 _PROC = Path("/proc")
 _LISTENS = "0A"  # TCP_LISTEN, as /proc/net/tcp spells it
@@ -37,6 +38,18 @@ def reachable_host(host: str) -> str:
     """Where a server that listens on `host` is reached from this machine, as a URL spells it."""
     host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # nothing is bound
     return f"[{host}]" if ":" in host else host
+
+
+def is_anothers(attempt: Attempt, port: int) -> bool:
+    """Whether a stranger listens in the place of the attempt's server.
+
+    Mostly the command itself listens, which costs no look at all processes to find out.
+    """
+    sockets = listening(port)
+    command = wrapped.command_identity(attempt)
+    if not sockets or command is None or holds(command.pid, sockets):
+        return False
+    return strangers_listen(sockets, [identity.pid for identity in host.members(attempt)], command.start)
 
 
 def strangers_listen(sockets: set[str], members: Iterable[int], since: int) -> bool:
