@@ -150,8 +150,8 @@ AnyDeploymentFact = (
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """A deployment as its facts tell it; `status` is none before it was requested.
 
-    `requested` is what was asked for, `placed` and `launched` are those of the attempt `attempt`. `between_attempts`:
-    nothing of it is alive, and the next attempt may be placed.
+    `requested` is what was asked for, `placed` and `launched` are those of the attempt `attempt`, whose output begins
+    at byte `log_start` of the log. `between_attempts`: nothing of it is alive, and the next attempt may be placed.
     """
 
     status: DeploymentStatus | None = None
@@ -164,6 +164,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: float = 0.0
     failures: int = 0
     ports_taken: int = 0
+    log_start: int = 0
     restart_requested: bool = False
     stop_requested: bool = False
     force: bool = False
@@ -203,6 +204,7 @@ def evolve(deployment: Deployment, fact: AnyDeploymentFact) -> Deployment:
                 retry_after=fact.retry_after,
                 failures=fact.failures,
                 ports_taken=deployment.ports_taken + (fact.cause == "port_taken"),
+                log_start=fact.log_bytes,
                 survivors=(),
             )
         case DeploymentRestartRequested():
@@ -220,9 +222,15 @@ def evolve(deployment: Deployment, fact: AnyDeploymentFact) -> Deployment:
         case DeploymentStopUnconfirmed():
             return replace(deployment, survivors=fact.pids)
         case DeploymentStopped():
-            return replace(deployment, status="stopped", launched=None, survivors=())
+            return replace(deployment, status="stopped", launched=None, log_start=fact.log_bytes, survivors=())
         case DeploymentFailed():
-            return replace(deployment, status="failed", launched=None, survivors=())
+            return replace(
+                deployment,
+                status="failed",
+                launched=None,
+                log_start=max(deployment.log_start, fact.log_bytes),  # of one that was lost nobody knows
+                survivors=(),
+            )
         case DeploymentRemoved():
             return replace(deployment, removed=True)
         case _:

@@ -214,7 +214,7 @@ def _tail(attempt: attempts.Attempt, loaded: Loaded, longest: int) -> tuple[str,
     ]
     if not ended or loaded.state.status not in ("failed", "starting"):
         return None
-    return attempts.last_lines(attempt.log, _TAIL, ended[-1].log_bytes, longest=longest)
+    return attempts.last_lines(attempt.log, _TAIL, until=ended[-1].log_bytes, longest=longest)
 
 
 def _held(lease: LeaseTaken) -> HeldLease:

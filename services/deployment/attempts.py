@@ -44,14 +44,19 @@ def log_size(log: Path) -> int:
         return 0
 
 
-def last_lines(log: Path, most: int, until: int | None = None, *, longest: int = _MOST_TAIL) -> tuple[str, ...]:
-    """At most `most` of the last lines before byte `until`, of at most `longest` bytes; none where there is no log."""
+def last_lines(
+    log: Path, most: int, *, since: int = 0, until: int | None = None, longest: int = _MOST_TAIL
+) -> tuple[str, ...]:
+    """At most `most` of the last lines from byte `since` to `until`, of at most `longest` bytes.
+
+    None where there is no log.
+    """
+    until = log_size(log) if until is None else until
     try:
-        start, data = read(log, -longest if until is None else max(until - longest, 0), longest)
+        start, data = read(log, max(until - longest, since), longest)
     except OSError:
         return ()
-    if until is not None:
-        data = data[: max(until - start, 0)]
+    data = data[: max(until - start, 0)]
     return tuple(data.decode(errors="replace").splitlines()[-most:])
 
 

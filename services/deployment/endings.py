@@ -11,7 +11,6 @@ from events.deployments import AttemptEnd, DeploymentFailure
 from services.runtime.children import Ended, Lost
 
 _ADDRESS_IN_USE = re.compile(r"address already in use|EADDRINUSE|errno 98\b", re.IGNORECASE)
-_MOST_LINES = 50
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +45,12 @@ def explain(state: Ended | Lost) -> Ending:
     return Ending(cause="exit", reason=f"服务进程以退出码 {code} 结束", exit_code=code)
 
 
+def port_taken(port: int, exit_code: int | None, *, seen: bool) -> Ending:
+    """`seen` by a look at the port; else it is what the server says."""
+    reason = f"端口 {port} 已被其他进程占用" if seen else f"服务进程报告地址已被占用（端口 {port}）"
+    return Ending(cause="port_taken", reason=reason, exit_code=exit_code)
+
+
 def says_port_taken(lines: tuple[str, ...]) -> bool:
     """Whether a server's last words are that its address was in use."""
-    return any(_ADDRESS_IN_USE.search(line) for line in lines[-_MOST_LINES:])
+    return any(_ADDRESS_IN_USE.search(line) for line in lines)

@@ -29,7 +29,7 @@ from events.event import Event
 from services.deployment import attempts
 from services.deployment.attempts import Attempt
 from services.deployment.clearing import clear, end_of, memory_back, pids_of
-from services.deployment.endings import Ending, explain, says_port_taken
+from services.deployment.endings import Ending, explain, port_taken, says_port_taken
 from services.deployment.launching import begun, launch
 from services.deployment.node import ACTOR, Node
 from services.deployment.ports import is_free
@@ -286,10 +286,11 @@ class Supervisor:
             ending = Ending(cause="machine_restart", reason="主机已重新启动")
         if ending is None and deployment.status == "starting" and own.cause in ("exit", "signal"):
             assert deployment.placed is not None
-            said = await asyncio.to_thread(attempts.last_lines, attempt.log, 50)
-            if says_port_taken(said) or not await asyncio.to_thread(is_free, self._node.host, deployment.placed.port):
-                port = deployment.placed.port
-                ending = Ending(cause="port_taken", reason=f"端口 {port} 已被其他进程占用", exit_code=own.exit_code)
+            port = deployment.placed.port
+            taken = not await asyncio.to_thread(is_free, self._node.host, port)
+            said = await asyncio.to_thread(attempts.last_lines, attempt.log, 50, since=deployment.log_start)
+            if taken or says_port_taken(said):
+                ending = port_taken(port, own.exit_code, seen=taken)
         await self._report_ended(attempt, report, ending or own)
 
     async def _clear(self, attempt: Attempt, report: Reports, grace: float) -> None:

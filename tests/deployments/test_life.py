@@ -205,6 +205,20 @@ async def test_a_port_that_a_stranger_took_meanwhile_costs_another_try(place: Pl
     assert await place.held() == {deployment_id: second.port}
 
 
+async def test_what_an_earlier_attempt_said_of_its_port_is_not_said_by_the_next(place: Place) -> None:
+    said = place.data / "said"
+    command = f"if mkdir {said}; then echo Errno 98: address already in use; else echo broken; fi; exit 3"
+    script = place.data / "serve.sh"
+    script.write_text(command)
+    place.settings["template"] = f"bash {script} {{model_path}} {{port}}"
+    async with place.served():
+        deployment_id = await place.create()
+        ended = await place.fact(deployment_id, DeploymentAttemptEnded)
+        failed = await place.fact(deployment_id, DeploymentFailed)
+    assert (ended.cause, "报告" in ended.reason) == ("port_taken", True)
+    assert (failed.cause, failed.attempt, failed.exit_code) == ("exit", 2, 3)
+
+
 async def test_a_strangers_answer_is_not_the_servers(place: Place) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
