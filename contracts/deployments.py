@@ -96,7 +96,8 @@ class ReportDeploymentStarted(Command, frozen=True, kw_only=True):
 
 
 class ReportDeploymentEnded(Command, frozen=True, kw_only=True):
-    """Nothing of the attempt is alive. `cause` is none for exit code 0.
+    """Nothing of the attempt is alive. `cause` is none for exit code 0. `memory_free` as of its GPU, false where the
+    driver still showed the processes on it.
 
     `steady`: it had served for so long that its earlier failures do not count. `restarts` bounds how often in a row
     it is started again.
@@ -108,6 +109,7 @@ class ReportDeploymentEnded(Command, frozen=True, kw_only=True):
     reason: str = ""
     exit_code: int | None = None
     log_bytes: int = 0
+    memory_free: bool = True
     steady: bool = False
     restarts: int = 0
 

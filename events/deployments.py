@@ -110,12 +110,13 @@ class DeploymentStopUnconfirmed(DeploymentFact, frozen=True, kw_only=True):
 
 
 class DeploymentStopped(DeploymentFact, frozen=True, kw_only=True):
-    """Nothing of it is left alive, and its GPU's memory is free again."""
+    """Nothing of it is left alive; `memory_free`: nor in its GPU's memory, as far as the driver tells."""
 
     attempt: int
     cause: StopCause
     exit_code: int | None = None
     log_bytes: int = 0
+    memory_free: bool = True
 
 
 class DeploymentFailed(DeploymentFact, frozen=True, kw_only=True):

@@ -1,21 +1,22 @@
-"""Leaves nothing of an attempt: no process, and nothing of the GPU's memory."""
+"""Leaves nothing of an attempt: no process, and nothing in the GPU's memory."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from uuid import UUID
+from collections.abc import Awaitable, Callable, Iterable
 
 from services.deployment.attempts import Attempt
-from services.runtime.children import Ended, Lost, NeverStarted, host
+from services.runtime.children import Ended, Lost, NeverStarted, host, processes
+from services.runtime.children.processes import Identity
 from services.runtime.gpus import Gpus
 
 _log = logging.getLogger(__name__)
 _LOOK = 0.01  # seconds between looks at a command that has just ended
 _AGAIN = 30.0
 _MEMORY_LOOK = 0.2
+_MEMORY_WITHIN = 30.0
 
 Pids = tuple[int, ...]
 
@@ -35,19 +36,26 @@ async def clear(attempt: Attempt, grace: float, told: Callable[[Pids], Awaitable
         await asyncio.sleep(_AGAIN)
 
 
-async def memory_back(gpus: Gpus, pids: Pids, deployment_id: UUID) -> None:
-    """Returns once the driver shows none of the processes on a GPU any more."""
-    told = False
-    begun = time.monotonic()
-    while True:
-        devices = await asyncio.to_thread(gpus.devices)
-        used = {process.pid for device in devices for process in device.processes}
-        if not used & set(pids):
-            return
-        if not told and time.monotonic() - begun > _AGAIN:
-            told = True
-            _log.error("deployment %s: its processes are gone, and still have memory of the GPU", deployment_id)
+async def memory_back(gpus: Gpus, uuid: str, gone: Iterable[Identity]) -> bool:
+    """Waits until the driver shows none of the processes on the GPU of that UUID; False where it still did at last.
+
+    It may, of processes that have ended: where it counts them as another namespace of pids does, or has lost the GPU.
+    """
+    deadline = time.monotonic() + _MEMORY_WITHIN
+    while not await asyncio.to_thread(_is_back, gpus, uuid, gone):
+        if time.monotonic() > deadline:
+            return False
         await asyncio.sleep(_MEMORY_LOOK)
+    return True
+
+
+def _is_back(gpus: Gpus, uuid: str, gone: Iterable[Identity]) -> bool:
+    device = next((device for device in gpus.devices() if device.gpu.uuid == uuid), None)
+    if device is None:
+        return False
+    used = {process.pid for process in device.processes}
+    # Whoever has the pid by now is another one.
+    return not any(one.pid in used and processes.identity_of(one.pid) in (None, one) for one in gone)
 
 
 async def end_of(attempt: Attempt) -> Ended | Lost:

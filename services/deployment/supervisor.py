@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from typing import Literal
@@ -36,11 +37,12 @@ from services.deployment.ports import is_free
 from services.deployment.watching import watching
 from services.handlers.deployments import fill_command, split_extra_args, wish_of
 from services.runtime.children import NeverStarted, host, wrapped
-from services.runtime.children.processes import boot_id
+from services.runtime.children.processes import Identity, boot_id
 from services.runtime.commands import DEPLOYMENTS
 from services.runtime.dispatch import Loaded, load
 from services.runtime.reporting import Reports
 
+_log = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds between probes of one that starts
 _PAUSE = 5.0  # between probes of one that runs
 _STEADY = 300.0  # seconds of service after which earlier failures do not count
@@ -244,7 +246,7 @@ class Supervisor:
         """TERM, and KILL only where it was asked for; returns once nothing is left and that is on record."""
         deployment: Deployment = loaded.state
         deadline = time.monotonic() + self._node.stop_seconds
-        pids = await pids_of(attempt)
+        members = await asyncio.to_thread(_processes, attempt)
         stopping = asyncio.create_task(host.stop(attempt, math.inf))
         try:
             while True:
@@ -269,18 +271,18 @@ class Supervisor:
             stopping.cancel()
             await asyncio.gather(stopping, return_exceptions=True)
         await self._clear(attempt, report, 0.0)
-        await self._memory_back(deployment, pids)
+        memory_free = await self._memory_back(deployment, members)
         ending = explain(await end_of(attempt))
         await self._node.release(self._id)  # who hears that it is gone finds its port and its GPU free
-        await self._report_ended(attempt, report, ending)
+        await self._report_ended(attempt, report, ending, memory_free=memory_free)
 
     async def _finish(
         self, deployment: Deployment, attempt: Attempt, report: Reports, ending: Ending | None = None
     ) -> None:
         """Ends what is left of the attempt, and reports why it ended: `ending`, or what the process itself left."""
-        pids = await pids_of(attempt)
+        members = await asyncio.to_thread(_processes, attempt)
         await self._clear(attempt, report, self._node.stop_seconds)
-        await self._memory_back(deployment, pids)
+        memory_free = await self._memory_back(deployment, members)
         own = explain(await end_of(attempt))
         if ending is None and await asyncio.to_thread(_machine_restarted, attempt):
             ending = Ending(cause="machine_restart", reason="主机已重新启动")
@@ -291,21 +293,26 @@ class Supervisor:
             said = await asyncio.to_thread(attempts.last_lines, attempt.log, 50, since=deployment.log_start)
             if taken or says_port_taken(said):
                 ending = port_taken(port, own.exit_code, seen=taken)
-        await self._report_ended(attempt, report, ending or own)
+        await self._report_ended(attempt, report, ending or own, memory_free=memory_free)
 
     async def _clear(self, attempt: Attempt, report: Reports, grace: float) -> None:
         await clear(attempt, grace, lambda survivors: self._report_survivors(attempt, survivors, report))
 
-    async def _memory_back(self, deployment: Deployment, pids: tuple[int, ...]) -> None:
-        if deployment.placed is not None and deployment.placed.gpu_uuid is not None and pids:
-            await memory_back(self._node.gpus, pids, self._id)
+    async def _memory_back(self, deployment: Deployment, gone: set[Identity]) -> bool:
+        uuid = deployment.placed.gpu_uuid if deployment.placed else None
+        if uuid is None or not gone or await memory_back(self._node.gpus, uuid, gone):
+            return True
+        _log.error("deployment %s: its processes are gone, and the driver does not show its GPU free of them", self._id)
+        return False
 
     async def _report_survivors(self, attempt: Attempt, pids: tuple[int, ...], report: Reports) -> None:
         # Whether it is new is for the decision to say, so no two of these are one command.
         unconfirmed = ReportDeploymentStopUnconfirmed(deployment_id=self._id, attempt=attempt.number, pids=pids)
         await report.under(unconfirmed, uuid4())
 
-    async def _report_ended(self, attempt: Attempt, report: Reports, ending: Ending) -> None:
+    async def _report_ended(
+        self, attempt: Attempt, report: Reports, ending: Ending, *, memory_free: bool = True
+    ) -> None:
         loaded = await load(self._node.log, DEPLOYMENTS, self._id)
         started = _last(loaded, DeploymentStarted)
         steady = loaded.state.status == "running" and started is not None and time.time() - started > _STEADY
@@ -318,6 +325,7 @@ class Supervisor:
             exit_code=ending.exit_code,
             log_bytes=await asyncio.to_thread(attempts.log_size, attempt.log),
             steady=steady,
+            memory_free=memory_free,
             restarts=self._node.restarts,
         )
         await report(ended, f"{attempt.number}/ended")
@@ -325,6 +333,12 @@ class Supervisor:
     async def _reported(self, report: Reports, command: ReportDeploymentLaunched, what: str) -> Loaded:
         await report(command, what)
         return await load(self._node.log, DEPLOYMENTS, self._id)
+
+
+def _processes(attempt: Attempt) -> set[Identity]:
+    """Those of the attempt that are alive, and its command, which may have ended before them."""
+    command = wrapped.command_identity(attempt)
+    return host.members(attempt) | ({command} if command else set())
 
 
 def _machine_restarted(attempt: Attempt) -> bool:

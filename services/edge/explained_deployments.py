@@ -39,6 +39,10 @@ _PREFERENCES = {
 
 _STOPS = {
     "asked": ("应请求停止，没有进程存活，显存已释放", "as asked, nothing of it is left alive, and its memory is free"),
+    "memory": (
+        "应请求停止，没有进程存活，但驱动仍显示其占用显存",
+        "as asked, nothing of it is left alive, but the driver still shows it in the GPU's memory",
+    ),
     "exited": ("服务进程自行以退出码 0 结束", "the server ended by itself with exit code 0"),
     "machine_restart": ("主机已重新启动", "the machine was started anew"),
 }
@@ -114,7 +118,7 @@ def _told(fact: AnyDeploymentFact, who: str) -> Told:
             pids = ", ".join(map(str, fact.pids))
             return "observed", f"要求停止后仍有进程存活：{pids}", f"processes are alive although told to end: {pids}"
         case DeploymentStopped():
-            zh, en = _STOPS[fact.cause]
+            zh, en = _STOPS[fact.cause if fact.memory_free else "memory"]
             return "observed", zh, en
         case DeploymentFailed():
             code = "" if fact.exit_code is None else str(fact.exit_code)

@@ -82,7 +82,7 @@ def report_ended(deployment: Deployment, command: ReportDeploymentEnded, _: None
         return ()
     attempt, code, size = command.attempt, command.exit_code, command.log_bytes
     if deployment.stop_requested:
-        return _stopped(deployment, code, size)
+        return _stopped(deployment, code, size, memory_free=command.memory_free)
     served = deployment.status == "running"
     cause: AttemptEnd = command.cause or "exit"
     if deployment.restart_requested:
@@ -134,9 +134,17 @@ def report_lost(deployment: Deployment, command: ReportDeploymentLost, _: None) 
     return (failed, DeploymentRemoved()) if deployment.stop_requested else (failed,)
 
 
-def _stopped(deployment: Deployment, exit_code: int | None, log_bytes: int) -> tuple[_Ending, ...]:
+def _stopped(
+    deployment: Deployment, exit_code: int | None, log_bytes: int, *, memory_free: bool = True
+) -> tuple[_Ending, ...]:
     """A stop is asked for by its removal, so nothing more has to be said to take it off the list."""
-    stopped = DeploymentStopped(attempt=deployment.attempt, cause="asked", exit_code=exit_code, log_bytes=log_bytes)
+    stopped = DeploymentStopped(
+        attempt=deployment.attempt,
+        cause="asked",
+        exit_code=exit_code,
+        log_bytes=log_bytes,
+        memory_free=memory_free,
+    )
     return (stopped, DeploymentRemoved())
 
 

@@ -16,6 +16,7 @@ from threading import Thread
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from contracts.deployments import RestartDeployment, StateQuestion
 from contracts.problems import Refused
@@ -31,7 +32,9 @@ from events.deployments import (
     DeploymentStopRequested,
     DeploymentStopUnconfirmed,
 )
+from services.deployment import clearing
 from services.deployment.answering import Answers
+from services.runtime.children.processes import identity_of
 from services.runtime.gpus import GpuProcess
 from tests.deployments.place import GIB, Place, origin
 from tests.training.ledger import until
@@ -345,6 +348,29 @@ async def test_it_is_stopped_once_the_gpus_memory_is_back(place: Place) -> None:
         assert (await place.state(deployment_id)).status == "stopping"
         place.gpus.processes.clear()
         await place.fact(deployment_id, DeploymentStopped)
+
+
+async def test_a_driver_that_never_gives_memory_back_is_not_waited_for_for_ever(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clearing, "_MEMORY_WITHIN", 0.5)
+    place.gpus.free = [80]
+    async with place.served():
+        deployment_id = await place.create()
+        place.gpus.processes[0] = (GpuProcess((await place.fact(deployment_id, DeploymentLaunched)).pid, GIB),)
+        await place.remove(deployment_id)
+        stopped = await place.fact(deployment_id, DeploymentStopped)
+        assert await place.held() == {}
+    assert not stopped.memory_free
+
+
+async def test_memory_of_whoever_has_the_pid_by_now_is_not_waited_for(place: Place) -> None:
+    here = identity_of(os.getpid())
+    assert here is not None
+    place.gpus.free = [80]
+    place.gpus.processes[0] = (GpuProcess(here.pid, GIB),)
+    async with asyncio.timeout(10):
+        assert await clearing.memory_back(place.gpus, "GPU-0", [replace(here, start=here.start - 1)])
 
 
 async def test_two_at_once_never_get_the_same(place: Place) -> None:
