@@ -74,13 +74,13 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         return TakeLease(node=self.name, holder=holder, kind="deployment", wish=wish, ports=ports, gpus=gpus)
 
     async def lease(self, holder: UUID, wish: Wish) -> LeaseTaken:
-        """The holder's lease, a new one where it has none or its port is a stranger's now.
+        """The holder's lease, a new one where it has none, its port is a stranger's now or its GPU has moved.
 
         Raises Refused (no_free_port, no_gpu) and LogUnavailable.
         """
         async with self.taking:  # one after the other here, so that only other processes' are in the way
             held = (await self.leases()).held.get(holder)
-            if held is not None and held.port is not None and await asyncio.to_thread(is_free, self.host, held.port):
+            if held is not None and await asyncio.to_thread(self._still_has, held):
                 return held
             if held is not None:
                 await self.release(holder)
@@ -113,6 +113,13 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         if not await self.health.probe(reachable_host(self.host), port, path, timeout):
             return False
         return not await asyncio.to_thread(is_anothers, attempt, port)
+
+    def _still_has(self, lease: LeaseTaken) -> bool:
+        """A GPU may have another index after the machine was started anew, and nothing tells where none are seen."""
+        if lease.port is None or not is_free(self.host, lease.port):
+            return False
+        places = [(device.index, device.gpu.uuid) for device in self.gpus.devices()] if lease.gpus else []
+        return not places or all((gpu.index, gpu.uuid) in places for gpu in lease.gpus)
 
     def _look(self, holders: frozenset[UUID]) -> tuple[tuple[int, ...], tuple[GpuOffer, ...]]:
         return free_ports(self.host, self.ports), offers(self.gpus.devices(), holders)

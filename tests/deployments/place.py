@@ -43,13 +43,19 @@ class GpusTwin:
 
     def __init__(self, *free: int) -> None:
         self.free = list(free)
+        self.uuids: list[str] = []
         self.processes: dict[int, tuple[GpuProcess, ...]] = {}
 
     def devices(self) -> tuple[Device, ...]:
         return tuple(
             Device(
                 index=index,
-                gpu=Gpu(name="NVIDIA A100", uuid=f"GPU-{index}", memory_total=80 * GIB, memory_free=free * GIB),
+                gpu=Gpu(
+                    name="NVIDIA A100",
+                    uuid=self.uuids[index] if self.uuids else f"GPU-{index}",
+                    memory_total=80 * GIB,
+                    memory_free=free * GIB,
+                ),
                 processes=self.processes.get(index, ()),
             )
             for index, free in enumerate(self.free)

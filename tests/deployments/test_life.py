@@ -288,6 +288,21 @@ async def test_a_restart_is_a_new_server_at_the_same_port(place: Place) -> None:
         assert (await place.fact(deployment_id, DeploymentPlaced, 2)).port == first.port
 
 
+async def test_a_restart_follows_a_gpu_to_its_new_index(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clearing, "_MEMORY_WITHIN", 0.2)
+    place.gpus.free = [70, 80]
+    async with place.served():
+        deployment_id = await place.create(preferred_gpu=1)
+        assert (await place.fact(deployment_id, DeploymentPlaced)).gpu_uuid == "GPU-1"
+        place.gpus.uuids = ["GPU-1", "GPU-2"]
+        await place.dispatch(RestartDeployment(deployment_id=deployment_id), origin())
+        placed = await place.fact(deployment_id, DeploymentPlaced, 2)
+        assert f"GPU-{placed.gpu_id + 1}" == placed.gpu_uuid  # type: ignore[operator]
+        place.gpus.free = []  # the driver is not there yet
+        await place.dispatch(RestartDeployment(deployment_id=deployment_id), origin())
+        assert (await place.fact(deployment_id, DeploymentPlaced, 3)).gpu_uuid == placed.gpu_uuid
+
+
 async def test_what_failed_is_restarted_on_request(place: Place) -> None:
     async with place.served():
         deployment_id = await place.create(extra_args="--die-after 0.1 --exit-code 3 --load-seconds 5")
