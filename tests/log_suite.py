@@ -94,7 +94,11 @@ class LogSuite:
         await log.append(creation(), origin=ORIGIN)
         [second] = await log.append(after(first, ProjectArchived()), origin=ORIGIN)
         assert (second.meta.version, second.meta.position) == (2, 3)
-        assert [one.meta.position for one in await log.read("projects", first.meta.aggregate_id)] == [1, 3]
+        positions = [
+            [one.meta.position for one in await log.read("projects", first.meta.aggregate_id, known)]
+            for known in (0, 1, 2, 3, 9)
+        ]
+        assert positions == [[1, 3], [3], [3], [], []]
 
     async def test_a_stale_append_conflicts_and_stores_nothing(self, log: EventLog) -> None:
         [first] = await log.append(creation(), origin=ORIGIN)

@@ -57,8 +57,8 @@ class EventLog(Protocol):
         """
         ...
 
-    async def read(self, context: str, aggregate_id: UUID) -> list[Recorded]:
-        """All facts of an aggregate, oldest first. Reads what was appended before."""
+    async def read(self, context: str, aggregate_id: UUID, after: int = 0) -> list[Recorded]:
+        """All facts of an aggregate above position `after`, oldest first. Reads what was appended before."""
         ...
 
     def follow(self, after: int, contexts: Sequence[str] = ()) -> AsyncIterator[list[Recorded]]:

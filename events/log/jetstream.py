@@ -50,9 +50,9 @@ class JetStreamLog:
                     raise ValueError(f"a fact of {len(message.body)} bytes is larger than the server takes")
         return planned.recorded(await self._commits.append(planned.writes))
 
-    async def read(self, context: str, aggregate_id: UUID) -> list[Recorded]:
+    async def read(self, context: str, aggregate_id: UUID, after: int = 0) -> list[Recorded]:
         subject = subjects.of_aggregate(context, aggregate_id)
-        return [decode(stored) for stored in await self._reader.of_subject(subject)]
+        return [decode(stored) for stored in await self._reader.of_subject(subject, after + 1)]
 
     async def follow(self, after: int, contexts: Sequence[str] = ()) -> AsyncIterator[list[Recorded]]:
         """As the port says. LogReplaced when the stream is gone or another one; UnreadableFact."""

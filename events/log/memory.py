@@ -44,9 +44,9 @@ class MemoryLog:
                 self.store(message.subject, message.headers, message.body)
         return planned.recorded(first)
 
-    async def read(self, context: str, aggregate_id: UUID) -> list[Recorded]:
+    async def read(self, context: str, aggregate_id: UUID, after: int = 0) -> list[Recorded]:
         positions = self._of_subject.get(subjects.of_aggregate(context, aggregate_id), [])
-        return [decode(self._messages[position - 1]) for position in positions]
+        return [decode(self._messages[position - 1]) for position in positions if position > after]
 
     async def follow(self, after: int, contexts: Sequence[str] = ()) -> AsyncIterator[list[Recorded]]:
         if after > len(self._messages):

@@ -19,7 +19,7 @@ from services.deployment.attempts import Attempt
 from services.deployment.health import Health
 from services.deployment.ports import free_ports, is_anothers, is_free, reachable_host
 from services.runtime.commands import LEASES
-from services.runtime.dispatch import Dispatch, load
+from services.runtime.dispatch import Dispatch
 from services.runtime.gpus import Gpus
 from services.runtime.leasing import offers
 
@@ -64,7 +64,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
     async def leases(self) -> Leases:
         """Raises LogUnavailable."""
-        leases: Leases = (await load(self.log, LEASES, node_id(self.name))).state
+        leases: Leases = await self.dispatch.state(LEASES, node_id(self.name))
         return leases
 
     async def room(self, holder: UUID, wish: Wish) -> TakeLease:

@@ -10,6 +10,7 @@ from uuid import UUID
 from weakref import WeakValueDictionary
 
 import msgspec
+from msgspec.structs import replace
 
 from contracts.command import Command
 from contracts.problems import Refused
@@ -24,7 +25,10 @@ _LONGEST_PAUSE = 0.1  # seconds between attempts, so that processes which want t
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """An aggregate as the log tells it; `version` and `position` are those of its last fact, 0 before the first."""
+    """An aggregate as the log tells it; `version` and `position` are those of its last fact, 0 before the first.
+
+    `recorded` are all its facts, or only those that were not known before.
+    """
 
     state: Any
     version: int
@@ -45,18 +49,15 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     repeated: bool = False
 
 
-async def load(log: EventLog, aggregate: Aggregate, aggregate_id: UUID) -> Loaded:
-    recorded = await log.read(aggregate.context, aggregate_id)
-    state = aggregate.initial
+async def load(log: EventLog, aggregate: Aggregate, aggregate_id: UUID, known: Loaded | None = None) -> Loaded:
+    """`known`: as it was at an earlier look."""
+    known = known or Loaded(state=aggregate.initial, version=0, position=0, recorded=[])
+    recorded = await log.read(aggregate.context, aggregate_id, known.position)
+    state = known.state
     for entry in recorded:
         state = aggregate.evolve(state, entry.fact)
-    last = recorded[-1].meta if recorded else None
-    return Loaded(
-        state=state,
-        version=last.version if last else 0,
-        position=last.position if last else 0,
-        recorded=recorded,
-    )
+    last = recorded[-1].meta if recorded else known
+    return Loaded(state=state, version=last.version, position=last.position, recorded=recorded)
 
 
 class Dispatch:
@@ -66,6 +67,7 @@ class Dispatch:
         self._sources = sources
         self._log = sources.log
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+        self._lasting: dict[UUID, Loaded] = {}
 
     async def __call__(self, command: Command, origin: Origin) -> Accepted:
         """Refused: it may not be, and nothing changed. LogUnavailable: ask again with the same command id."""
@@ -76,6 +78,17 @@ class Dispatch:
             if handler.role is not None:
                 await self.record_refusal(type(command), refused, origin)
             raise
+
+    async def state(self, aggregate: Aggregate, aggregate_id: UUID) -> Any:
+        """As the log tells it now. Raises LogUnavailable."""
+        return (await self._load(aggregate, aggregate_id)).state
+
+    async def _load(self, aggregate: Aggregate, aggregate_id: UUID) -> Loaded:
+        if not aggregate.lasting:
+            return await load(self._log, aggregate, aggregate_id)
+        loaded = await load(self._log, aggregate, aggregate_id, self._lasting.get(aggregate_id))
+        self._lasting[aggregate_id] = replace(loaded, recorded=[])
+        return loaded
 
     async def _handle(self, command: Command, origin: Origin) -> Accepted:
         handler = HANDLERS[type(command)]
@@ -95,7 +108,7 @@ class Dispatch:
             if handler.presume_new and attempt == 0:
                 loaded = Loaded(state=handler.aggregate.initial, version=0, position=0, recorded=[])
             else:
-                loaded = await load(self._log, handler.aggregate, aggregate_id)
+                loaded = await self._load(handler.aggregate, aggregate_id)
             before = [entry for entry in loaded.recorded if entry.meta.origin.command_id == origin.command_id]
             if before:
                 return Accepted(
@@ -120,6 +133,7 @@ class Dispatch:
             try:
                 recorded = await self._log.append(change, origin=origin)
             except Conflict:
+                self._lasting.pop(aggregate_id, None)  # also where the log is another one than that of the memory
                 await asyncio.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.002 * 2**attempt)))  # noqa: S311  # no secret
                 continue
             state = loaded.state

@@ -13,7 +13,7 @@ from events.event import Origin
 from events.leases import LeasedGpu, LeaseFact, LeaseReleased, Leases
 from events.log import EventLog, LogUnavailable
 from services.runtime.commands import LEASES
-from services.runtime.dispatch import Dispatch, load
+from services.runtime.dispatch import Dispatch
 from services.runtime.gpus import Gpus
 from services.runtime.leasing import offers, visible
 from services.training.reports import ACTOR
@@ -131,7 +131,7 @@ class RunGpus:
         return leases.held[run_id].gpus
 
     async def _leases(self) -> Leases:
-        leases: Leases = (await load(self._log, LEASES, node_id(self._node))).state
+        leases: Leases = await self._dispatch.state(LEASES, node_id(self._node))
         return leases
 
     async def _notice_releases(self) -> None:

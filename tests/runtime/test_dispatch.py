@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from contracts.leases import TakeLease, Wish
+from contracts.nodes import node_id
 from contracts.problems import Refused
 from contracts.projects import ArchiveProject, CreateProject, ProjectChanges, ReviseProject, project_id
 from contracts.runs import AssetReport, StartRun
@@ -17,7 +19,7 @@ from events.event import Origin, Recorded
 from events.log import Change, Conflict
 from events.log.memory import MemoryLog
 from events.projects import ProjectCreated, ProjectRevised
-from services.runtime.commands import PROJECTS, new_aggregate
+from services.runtime.commands import LEASES, PROJECTS, new_aggregate
 from services.runtime.dispatch import Dispatch, load
 from services.runtime.gather import Sources
 
@@ -182,3 +184,50 @@ async def test_the_conflict_of_the_memory_log_is_real() -> None:
     stale = Change(context="projects", aggregate_id=QWEN, facts=(ProjectRevised(description="x"),))
     with pytest.raises(Conflict):
         await log.append(stale, origin=origin_of())
+
+
+class ReadLog(MemoryLog):
+    """Notes how many facts each read gave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[int] = []
+
+    async def read(self, context: str, aggregate_id: UUID, after: int = 0) -> list[Recorded]:
+        found = await super().read(context, aggregate_id, after)
+        self.reads.append(len(found))
+        return found
+
+
+def take(number: int) -> TakeLease:
+    return TakeLease(
+        node="box",
+        holder=UUID(int=number),
+        kind="deployment",
+        wish=Wish(),
+        ports=(8000, 8001, 8002),
+        gpus=(),
+    )
+
+
+async def test_leases_are_remembered_and_only_what_is_new_is_read() -> None:
+    log = ReadLog()
+    one, other = dispatch_on(log), dispatch_on(log)
+    await one(take(1), origin_of())
+    await other(take(2), origin_of())
+    await one(take(3), origin_of())
+    assert log.reads == [0, 1, 2]
+    assert await one.state(LEASES, node_id("box")) == await other.state(LEASES, node_id("box"))
+    assert sorted((await one.state(LEASES, node_id("box"))).ports) == [8000, 8001, 8002]
+    with pytest.raises(Refused, match="no_free_port"):
+        await other(take(4), origin_of())
+    assert (await other(take(2), origin_of())).recorded == []
+
+
+async def test_what_is_remembered_of_another_log_is_forgotten() -> None:
+    log = MemoryLog()
+    dispatch = dispatch_on(log)
+    await dispatch(take(1), origin_of())
+    await dispatch(take(2), origin_of())
+    log.__init__()  # type: ignore[misc]  # as where a backup from before was restored
+    assert sorted((await dispatch(take(3), origin_of())).state.ports) == [8000]

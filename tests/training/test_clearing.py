@@ -31,8 +31,8 @@ class Log(MemoryLog):
         self.held: asyncio.Event | None = None
         self.asked = asyncio.Event()
 
-    async def read(self, context: str, aggregate_id: UUID) -> list[Recorded]:
-        found = await super().read(context, aggregate_id)
+    async def read(self, context: str, aggregate_id: UUID, after: int = 0) -> list[Recorded]:
+        found = await super().read(context, aggregate_id, after)
         self.asked.set()
         if self.held is not None:
             await self.held.wait()

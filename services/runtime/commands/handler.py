@@ -14,11 +14,16 @@ from services.runtime.gather import Sources
 
 
 class Aggregate(msgspec.Struct, frozen=True):
-    """How the facts of a context fold: the state before any fact, and the step."""
+    """How the facts of a context fold: the state before any fact, and the step.
+
+    `lasting`: one of it goes on for ever and is asked for again and again, so a process remembers it as folded so far.
+    Its state alone has to tell a command that comes again.
+    """
 
     context: str
     initial: Any
     evolve: Callable[[Any, Any], Any]
+    lasting: bool = False
 
 
 class Handler(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from events import leases as lease_facts
 from services.handlers import leases
 from services.runtime.commands.handler import Aggregate, Handler
 
-LEASES = Aggregate(lease_facts.LeaseFact.context, lease_facts.Leases(), lease_facts.evolve)
+LEASES = Aggregate(lease_facts.LeaseFact.context, lease_facts.Leases(), lease_facts.evolve, lasting=True)
 
 
 def _leases_of(command: Any, _: UUID) -> UUID:
