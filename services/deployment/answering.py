@@ -38,7 +38,8 @@ from events.deployments import (
 )
 from events.leases import Leases, LeaseTaken
 from events.log import LogUnavailable
-from services.deployment import attempts
+from services.deployment import logs
+from services.deployment.attempts import Attempt
 from services.deployment.endings import explain
 from services.deployment.node import Node
 from services.handlers.leases import take_lease
@@ -128,7 +129,7 @@ class Answers:
             exit_code=ending.exit_code,
             failure_cause=ending.failure or "exit",
             failure_reason=ending.reason,
-            log_tail=await asyncio.to_thread(attempts.last_lines, attempt.log, _TAIL, longest=longest_tail),
+            log_tail=await asyncio.to_thread(logs.last_lines, attempt.log, _TAIL, longest=longest_tail),
         )
 
     async def log(self, question: LogQuestion, most: int) -> tuple[LogAnswer, bytes]:
@@ -138,11 +139,11 @@ class Answers:
     def _read_log(self, question: LogQuestion, length: int) -> tuple[LogAnswer, bytes]:
         log = self._node.attempt(question.deployment_id, 0).log
         try:
-            offset = question.offset if question.lines is None else attempts.line_start(log, question.lines)
-            start, data = attempts.read(log, offset, length)
+            offset = question.offset if question.lines is None else logs.line_start(log, question.lines)
+            start, data = logs.read(log, offset, length)
         except OSError:
             return LogAnswer(status="missing"), b""
-        return LogAnswer(status="ok", size=attempts.log_size(log), offset=start), data
+        return LogAnswer(status="ok", size=logs.size(log), offset=start), data
 
 
 async def answer_questions(nc: Client, node: Node) -> list[Subscription]:
@@ -207,14 +208,14 @@ def _status_of_gone(deployment: Deployment, state: object) -> DeploymentStatus:
     return "stopped" if explain(state).cause is None and deployment.status == "running" else "failed"
 
 
-def _tail(attempt: attempts.Attempt, loaded: Loaded, longest: int) -> tuple[str, ...] | None:
+def _tail(attempt: Attempt, loaded: Loaded, longest: int) -> tuple[str, ...] | None:
     """Of the log as it was when the last attempt ended in failure."""
     ended = [
         entry.fact for entry in loaded.recorded if isinstance(entry.fact, DeploymentFailed | DeploymentAttemptEnded)
     ]
     if not ended or loaded.state.status not in ("failed", "starting"):
         return None
-    return attempts.last_lines(attempt.log, _TAIL, until=ended[-1].log_bytes, longest=longest)
+    return logs.last_lines(attempt.log, _TAIL, until=ended[-1].log_bytes, longest=longest)
 
 
 def _held(lease: LeaseTaken) -> HeldLease:

@@ -17,6 +17,7 @@ from events.deployments import (
     DeploymentStopRequested,
 )
 from events.event import Recorded
+from services.deployment.logs import keep_short
 from services.deployment.node import Node
 from services.deployment.supervisor import Supervisor
 from services.runtime.checkpoints import Checkpoint, Checkpoints
@@ -42,6 +43,7 @@ class Consumer:
         leases = await self._node.leases()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._checkpoints.keep(lambda: Checkpoint(self._position, self.live)), name="checkpoints")
+            group.create_task(keep_short(self._logs, self._node.log_bytes), name="lengths of logs")
             for deployment_id in checkpoint.live:
                 self._supervise(deployment_id, group)
             for holder, lease in leases.held.items():  # whatever has ended gives back what it has
@@ -55,6 +57,9 @@ class Consumer:
     @property
     def live(self) -> tuple[UUID, ...]:
         return tuple(self._supervisors)
+
+    def _logs(self) -> list[Path]:
+        return [self._node.attempt(deployment_id, 0).log for deployment_id in self._supervisors]
 
     def _on_batch(self, batch: list[Recorded], group: asyncio.TaskGroup) -> None:
         concerned: dict[UUID, None] = {}

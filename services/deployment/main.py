@@ -46,6 +46,7 @@ async def run(settings: Settings) -> None:
             liveness_seconds=settings.deploy_liveness_seconds,
             stop_seconds=settings.deploy_stop_seconds,
             restarts=settings.deploy_restarts,
+            log_bytes=settings.deploy_log_bytes,
         )
         signs = SignsOfLife(nc, node, settings.node_heartbeat)
         await signs.give()  # before anything may be placed here: what is never heard of is never missed

@@ -31,6 +31,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
     Servers start in `workdir` by the command `template`, listen on `host` and get one of `ports`. A server may take
     `start_seconds` until it is healthy, be unhealthy for `liveness_seconds` after that, and gets `stop_seconds` to end.
+    Of its log the newest `log_bytes` are kept.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     liveness_seconds: float = 120.0
     stop_seconds: float = 10.0
     restarts: int = 5
+    log_bytes: int = 2**30
     taking: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
 
     def attempt(self, deployment_id: UUID, number: int) -> Attempt:

@@ -27,7 +27,7 @@ from events.deployments import (
     DeploymentStarted,
 )
 from events.event import Event
-from services.deployment import attempts
+from services.deployment import logs
 from services.deployment.attempts import Attempt
 from services.deployment.clearing import clear, end_of, memory_back, pids_of
 from services.deployment.endings import Ending, explain, port_taken, says_port_taken
@@ -290,7 +290,7 @@ class Supervisor:
             assert deployment.placed is not None
             port = deployment.placed.port
             taken = not await asyncio.to_thread(is_free, self._node.host, port)
-            said = await asyncio.to_thread(attempts.last_lines, attempt.log, 50, since=deployment.log_start)
+            said = await asyncio.to_thread(logs.last_lines, attempt.log, 50, since=deployment.log_start)
             if taken or says_port_taken(said):
                 ending = port_taken(port, own.exit_code, seen=taken)
         await self._report_ended(attempt, report, ending or own, memory_free=memory_free)
@@ -323,7 +323,7 @@ class Supervisor:
             cause=cause,
             reason=ending.reason,
             exit_code=ending.exit_code,
-            log_bytes=await asyncio.to_thread(attempts.log_size, attempt.log),
+            log_bytes=await asyncio.to_thread(logs.size, attempt.log),
             steady=steady,
             memory_free=memory_free,
             restarts=self._node.restarts,

@@ -41,11 +41,11 @@ async def as_text(edge: Edge, view: DeploymentInfo, offset: int, until: int) -> 
         question = LogQuestion(
             deployment_id=view.deployment_id, offset=offset, length=min(until - offset, LONGEST_PIECE)
         )
-        _, data = await edge.deployments.log(view, question)
-        if not data:
+        answer, data = await edge.deployments.log(view, question)
+        if not data or answer.offset >= until:  # what was there is kept no longer
             return
-        yield data
-        offset += len(data)
+        yield data[: until - answer.offset]
+        offset = answer.offset + len(data)
 
 
 async def as_events(edge: Edge, view: DeploymentInfo, offset: int) -> AsyncGenerator[bytes, None]:

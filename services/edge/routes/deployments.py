@@ -208,6 +208,7 @@ async def restart_deployment(
     description="From byte `offset` on, or the last `tail` lines; `next_offset` of one piece is the `offset` of the "
     "next. `Accept: text/plain` answers with all of it up to now, `Accept: text/event-stream` follows it: an event "
     "for each piece, whose id `Last-Event-ID` goes on from, then an event `end` once the deployment has ended. "
+    "Where what was at `offset` is kept no longer, it begins with the oldest that is. "
     "The log stays readable after the deployment was deleted.",
     tags=_TAGS,
     responses={204: ResponseSpec(None, generate_examples=False, description="Live only: everything was sent before")}

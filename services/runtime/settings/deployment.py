@@ -20,6 +20,13 @@ class DeploymentSettings(DeidSettings, frozen=True, kw_only=True):
     deploy_log_dir: Annotated[
         Path, Meta(title="DEPLOY_LOG_DIR", description="Directory of the logs of served models")
     ] = Path("deploy_logs")
+    deploy_log_bytes: Annotated[
+        Annotated[int, Meta(ge=2**20, le=2**50)],
+        Meta(
+            title="TRAINLEDGER_DEPLOY_LOG_BYTES",
+            description="How much of a running server's log is kept on the disk: about so much of the newest",
+        ),
+    ] = 2**30
     vllm_cmd_template: Annotated[
         Text,
         Meta(
