@@ -134,9 +134,10 @@ def _told(fact: AnyDeploymentFact, who: str) -> Told:
 
 
 def _placed(fact: DeploymentPlaced) -> tuple[str, str]:
-    zh, en = _PREFERENCES[fact.preference] if fact.preference else ("", "")
     if fact.gpu_id is None:
-        return "，没有 GPU", f"port {fact.port} and no GPU"
+        zh, en = ("（所要求的也不存在）", ", nor does the preferred one exist") if fact.preference else ("", "")
+        return f"，没有 GPU{zh}", f"port {fact.port} and no GPU{en}"
+    zh, en = _PREFERENCES[fact.preference] if fact.preference else ("", "")
     return f"、GPU {fact.gpu_id}{zh}", f"port {fact.port} and GPU {fact.gpu_id}{en}"
 
 

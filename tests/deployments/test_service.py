@@ -251,7 +251,7 @@ def test_why_a_deployment_came_as_it_did(served: Served) -> None:
     ]
     assert isinstance(body["chain"][0]["time"], float)
     placed = body["chain"][1]
-    assert placed["sentence"].startswith(f"attempt 1 gets port {made['port']}")
+    assert placed["sentence"] == f"attempt 1 gets port {made['port']} and no GPU, nor does the preferred one exist"
     past = served.ask("GET", f"{path}?as_of={placed['position']}")[1]
     assert (past["status"], len(past["chain"])) == ("starting", 2)
     chinese = served.ask("GET", path, **{"Accept-Language": "zh"})[1]
