@@ -69,6 +69,7 @@ def test_the_data_directory_moves_everything(tmp_path: Path) -> None:
         ({"NATS_URL": "nats:///secret"}, "NATS_URL is not a NATS URL: "),
         ({"TRAINLEDGER_NATS_PORT": "x"}, "TRAINLEDGER_NATS_PORT ('x') cannot be used: expected a whole number."),
         ({"START_COMMAND_TEMPLATE": "run 'x"}, "START_COMMAND_TEMPLATE cannot be used: No closing quotation."),
+        ({"VLLM_CMD_TEMPLATE": "serve {model_path}"}, "VLLM_CMD_TEMPLATE must have the field {port}, "),
         ({"TRAINING_DB_URL": "secret"}, "TRAINING_DB_URL is not a database URL: "),
     ],
 )

@@ -158,6 +158,8 @@ def _check(settings: Settings) -> None:
     if settings.models_dir is not None and not settings.models_dir.is_dir():
         raise SettingRefused(f"TRAINLEDGER_MODELS_DIR names {settings.models_dir}, which is not a directory.")
     _check_no_shell(settings.vllm_cmd_template)
+    if "{port}" not in settings.vllm_cmd_template:
+        raise SettingRefused("VLLM_CMD_TEMPLATE must have the field {port}, or no server of a model is ever found.")
     for field, known in _FIELDS_OF_TEMPLATES.items():
         _check_template(ENVIRONMENT_NAMES[field], getattr(settings, field), known)
 
