@@ -84,12 +84,13 @@ def _refused(error: Exception, body_limit: int) -> Refused:
 def _invalid(error: ValidationException) -> Refused:
     """Bodies are decoded by `bodies`: the framework itself finds only that one is missing, and parameters wrong.
 
-    It names a header as the argument it becomes, and says that it may be null, which no parameter can spell.
+    It names a parameter as the argument it becomes (`all_` of `all`), and says that it may be null, which no parameter
+    can spell.
     """
     for complaint in error.extra if isinstance(error.extra, list) else []:
         if isinstance(complaint.get("source"), ParamType):
             wrong = wrong_of(complaint["message"].replace(" | null", ""))
-            name = complaint["key"]
+            name = complaint["key"].removesuffix("_")
             if complaint["source"] is ParamType.HEADER:
                 name = name.replace("_", "-").title()
             return InvalidParameter(name, wrong.zh, wrong.en)

@@ -93,6 +93,11 @@ async def test_an_archived_project_takes_no_runs(http: httpx.AsyncClient, qwen: 
     check(await http.post("/projects/qwen-finetune/unarchive"), 409, "project_not_archived")
 
 
+async def test_a_parameter_is_named_as_the_caller_spelt_it(http: httpx.AsyncClient) -> None:
+    problem = check(await http.get("/deployments?all=perhaps", headers=ENGLISH), 400, "invalid_parameter")
+    assert problem["detail"].startswith("The parameter all is not valid: ")
+
+
 async def test_headers_that_cannot_be_read(http: httpx.AsyncClient) -> None:
     for value, wrong in (("x", "类型应为整数，实际为字符串"), ("-1", "必须 >= 0")):
         answer = await http.get("/projects", headers={"Min-Event-Position": value})
