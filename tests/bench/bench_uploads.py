@@ -25,6 +25,7 @@ _STARTED_WITHIN = 20.0
 _ROUNDS = 5
 _WANTED = 0.8
 _MOST_GROWTH = 150.0
+_BOUNDARY = "------------------------a8f0b7c6d5e4f3a2"  # as curl makes them
 _BLOCK = os.urandom(1 << 20)
 
 
@@ -84,9 +85,10 @@ def _upload(port: int, dataset: str, megabytes: int) -> float:
 
 
 def _send(port: int, path: str, megabytes: int, *, form: bool) -> float:
-    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n\r\n' if form else b""
-    tail = b"\r\n--x--\r\n" if form else b""
-    kind = "multipart/form-data; boundary=x" if form else "application/octet-stream"
+    disposition = 'Content-Disposition: form-data; name="file"; filename="a.bin"'
+    head = f"--{_BOUNDARY}\r\n{disposition}\r\n\r\n".encode() if form else b""
+    tail = f"\r\n--{_BOUNDARY}--\r\n".encode() if form else b""
+    kind = f"multipart/form-data; boundary={_BOUNDARY}" if form else "application/octet-stream"
     length = len(head) + megabytes * len(_BLOCK) + len(tail)
     lines = f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
     begun = time.perf_counter()

@@ -20,6 +20,7 @@ from events.event import Origin
 from events.log import Change
 from events.log.memory import MemoryLog
 from services.runtime.storage import Storage, Unsafe, check_file_name, stored_name
+from services.runtime.storage.resumable import Resumable
 from services.runtime.storage.sweeping import sweep
 
 DATASET = UUID("00000000-0000-4000-8000-000000000003")
@@ -59,6 +60,25 @@ async def test_a_file_is_hashed_and_lies_under_its_name(storage: Storage) -> Non
     await arrived.settle()
     assert storage.path("name.bin").read_bytes() == whole
     assert everything(storage) == ["name.bin"]
+
+
+async def test_the_disk_has_each_part_while_the_next_arrives(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[tuple[int, int, bool]] = []
+
+    def advise(descriptor: int, offset: int, length: int, advice: int) -> None:
+        begun.append((offset, offset + length, os.fstat(descriptor).st_size >= offset + length))
+        assert advice == os.POSIX_FADV_DONTNEED
+
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    resumable = Resumable(storage, 3600)
+    resumable.prepare()
+    upload = (await resumable.create(uuid4(), DATASET, "name.bin", 16_000_000)).described.upload_id
+    for offset in (0, 8_000_000):
+        await resumable.append(upload, offset, chunks(*[bytes(500_000)] * 16))
+    assert len(begun) > 4
+    assert [start for start, _, _ in begun] == [0, *(end for _, end, _ in begun[:-1])]
+    assert begun[-1][1] == 16_000_000
+    assert all(written for _, _, written in begun)
 
 
 @pytest.mark.parametrize(("pieces", "code"), [((b"12345", b"6"), "file_too_large"), ((), "file_empty")])
