@@ -93,9 +93,22 @@ async def test_an_archived_project_takes_no_runs(http: httpx.AsyncClient, qwen: 
     check(await http.post("/projects/qwen-finetune/unarchive"), 409, "project_not_archived")
 
 
-async def test_a_parameter_is_named_as_the_caller_spelt_it(http: httpx.AsyncClient) -> None:
-    problem = check(await http.get("/deployments?all=perhaps", headers=ENGLISH), 400, "invalid_parameter")
-    assert problem["detail"].startswith("The parameter all is not valid: ")
+@pytest.mark.parametrize(
+    ("path", "headers", "name"),
+    [
+        ("/projects", {"Min-Event-Position": "x"}, "Min-Event-Position"),
+        ("/v1/train-config/diff?from=x", {}, "from"),
+        ("/v1/datasets?type=a&limit=x", {}, "limit"),
+        ("/deployments?all=perhaps", {}, "all"),
+        ("/v1/datasets/x/versions/0", {}, "version"),
+    ],
+)
+async def test_a_parameter_is_called_as_in_the_request(
+    http: httpx.AsyncClient, path: str, headers: dict[str, str], name: str
+) -> None:
+    answer = await http.get(path, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith(f"参数 {name} 无效：")
 
 
 async def test_headers_that_cannot_be_read(http: httpx.AsyncClient) -> None:
