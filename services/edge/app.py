@@ -14,7 +14,7 @@ from services.edge.document import RAW_BODIES, openapi_config
 from services.edge.front import Front
 from services.edge.hosts import HostGuard
 from services.edge.parameters import refuse_unknown_query
-from services.edge.problems import MEDIA_TYPE, answer
+from services.edge.problems import MEDIA_TYPE, TUS_VERSION, answer
 from services.edge.routes import (
     artifacts,
     commands,
@@ -70,6 +70,8 @@ def create_app(
     def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         asked = request.scope["state"]["asked"]
         told = answer(error, language=asked.language, request_id=asked.request_id, body_limit=body_limit)
+        if "tus-resumable" in request.headers:  # tus wants its version in each answer
+            told.headers["tus-resumable"] = TUS_VERSION
         return Response(told.body, status_code=told.status, headers=told.headers, media_type=MEDIA_TYPE)
 
     async def refuse_unknown(request: Request[Any, Any, Any]) -> None:

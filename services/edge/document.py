@@ -106,6 +106,7 @@ RAW_BODIES: dict[str, dict[str, Any]] = {
     },
     "createUpload": {"required": False, "description": "The first bytes, where they are at hand", "content": _PART},
     "continueUpload": {"required": True, "content": _PART},
+    "overrideUploadMethod": {"required": False, "content": _PART},
     "uploadPolicy": {
         "required": True,
         "description": "The policy, which names its own `id` and `version`",

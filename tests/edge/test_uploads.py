@@ -35,7 +35,7 @@ def metadata(name: str = "train.jsonl") -> str:
 async def begun(http: httpx.AsyncClient, dataset: str, length: int = len(CONTENT), **headers: str) -> str:
     given = TUS | {"Upload-Length": str(length), "Upload-Metadata": metadata()} | headers
     answer = await http.post(f"/v1/datasets/{dataset}/uploads", headers=given)
-    assert answer.status_code == 201, answer.text
+    assert (answer.status_code, answer.content) == (201, b""), answer.text
     return answer.headers["location"]
 
 
@@ -180,11 +180,35 @@ async def test_bad_creations_are_refused(
     dataset = await made(http)
     given = TUS | {"Upload-Length": "10", "Upload-Metadata": metadata()} | headers
     given = {name: value for name, value in given.items() if value}
-    answer = await http.post(f"/v1/datasets/{dataset}/uploads", headers=given)
+    content = b"x" if "Content-Type" in given else b""
+    answer = await http.post(f"/v1/datasets/{dataset}/uploads", headers=given, content=content)
     assert answer.status_code == status, answer.text
+    assert answer.headers["tus-resumable"] == "1.0.0"
     if status == 412:
         assert answer.headers["tus-version"] == "1.0.0"
     assert bytes_of(world) == []
+
+
+async def test_a_content_type_of_nothing_is_none(http: httpx.AsyncClient) -> None:
+    dataset = await made(http)
+    upload = await begun(http, dataset, **{"Content-Type": "application/x-www-form-urlencoded"})
+    assert await offset_of(http, upload) == 0
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE", "PUT", None])
+async def test_a_proxy_may_let_post_through_alone(http: httpx.AsyncClient, world: World, method: str | None) -> None:
+    upload = await begun(http, await made(http))
+    meant = {} if method is None else {"X-HTTP-Method-Override": method}
+    answer = await http.post(upload, content=CONTENT[:100], headers=PATCH | {"Upload-Offset": "0"} | meant)
+    match method:
+        case "PATCH":
+            assert (answer.status_code, answer.headers["upload-offset"]) == (204, "100")
+            assert await offset_of(http, upload) == 100
+        case "DELETE":
+            assert (answer.status_code, bytes_of(world)) == (204, [])
+        case _:
+            assert (answer.status_code, answer.headers["tus-resumable"]) == (405, "1.0.0")
+            assert await offset_of(http, upload) == 0
 
 
 async def test_bad_pieces_are_refused(http: httpx.AsyncClient) -> None:
