@@ -24,6 +24,9 @@ KINDS: dict[str, ProblemKind] = {
         422, "multipart 请求体无法解析或不完整", "The multipart body cannot be read or is not complete"
     ),
     "too_many_files": ProblemKind(409, "一个数据集最多允许 {limit} 个文件", "A dataset may have at most {limit} files"),
+    "upload_stalled": ProblemKind(
+        408, "上传中断：{seconds} 秒内没有收到数据", "Nothing more of the upload arrived for {seconds} seconds"
+    ),
     "storage_full": ProblemKind(507, "存储空间不足，文件未保存", "The storage is full, so nothing was stored"),
     "storage_unavailable": ProblemKind(
         503, "存储目录暂不可用，文件未保存", "The storage cannot be written to now, so nothing was stored"
@@ -39,6 +42,7 @@ KINDS: dict[str, ProblemKind] = {
     "upload_busy": ProblemKind(
         423, "该上传正由另一个请求写入", "Another request is writing to this upload at this moment"
     ),
+    "upload_taken_over": ProblemKind(409, "该上传已由另一个请求继续", "Another request goes on with this upload"),
     "upload_expired": ProblemKind(410, "该上传已过期", "The upload has expired"),
     "upload_finished": ProblemKind(409, "该上传已完成", "The upload is finished already"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
@@ -11,6 +11,7 @@ import multipart
 
 from contracts.problems import InvalidBody, Refused, Wrong
 from services.edge.context import AnyRequest
+from services.edge.uploading import pieces
 from services.runtime.storage import check_file_name
 
 FIELD = "file"
@@ -29,14 +30,14 @@ class FormFile:
     """
 
     def __init__(self, request: AnyRequest) -> None:
-        self._stream: AsyncGenerator[bytes, None] = request.stream()
+        self._stream = pieces(request)
         self._parser = multipart.PushMultipartParser(
             _boundary(request.headers.get("content-type", "")), max_header_size=_LONGEST_HEADER
         )
         self._events = self._parsed()
 
     async def open(self) -> str:
-        """The file's name. Raises Refused: file_missing, file_name_invalid, multipart_invalid."""
+        """The file's name. Raises Refused: file_missing, file_name_invalid, multipart_invalid, upload_stalled."""
         async for event in self._events:
             if isinstance(event, multipart.MultipartSegment):
                 try:
@@ -46,7 +47,7 @@ class FormFile:
         raise Refused("file_missing")
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The file, until the form has ended. Raises Refused: several_files, multipart_invalid."""
+        """The file, until the form has ended. Raises Refused: several_files, multipart_invalid, upload_stalled."""
         async for event in self._events:
             if isinstance(event, multipart.MultipartSegment):
                 raise Refused("several_files") if event.name == FIELD else _unknown(event)
@@ -56,8 +57,6 @@ class FormFile:
     async def _parsed(self) -> AsyncIterator[Event]:
         around = 0
         async for data in self._stream:
-            if not data:
-                continue
             around += len(data)
             for event in self._parse(data):
                 if isinstance(event, bytes | bytearray):

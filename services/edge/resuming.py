@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 from contracts.datasets import AddDatasetFile
@@ -12,7 +11,7 @@ from events.datasets import Dataset, DatasetFact
 from projections.queries.datasets import StoredFile, stored_file
 from services.edge.answers import traceparent_of
 from services.edge.context import AnyRequest, Edge, asked_of, edge_of
-from services.edge.uploading import LEAST
+from services.edge.uploading import LEAST, pieces
 from services.runtime.commands import DATASETS
 from services.runtime.dispatch import load
 from services.runtime.intake import Answer, Caller
@@ -37,22 +36,17 @@ async def is_on_record(request: AnyRequest, dataset_id: UUID, upload_id: UUID, n
 
 
 async def append(request: AnyRequest, upload_id: UUID, offset: int) -> Unfinished:
-    """The piece before may still hold the upload: its connection was lost, and its last bytes are being written."""
+    """The piece before may hold the upload still: its connection was lost, and it waits for more or writes its last."""
     resumable = edge_of(request).uploads.resumable
     for _ in range(_TURNS):
         try:
-            return await resumable.append(upload_id, offset, _chunks(request))
+            return await resumable.append(upload_id, offset, pieces(request))
         except Refused as refused:
             if refused.code != "upload_busy":
                 raise
+        resumable.interrupt(upload_id)
         await asyncio.sleep(_TURN)
     raise Refused("upload_busy")
-
-
-async def _chunks(request: AnyRequest) -> AsyncIterator[bytes]:
-    async for data in request.stream():
-        if data:
-            yield data
 
 
 async def complete(request: AnyRequest, caller: Caller, upload_id: UUID) -> dict[str, str]:
@@ -99,6 +93,7 @@ async def aborted_unfinished(request: AnyRequest, caller: Caller, upload_id: UUI
                 return False
             if refused.code != "upload_busy":
                 raise
+            resumable.interrupt(upload_id)
             await asyncio.sleep(_TURN)
         else:
             return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -29,6 +29,7 @@ from services.runtime.storage.sweeping import names
 _log = logging.getLogger(__name__)
 
 LEAST: Role = "operator"  # the role that may add files
+_QUIET = 60.0  # seconds without a byte: whoever sends is gone, and no connection was seen to end
 
 
 async def may_upload(
@@ -70,6 +71,21 @@ async def record_upload(
 
     named = None if key is None else still_named(edge.log, dataset_id)
     return answered(request, await record(arrived, dataset_id, upload_id, name, hand_in, named))
+
+
+async def pieces(request: AnyRequest) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises Refused (upload_stalled)."""
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(_QUIET):
+                data = await anext(stream, None)
+        except TimeoutError:
+            raise Refused("upload_stalled", seconds=int(_QUIET)) from None
+        if data is None:
+            return
+        if data:
+            yield data
 
 
 def still_named(log: EventLog, owner: UUID) -> Callable[[str], Awaitable[bool]]:

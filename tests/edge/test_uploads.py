@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from events.log import LogUnavailable
+from services.edge import uploading
 from services.runtime.dispatch import Dispatch
 from services.runtime.storage.keeping import Keeper
 from tests.edge.conftest import World, eventually
@@ -444,3 +445,62 @@ async def test_a_client_that_goes_away_leaves_nothing(world: World, http: httpx.
         assert rest.status_code == 204
     [file] = (await shown(http, dataset))["files"]
     assert file["sha256"] == hashlib.sha256(b"y" * 5_000_000).hexdigest()
+
+
+def piece(upload: str, content: bytes, length: int) -> bytes:
+    """A piece of which only the beginning is sent."""
+    head = f"PATCH {upload} HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n"
+    head += f"Content-Type: application/offset+octet-stream\r\nContent-Length: {length}\r\n\r\n"
+    return head.encode() + content
+
+
+async def holding(http: httpx.AsyncClient, upload: str) -> int:
+    """Waits until some of a piece that was begun is on disk."""
+
+    async def some() -> bool:
+        return await offset_of(http, upload) > 0
+
+    await eventually(some)
+    return await offset_of(http, upload)
+
+
+@pytest.mark.parametrize("way", ["goes on", "gives up"])
+async def test_a_connection_that_is_dead_hinders_nobody(world: World, http: httpx.AsyncClient, way: str) -> None:
+    """The network is gone and the connection did not end: nothing more comes, and nobody says so."""
+    upload = await begun(http, await made(http), 5_000_000)
+    async with listening(world.app) as address:
+        dead, writer = await raw(httpx.URL(address), piece(upload, b"y" * 3_000_000, 5_000_000))
+        got = await holding(http, upload)
+        if way == "gives up":
+            assert (await http.delete(upload, headers=TUS)).status_code == 204
+        else:
+            answer = await send(http, upload, b"y" * (5_000_000 - got), got)
+            if answer.status_code == 409:  # what was in memory came after, so that the client asks again
+                got = await offset_of(http, upload)
+                assert got == 3_000_000
+                answer = await send(http, upload, b"y" * (5_000_000 - got), got)
+            assert answer.status_code == 204, answer.text
+        assert b" 409 " in await asyncio.wait_for(dead.readline(), 20)
+        writer.close()
+    if way == "goes on":
+        assert bytes_of(world) == [f"{upload.rpartition('/')[2]}_train.jsonl"]
+    else:
+        assert bytes_of(world) == []
+
+
+async def test_a_sender_that_falls_silent_is_cut_off(
+    world: World, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploading, "_QUIET", 0.5)
+    dataset = await made(http)
+    upload = await begun(http, dataset, 5_000_000)
+    async with listening(world.app) as address:
+        url = httpx.URL(address)
+        whole, one = await raw(url, line(dataset) + form(5_000_000, b"x" * 2_000_000))
+        part, other = await raw(url, piece(upload, b"y" * 2_000_000, 5_000_000))
+        assert b" 408 " in await asyncio.wait_for(whole.readline(), 20)
+        assert b" 408 " in await asyncio.wait_for(part.readline(), 20)
+        one.close()
+        other.close()
+    assert sorted(name.rpartition(".")[2] for name in bytes_of(world)) == ["json", "part"]
+    assert await offset_of(http, upload) == 2_000_000

@@ -58,6 +58,7 @@ _OCTETS = "application/octet-stream"
         "file_name_invalid",
         "multipart_invalid",
         "too_many_files",
+        "upload_stalled",
         "storage_full",
         "storage_unavailable",
     ),

@@ -57,6 +57,7 @@ OF_UPLOADS = (
     "multipart_invalid",
     "train_config_filename",
     "train_config_invalid",
+    "upload_stalled",
     "storage_full",
     "storage_unavailable",
 )

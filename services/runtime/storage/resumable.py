@@ -63,6 +63,7 @@ class Resumable:
         self._storage = storage
         self._kept = kept_seconds
         self._digests: dict[UUID, tuple[int, Any]] = {}
+        self._appending: dict[UUID, asyncio.Timeout] = {}
         self._directory = storage.root / "uploads"
 
     def prepare(self) -> None:
@@ -90,8 +91,8 @@ class Resumable:
     async def append(self, upload_id: UUID, offset: int, chunks: AsyncIterable[bytes]) -> Unfinished:
         """Takes bytes from `offset` on, which must be what has arrived; all that came counts, also if `chunks` raises.
 
-        Raises Refused: upload_busy, upload_not_found, upload_offset_wrong, file_too_large where there are more than
-        were announced, or where the storage fails.
+        Raises Refused: upload_busy, upload_taken_over, upload_not_found, upload_offset_wrong, file_too_large where
+        there are more than were announced, or where the storage fails.
         """
         with storage_refusals():
             part, found = await self._run(self._open, upload_id)
@@ -103,6 +104,11 @@ class Resumable:
                 # Whatever is in memory is written: the sender must not send it again.
                 await part.pause()
             return msgspec.structs.replace(found, offset=part.size, expires_at=self._expiry(time.time()))
+
+    def interrupt(self, upload_id: UUID) -> None:
+        """Has an `append` of this process end soon, as it may wait for a sender whose connection was lost unseen."""
+        if (appending := self._appending.pop(upload_id, None)) is not None:
+            appending.reschedule(asyncio.get_running_loop().time())
 
     async def complete(self, upload_id: UUID) -> tuple[Described, Part]:
         """The whole file, hashed and synced, to be placed and ended. Raises Refused as `append`."""
@@ -138,10 +144,19 @@ class Resumable:
         await part.finish()
 
     async def _take(self, part: Part, described: Described, chunks: AsyncIterable[bytes]) -> None:
-        async for data in chunks:
-            if part.size + len(data) > described.length:
-                raise Refused("file_too_large", limit=described.length)
-            await part.write(data)
+        try:
+            async with asyncio.timeout(None) as appending:
+                self._appending[described.upload_id] = appending
+                async for data in chunks:
+                    if part.size + len(data) > described.length:
+                        raise Refused("file_too_large", limit=described.length)
+                    await part.write(data)
+        except TimeoutError:
+            if not appending.expired():
+                raise
+            raise Refused("upload_taken_over") from None
+        finally:
+            self._appending.pop(described.upload_id, None)
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._storage.threads, work, *arguments)
