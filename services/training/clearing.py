@@ -31,16 +31,20 @@ def use(copy: Path, run_id: UUID) -> None:
         _create(copy.with_name(f".{run_id}.{copy.name}.use"))
 
 
-async def clear(root: Path, log: EventLog) -> None:
+async def clear(root: Path, log: EventLog) -> set[UUID]:
     """Removes the copies that only ended runs used, or none. Safe while runs begin, also those of other nodes.
 
     That a run uses a copy is noted beside it before the copy is looked at, and whether it has ended the log says: a run
-    that ended never begins again, and one that this ledger does not know may be another's. LogUnavailable, OSError.
+    that ended never begins again. Returns the runs that this ledger does not know: another may, whose copies stay.
+    LogUnavailable, OSError.
     """
+    unknown: set[UUID] = set()
     for directory in await asyncio.to_thread(_directories, root):
-        runs = await asyncio.to_thread(lambda here: {run_id for run_id, _ in _uses(here)}, directory)
-        ended = {run_id for run_id in runs if await _has_ended(run_id, log)}
-        await asyncio.to_thread(_clear, directory, ended)
+        marked = await asyncio.to_thread(lambda here: {run_id for run_id, _ in _uses(here)}, directory)
+        runs: dict[UUID, Run] = {run_id: (await load(log, RUNS, run_id)).state for run_id in marked}
+        await asyncio.to_thread(_clear, directory, {run_id for run_id, run in runs.items() if run.ended})
+        unknown |= {run_id for run_id, run in runs.items() if run.status is None}
+    return unknown
 
 
 class Clearing:
@@ -56,20 +60,24 @@ class Clearing:
 
     async def run(self) -> None:
         """Until cancelled."""
+        told: set[UUID] = set()
         while True:
             self._ended.clear()
             try:
-                await clear(self._root, self._log)
+                unknown = await clear(self._root, self._log)
+                if unknown - told:
+                    _log.warning(
+                        "copies of uploaded files stay in %s for runs that this ledger does not know; "
+                        "where no other trains there, remove the files .<run>.*.use of %s",
+                        ", ".join(str(self._root / name) for name in DIRECTORIES),
+                        ", ".join(sorted(map(str, unknown))),
+                    )
+                told = unknown
             except (OSError, LogUnavailable, UnreadableFact) as error:
                 _log.warning("copies of uploaded files stay in %s for now: %s", self._root, error)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK):
                     await self._ended.wait()
-
-
-async def _has_ended(run_id: UUID, log: EventLog) -> bool:
-    run: Run = (await load(log, RUNS, run_id)).state
-    return run.ended
 
 
 def _directories(root: Path) -> list[Path]:

@@ -30,9 +30,11 @@ class Log(MemoryLog):
         super().__init__()
         self.held: asyncio.Event | None = None
         self.asked = asyncio.Event()
+        self.reads = 0
 
     async def read(self, context: str, aggregate_id: UUID, after: int = 0) -> list[Recorded]:
         found = await super().read(context, aggregate_id, after)
+        self.reads += 1
         self.asked.set()
         if self.held is not None:
             await self.held.wait()
@@ -104,6 +106,32 @@ async def test_what_is_anothers_stays(root: Path, tmp_path: Path) -> None:
     await clear(root, log)
     assert copies(directory) == sorted([Path(FILE.path).name, "mine.jsonl"])
     assert unused.exists()
+
+
+async def test_what_stays_for_a_run_that_is_not_known_is_told_once(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, unknown = Log(), uuid4()
+    live = await placed(root, log)
+    await Inputs(root, root / "no store", Store(DATA)).place(unknown, Run(stored_dataset=FILE))
+    clearing = Clearing(root, log)
+
+    async def looked() -> None:
+        wanted = log.reads + 2
+        clearing.run_ended()
+        await until(lambda: log.reads >= wanted)
+
+    task = asyncio.create_task(clearing.run())
+    try:
+        await until(lambda: bool(caplog.records))
+        await looked()
+        await looked()  # once the third look has begun, the second one has told all that it tells
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    [record] = caplog.records
+    assert str(unknown) in record.getMessage()
+    assert str(live) not in record.getMessage()
 
 
 async def test_what_no_run_uses_goes_at_the_start(root: Path) -> None:
