@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import AsyncIterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -61,13 +61,22 @@ class Storage:
         (file_empty), or where the storage fails, and whatever `chunks` raises.
         """
         with storage_refusals():
-            arrived = await asyncio.get_running_loop().run_in_executor(self.threads, self.arriving)
+            arrived = await self._opened()
             try:
                 await _take(arrived, chunks, limit)
             except BaseException:  # a client that went away too
                 await arrived.discard()
                 raise
             return arrived
+
+    async def _opened(self) -> Arrived:
+        opening = asyncio.get_running_loop().run_in_executor(self.threads, self.arriving)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            with suppress(OSError):
+                await (await opening).discard()  # the thread makes it all the same
+            raise
 
     def arriving(self) -> Arrived:
         """A new file to write to. Synchronous. OSError."""
