@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -10,18 +11,29 @@ from typing import BinaryIO, Self
 
 _FLUSHED_AT_ONCE = 4 * 1024 * 1024
 
+_NEW = ".new"
+
 
 def write_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Replaces the file at once, fsynced before and after; readers see the old content or the new."""
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    new = path.with_name(f".{path.name}.{os.getpid()}{_NEW}")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
     sync_directory(path.parent)
+
+
+def unfinished_writes(directory: Path) -> Iterator[Path]:
+    """What a process that is writing there, or was killed as it did, has of files that are not yet whole."""
+    return directory.glob(f".*{_NEW}")
 
 
 def sync_directory(path: Path) -> None:

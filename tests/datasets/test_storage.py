@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,6 +81,46 @@ async def test_the_disk_has_each_part_while_the_next_arrives(storage: Storage, m
     assert [start for start, _, _ in begun] == [0, *(end for _, end, _ in begun[:-1])]
     assert begun[-1][1] == 16_000_000
     assert all(written for _, _, written in begun)
+
+
+@pytest.mark.parametrize("way", ["at once", "in pieces"])
+async def test_nobody_writes_to_a_finished_file(storage: Storage, way: str) -> None:
+    if way == "at once":
+        arrived = await storage.receive(chunks(b"data"), 10)
+    else:
+        resumable = Resumable(storage, 3600)
+        resumable.prepare()
+        upload = (await resumable.create(uuid4(), DATASET, "name", 4)).described.upload_id
+        await resumable.append(upload, 0, chunks(b"data"))
+        _, arrived = await resumable.complete(upload)
+    await arrived.place(DATASET, "name")
+    await arrived.settle()
+    assert stat.S_IMODE(storage.path("name").stat().st_mode) == 0o444
+
+
+async def test_what_was_not_written_to_its_end_goes(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a process that was killed as it wrote a description, and of one whose disk was full."""
+    resumable = Resumable(storage, 3600)
+    resumable.prepare()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(Refused):
+            await resumable.create(uuid4(), DATASET, "name", 4)
+    uploads = storage.root / "uploads"
+    assert list(uploads.iterdir()) == []
+    left = [uploads / f".{uuid4()}.json.123.new", storage.root / ".position.json.123.new", uploads / f"{uuid4()}.part"]
+    for path in left:
+        path.touch()
+    await resumable.clean()
+    assert all(path.exists() for path in left)  # somebody may be writing to them
+    for path in left:
+        os.utime(path, (0, 0))
+    await resumable.clean()
+    assert not any(path.exists() for path in left)
 
 
 @pytest.mark.parametrize(("pieces", "code"), [((b"12345", b"6"), "file_too_large"), ((), "file_empty")])

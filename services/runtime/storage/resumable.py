@@ -7,6 +7,7 @@ import hashlib
 import os
 import time
 from collections.abc import AsyncIterable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,13 +16,13 @@ from uuid import UUID
 import msgspec
 
 from contracts.problems import Refused
-from services.runtime.durable_files import write_durably
+from services.runtime.durable_files import unfinished_writes, write_durably
 from services.runtime.storage.arriving import Arrived, lock
 from services.runtime.storage.names import stored_name
 from services.runtime.storage.store import Storage, hash_file, storage_refusals
 
 _MOST_DIGESTS = 256  # of uploads at work, kept so that a whole file need not be read again at its end
-_YOUNGEST = 60.0  # seconds in which a part may be without its description, which is written after it
+_YOUNGEST = 60.0  # seconds in which a part may be without its description, which is written after it, to its end
 
 T = TypeVar("T")
 
@@ -135,7 +136,7 @@ class Resumable:
         return unfinished.expires_at <= datetime.now(UTC)
 
     async def clean(self) -> None:
-        """Removes parts whose description was never written. OSError."""
+        """Removes what was never written to its end: parts without their description, and descriptions. OSError."""
         await self._run(self._clean)
 
     async def _finish(self, part: Part, found: Unfinished) -> None:
@@ -207,9 +208,11 @@ class Resumable:
         return part, found
 
     def _clean(self) -> None:
-        for part in self._directory.glob("*.part"):
-            if not part.with_suffix(".json").exists() and time.time() - part.stat().st_mtime > _YOUNGEST:
-                part.unlink(missing_ok=True)
+        parts = (part for part in self._directory.glob("*.part") if not part.with_suffix(".json").exists())
+        for path in (*parts, *unfinished_writes(self._directory), *unfinished_writes(self._storage.root)):
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _YOUNGEST:
+                    path.unlink()
 
     def remember(self, upload_id: UUID, size: int, digest: Any) -> None:
         """The hash so far, as long as this process lives."""
@@ -269,6 +272,8 @@ class Part(Arrived):
         """Nothing: a sweep looks at the upload's own files."""
 
     def _end(self, remove: bool) -> None:
+        if not remove:
+            os.fchmod(self._descriptor, 0o444)  # as all that are finished
         self._uploads.forget(self._upload_id)
         self._beside = False  # no sweep knows this entry
         super()._end(remove)
