@@ -5,7 +5,7 @@ from __future__ import annotations
 from contracts.problem_kinds.kind import ProblemKind
 
 KINDS: dict[str, ProblemKind] = {
-    "train_config_missing": ProblemKind(404, "尚未上传训练配置", "There is no training configuration"),
+    "train_config_missing": ProblemKind(404, "当前没有训练配置", "There is no training configuration"),
     "train_config_version_missing": ProblemKind(
         404, "训练配置没有版本 {version}", "The training configuration has no version {version}"
     ),
