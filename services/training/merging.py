@@ -116,12 +116,14 @@ class Merger:
         return self._merged(start, lines, points + trained, size, more)
 
     def unnoted(self) -> bool:
-        """Whether a stream holds more than the notes say."""
+        """Whether a stream holds more than the notes say, or less: it was cut before all of it was read."""
         self._fetch_notes()
-        return any(self._length(stream) > self._noted[stream] for stream in (0, 1))
+        return any(self._length(stream) != self._noted[stream] for stream in (0, 1))
 
     def note(self) -> None:
-        """Notes what nobody has: what is there now."""
+        """Notes what nobody has: what is there now. What notes say and is not there will not come."""
+        for stream in (0, 1):
+            self._forget_what_is_gone(stream)
         stdout, stderr = (max(_size(path), 0) for path in self._paths)
         last = "o" if _modified(self._paths[0]) > _modified(self._paths[1]) else "e"
         with self._files.order.open("ab", buffering=0) as file:
@@ -224,11 +226,13 @@ class Merger:
             if self._length(stream) < self._read[stream]:
                 self._cut[stream] = self._read[stream]
                 _write_cut(self._paths[stream], self._cut[stream])
-                # What was noted before and not read is gone.
                 self._fetch_notes()
-                known = self._length(stream)
-                self._noted = (known, self._noted[1]) if stream == 0 else (self._noted[0], known)
-                self._notes = deque(self._without_cut(note, stream) for note in self._notes)
+                self._forget_what_is_gone(stream)
+
+    def _forget_what_is_gone(self, stream: int) -> None:
+        known = self._length(stream)
+        self._noted = (known, self._noted[1]) if stream == 0 else (self._noted[0], known)
+        self._notes = deque(self._without_cut(note, stream) for note in self._notes)
 
     def _without_cut(self, note: _Note, stream: int) -> _Note:
         limits = list(note.limits)

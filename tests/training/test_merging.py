@@ -147,6 +147,13 @@ def test_a_stream_that_the_training_cuts_goes_on_and_holds_up_nothing(files: Fil
         assert ("stderr", "first") not in said
 
 
+def test_a_stream_that_was_cut_before_it_was_read_holds_up_nothing(files: Files) -> None:
+    printing = Printing(files).err("first\n").looked()
+    files.stderr.write_text("b\n")
+    printing.looked().out("c\n").looked()
+    assert texts(read(files)) == [("stderr", "b"), ("stdout", "c")]
+
+
 def test_a_value_has_the_step_of_the_bar_that_is_drawn_again_behind_it(files: Files) -> None:
     printing = Printing(files).err("\r  0%|          | 0/5 [00:00<?, ?it/s]").looked()
     printing.out("{'loss': 1.2}\n").err("\r 20%|██        | 1/5 [00:01<00:04,  1.0s/it]\r").looked()

@@ -13,8 +13,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from contracts import subjects
 from contracts.runs import AssignRun, ReportRunEnded
 from events.event import Origin
+from events.log.streams import TELEMETRY
 from events.runs import (
     RunArtifactRecorded,
     RunAssigned,
@@ -149,9 +151,12 @@ async def checkpoints(book: Ledger, run_id: UUID) -> list[str]:
 
 
 async def test_a_script_that_cuts_its_own_stderr_holds_up_nothing(book: Ledger) -> None:
-    script = "echo first >&2; sleep 0.4; echo b > /dev/stderr; echo c >&2; sleep 0.1; echo out"
+    script = "echo first >&2; until test -e seen; do sleep 0.01; done; echo b > /dev/stderr; echo c >&2; echo out"
     async with training_service(book):
         run_id = await book.request("bash", "-c", script)
+        said = await book.js.subscribe(subjects.telemetry(run_id, 1), stream=TELEMETRY, ordered_consumer=True)
+        await said.next_msg(BOUND)
+        (book.root / "seen").touch()
         await book.fact(run_id, RunCompleted)
     assert {(line.stream, line.message) for line in await book.lines(run_id)} == {
         ("stderr", "first"),
