@@ -168,9 +168,9 @@ class StateQuestion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeploymentState(msgspec.Struct, frozen=True, kw_only=True):
-    """`status` is none where the node knows no more than is on record; `log_tail` are the last lines of its log.
+    """`status` is none where the node does not know it; `log_tail` are the last lines of its log.
 
-    What failed and is not on record yet has its exit code, cause and reason here.
+    What failed has its exit code, cause and reason here, also before that is on record.
     """
 
     deployment_id: UUID

@@ -104,8 +104,7 @@ class Answers:
             return DeploymentState(deployment_id=deployment_id)
         attempt = self._node.attempt(deployment_id, deployment.attempt)
         if deployment.launched is None or deployment.ended:
-            tail = await asyncio.to_thread(_tail, attempt, loaded, longest_tail)
-            return DeploymentState(deployment_id=deployment_id, log_tail=tail)
+            return await asyncio.to_thread(_on_record, deployment_id, attempt, loaded, longest_tail)
         while isinstance(state := await asyncio.to_thread(host.look, attempt), Running):
             if await asyncio.to_thread(_is_there, deployment.launched):
                 break
@@ -206,6 +205,20 @@ def _status_of_gone(deployment: Deployment, state: object) -> DeploymentStatus:
     if not isinstance(state, Ended | Lost):
         return deployment.status or "starting"
     return "stopped" if explain(state).cause is None and deployment.status == "running" else "failed"
+
+
+def _on_record(deployment_id: UUID, attempt: Attempt, loaded: Loaded, longest_tail: int) -> DeploymentState:
+    """By its facts: whoever asks may have read models that do not know yet what this node told before it was a fact."""
+    deployment: Deployment = loaded.state
+    state = DeploymentState(
+        deployment_id=deployment_id, status=deployment.status, log_tail=_tail(attempt, loaded, longest_tail)
+    )
+    endings = (entry.fact for entry in reversed(loaded.recorded) if isinstance(entry.fact, DeploymentFailed))
+    if deployment.status != "failed" or (failed := next(endings, None)) is None:
+        return state
+    return msgspec.structs.replace(
+        state, exit_code=failed.exit_code, failure_cause=failed.cause, failure_reason=failed.reason
+    )
 
 
 def _tail(attempt: Attempt, loaded: Loaded, longest: int) -> tuple[str, ...] | None:

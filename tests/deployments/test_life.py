@@ -103,6 +103,9 @@ async def test_a_missing_binary_fails_with_the_reason(place: Place) -> None:
     async with place.served():
         deployment_id = await place.create(restart_policy="on-failure")
         failed = await place.fact(deployment_id, DeploymentFailed)
+        [told] = (await Answers(place.node()).states(StateQuestion(ids=(deployment_id,)), 10_000)).states
+    assert (told.status, told.pid, told.exit_code, told.failure_cause) == ("failed", None, 127, "launch")
+    assert told.failure_reason == failed.reason
     assert (failed.cause, failed.exit_code) == ("launch", 127)
     assert "no-such-binary" in failed.reason
 
@@ -162,7 +165,7 @@ async def test_a_crash_takes_what_left_the_session_along(place: Place) -> None:
 
 
 async def until_released(place: Place) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await place.held():  # noqa: ASYNC110 - it follows the fact that a test waited for
             await asyncio.sleep(0.02)
 
@@ -404,7 +407,7 @@ async def test_the_last_port_is_one_deployments(place: Place) -> None:
     place.ports = place.ports[:1]
     both = await asyncio.gather(place.create(), place.create())  # before anybody serves: both find the port free
     async with place.served():
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not [one for one in both if (await place.state(one)).status == "failed"]:  # noqa: ASYNC110 - either
                 await asyncio.sleep(0.02)
         [failed] = [one for one in both if (await place.state(one)).status == "failed"]
