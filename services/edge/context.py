@@ -75,7 +75,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 def edge_of(request: AnyRequest) -> Edge:
-    return cast("Edge", request.app.state.edge)
+    return cast("Edge", request.scope["state"]["edge"])
 
 
 def asked_of(request: AnyRequest) -> Asked:

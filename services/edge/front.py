@@ -10,7 +10,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from contracts.problems import Refused
 from services.edge.auth import Authenticator, Identity
-from services.edge.context import Asked
+from services.edge.context import Asked, Edge
 from services.edge.hosts import HostGuard
 from services.edge.lingering import Lingering
 from services.edge.problems import MEDIA_TYPE, answer, language_of
@@ -27,8 +27,11 @@ class Front:
     `hosts` is none where any host is answered. Plain ASGI, as this runs for each request.
     """
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator, hosts: HostGuard | None, body_limit: int) -> None:
+    def __init__(
+        self, app: ASGIApp, edge: Edge, authenticator: Authenticator, hosts: HostGuard | None, body_limit: int
+    ) -> None:
         self.app = app
+        self._edge = edge
         self._authenticator = authenticator
         self._hosts = hosts
         self._body_limit = body_limit
@@ -72,7 +75,9 @@ class Front:
         inner: Any = scope
         if scope["method"] == "HEAD":
             inner = {**scope, "method": "GET"}  # the server leaves the body out
-        inner.setdefault("state", {})["asked"] = Asked(request_id, language, identity, scope["method"] == "HEAD")
+        state = inner.setdefault("state", {})
+        state["edge"] = self._edge
+        state["asked"] = Asked(request_id, language, identity, scope["method"] == "HEAD")
         await self.app(inner, receive, answer_with_id)
 
     def _identity(self, path: str, headers: dict[bytes, bytes]) -> Identity:
