@@ -12,14 +12,9 @@ import sysconfig
 import time
 from pathlib import Path
 
-_STARTED_WITHIN = 20.0
+from tests.ports import free_port
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+_STARTED_WITHIN = 60.0
 
 
 def nats_program() -> str:

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.nats_server import free_port
 from tests.platform.serving import Serving, until
+from tests.ports import free_port
 
 SERVER = Path(__file__).resolve().parents[1] / "deployments" / "misbehaving_server.py"
 STARTS, SERVED, LISTS = 10, 20, 50

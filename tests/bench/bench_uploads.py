@@ -18,7 +18,8 @@ from pathlib import Path
 import nats
 
 from events.log.streams import ensure_streams
-from tests.nats_server import NatsServer, free_port
+from tests.nats_server import NatsServer
+from tests.ports import free_port
 
 _ROOT = Path(__file__).resolve().parents[2]
 _STARTED_WITHIN = 20.0

@@ -16,7 +16,7 @@ from services.runtime.embedded_nats import EmbeddedNats
 from services.runtime.nats_accounts import add_user
 from services.runtime.nats_roles import announce_users
 from tests.bus.stack import Stack, stack
-from tests.nats_server import free_port
+from tests.ports import free_port
 
 Connect = Callable[..., Awaitable[Client]]
 

@@ -27,7 +27,7 @@ from services.runtime.children import host
 from services.runtime.commands import DEPLOYMENTS
 from services.runtime.dispatch import Dispatch, load
 from services.runtime.gpus import Device, GpuProcess
-from tests.nats_server import free_port
+from tests.ports import free_port
 from tests.training.ledger import sources
 
 BOUND = 60.0

@@ -15,7 +15,7 @@ from events.deployments import DeploymentLaunched, DeploymentPlaced, DeploymentR
 from services.runtime.handover import encode
 from services.runtime.settings import Settings
 from tests.deployments.place import TEMPLATE, Place
-from tests.nats_server import free_port
+from tests.ports import free_ports
 
 _PROGRAM = Path(__file__).with_name("service_process.py")
 _PORTS = 4
@@ -25,7 +25,7 @@ class Service:
     """The deployment service of a place."""
 
     def __init__(self, place: Place, url: str) -> None:
-        first = min(free_port(), 65_000)
+        first = free_ports(_PORTS)
         place.ports = tuple(range(first, first + _PORTS))
         self._settings = encode(
             Settings(

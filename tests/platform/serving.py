@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from services.runtime.children import processes
-from tests.nats_server import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
@@ -55,7 +55,7 @@ class Serving:
             env=self.environment(**environment),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
 
     def start(self, *options: str, through: Sequence[str] = (), terminal: int | None = None) -> float:
@@ -134,6 +134,14 @@ class Serving:
         except OSError:
             return False
 
+    def launches(self) -> bool:
+        """Whether its node answers too, for trainings and for deployments: until then they are refused."""
+        try:
+            nodes = self.get("/v1/nodes")[1] if self.ready() else []
+            return any(node["status"] == "live" for node in nodes) and self.get("/gpus")[1] != []
+        except OSError:
+            return False
+
     def get(self, path: str, **headers: str) -> tuple[int, Any]:
         return self._ask(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=headers))
 
@@ -151,5 +159,5 @@ class Serving:
 
     @staticmethod
     def _ask(request: urllib.request.Request) -> tuple[int, Any]:
-        with urllib.request.urlopen(request, timeout=15) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, json.loads(answer.read())

@@ -20,8 +20,9 @@ from services.runtime.embedded_nats import EmbeddedNats
 from services.runtime.nats_users import ADMIN, SERVICE
 from services.runtime.nkey import InvalidSeed, UserKey
 from services.runtime.settings import SettingRefused, Settings, load
-from tests.nats_server import free_port, nats_program
+from tests.nats_server import nats_program
 from tests.platform.serving import until
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ async def test_a_client_with_a_seed_gets_in(server: EmbeddedNats) -> None:
 def test_nobody_gets_in_without(server: EmbeddedNats, claims: str) -> None:
     service = next(user for user in server.users.all() if user.name == SERVICE)
     greeting = f"CONNECT {claims.replace('%s', service.nkey)}\r\nPING\r\n"
-    with socket.create_connection(("127.0.0.1", int(str(server.url).rpartition(":")[2])), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", int(str(server.url).rpartition(":")[2])), timeout=60) as connection:
         connection.sendall(greeting.encode())
         said = b"".join(iter(lambda: connection.recv(4096), b""))
     assert b"-ERR 'Authorization Violation'" in said

@@ -13,7 +13,7 @@ from uuid import uuid4
 import psycopg
 import pymysql
 
-from tests.nats_server import free_port
+from tests.ports import free_port
 
 _STARTED_WITHIN = 60.0
 PASSWORD = "s3cret-of-tests"
