@@ -5,8 +5,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python -X utf8
 ARGS ?=
-# Tests mostly wait for processes; those of one file share servers.
-PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+# Tests mostly wait for processes, so there are more of them than cores; those of one file share servers.
+PARALLEL := --numprocesses=$(shell echo $$(($$(nproc) < 4 ? 4 : 8))) --dist=loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help serve test check bench chaos model-server lock clean install install-dev
 
