@@ -49,7 +49,7 @@ _META = ("id", "context", "aggregate_id", "version", "position", "time", "origin
 async def collect(log: EventLog, count: int, position: int = 0, contexts: tuple[str, ...] = ()) -> list[Recorded]:
     """The next facts above a position; fails after 20 s."""
     facts: list[Recorded] = []
-    async with asyncio.timeout(20), aclosing(log.follow(position, contexts)) as batches:  # type: ignore[type-var]
+    async with asyncio.timeout(60), aclosing(log.follow(position, contexts)) as batches:  # type: ignore[type-var]
         async for batch in batches:
             assert batch
             facts += batch
@@ -182,7 +182,7 @@ class LogSuite:
                 except Conflict:
                     continue
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             written = await asyncio.gather(*(write() for _ in range(16)))
         read = await log.read("projects", project)
         assert [one.meta.version for one in read] == list(range(1, 18))

@@ -154,10 +154,10 @@ async def test_a_user_reads_facts_by_a_consumer_of_its_own_and_makes_none(served
     await alice.request("ask.alice.projects.CreateProject", project_body(f"read {uuid4()}"), 5)
     js = alice.jetstream(timeout=0.3)
     mine = await js.pull_subscribe_bind(consumer="user-alice", stream="EVENTS")
-    message = (await mine.fetch(1, timeout=5))[0]
+    message = (await mine.fetch(1, timeout=60))[0]
     assert message.headers is not None
     assert message.headers["ce-specversion"] == "1.0"
-    await message.ack_sync(timeout=5)
+    await message.ack_sync(timeout=60)
     another = await js.pull_subscribe_bind(consumer="user-bob", stream="EVENTS")
     with pytest.raises(nats.errors.TimeoutError):
         await another.fetch(1, timeout=0.3)
@@ -168,7 +168,7 @@ async def test_a_user_reads_facts_by_a_consumer_of_its_own_and_makes_none(served
 
 async def test_nobody_enters_without_a_key(server: EmbeddedNats) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(str(server.url)).port)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert (await reader.readline()).startswith(b"INFO ")
         writer.write(b'CONNECT {"verbose":false}\r\nPING\r\n')
         assert b"Authorization Violation" in await reader.readline()
@@ -291,7 +291,7 @@ async def test_a_message_that_was_handled_and_not_acknowledged_is_handled_once(p
         pass  # makes the consumer
     await alice.jetstream().publish("commands.alice.projects.CreateProject", project_body(name))
     consumer = await parts.nc.jetstream().pull_subscribe_bind(consumer="commands", stream="COMMANDS")
-    message = (await consumer.fetch(1, timeout=5))[0]
+    message = (await consumer.fetch(1, timeout=60))[0]
     asked = Asked.of(message.subject, message.headers, message.data)
     caller = await parts.caller()
     identity = _identity(message, asked, caller)

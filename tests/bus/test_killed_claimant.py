@@ -40,11 +40,11 @@ async def test_a_hundred_retries_around_a_killed_claimant(
     claimant = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.bus.claimant", str(server.url), str(seeds("service")), project, key, cwd=ROOT
     )
-    question = await questions.next_msg(timeout=20)  # it has claimed, and asks whether the assets are there
+    question = await questions.next_msg(timeout=60)  # it has claimed, and asks whether the assets are there
     await questions.unsubscribe()
     if appended:
         await question.respond(msgspec.json.encode(AssetReport(node="n1")))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for batch in parts.log.follow(after, ("runs",)):
                 if any(recorded.meta.aggregate_id == run_id for recorded in batch):
                     break
@@ -57,7 +57,7 @@ async def test_a_hundred_retries_around_a_killed_claimant(
             await claimant.wait()
             killed = time.monotonic()
             answers = await asyncio.gather(*retries)
-    assert time.monotonic() - killed < 5
+    assert time.monotonic() - killed < 15  # who is at work is waited for 20 s
     assert len(set(map(msgspec.json.encode, answers))) == 1
     assert msgspec.json.decode(answers[0].body, type=RunDetail).status == "running"
     recorded = await parts.log.read("runs", run_id)

@@ -28,10 +28,10 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("appended", [False, True], ids=["before its fact", "after its fact"])
 async def test_a_queued_command_of_a_killed_process_is_handled_once(
-    own_nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, appended: bool
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, appended: bool
 ) -> None:
     monkeypatch.setattr(queue, "_ACK_WAIT", 1.0)
-    nc = await nats.connect(own_nats_server.url)
+    nc = await nats.connect(nats_server.url)
     js = nc.jetstream()
     await ensure_streams(js)
     await announce_users(nc, [NatsUser("alice", "U", permissions("alice"), "operator")])
@@ -42,14 +42,14 @@ async def test_a_queued_command_of_a_killed_process_is_handled_once(
         after = await parts.log.last_position()
         questions = await nc.subscribe(subjects.NODE_ASSETS)
         worker = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.bus.worker", own_nats_server.url, cwd=ROOT
+            sys.executable, "-m", "tests.bus.worker", nats_server.url, cwd=ROOT
         )
         await js.publish("commands.alice.runs.StartRun", msgspec.json.encode(StartRun(project=project)))
-        question = await questions.next_msg(timeout=20)
+        question = await questions.next_msg(timeout=60)
         await questions.unsubscribe()
         if appended:
             await question.respond(msgspec.json.encode(AssetReport(node="n1")))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 async for _ in parts.log.follow(after, ("runs",)):
                     break
         worker.send_signal(signal.SIGKILL)
@@ -61,7 +61,7 @@ async def test_a_queued_command_of_a_killed_process_is_handled_once(
 
             await eventually(drained)
         requested = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for batch in parts.log.follow(after, ("runs",)):
                 requested += [recorded for recorded in batch if isinstance(recorded.fact, RunRequested)]
                 if batch[-1].meta.position >= await parts.log.last_position():

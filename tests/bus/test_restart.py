@@ -20,7 +20,7 @@ from tests.bus.waiting import becomes_true, eventually
 from tests.nats_server import NatsServer
 
 
-async def test_everything_goes_on_after_a_kill_of_the_server(own_nats_server: NatsServer) -> None:
+async def test_everything_goes_on_after_a_kill_of_the_server(nats_server: NatsServer) -> None:
     async def on_error(_: Exception) -> None:
         """Connections are lost here on purpose."""
 
@@ -34,7 +34,7 @@ async def test_everything_goes_on_after_a_kill_of_the_server(own_nats_server: Na
             again.set()
 
         return await nats.connect(
-            own_nats_server.url,
+            nats_server.url,
             max_reconnect_attempts=-1,
             reconnect_time_wait=0.05,  # type: ignore[arg-type]  # seconds, a fraction too
             error_cb=on_error,
@@ -49,10 +49,10 @@ async def test_everything_goes_on_after_a_kill_of_the_server(own_nats_server: Na
         caller = await parts.caller()
         command = CreateProject(name=project, owner="a", dataset_name="d", training_yaml_name="c")
         await parts.intake.handle(command, caller, key="k1")
-        await asyncio.to_thread(own_nats_server.kill)
-        await asyncio.to_thread(own_nats_server.start)
+        await asyncio.to_thread(nats_server.kill)
+        await asyncio.to_thread(nats_server.start)
         for again in back:
-            await asyncio.wait_for(again.wait(), 20)
+            await asyncio.wait_for(again.wait(), 60)
         # The watch of people
         person = await other.people.ensure("a newcomer")
         await becomes_true(lambda: parts.people.name_of(person) == "a newcomer")

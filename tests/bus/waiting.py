@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def eventually(look: Callable[[], Awaitable[T | None]], within: float = 15.0) -> T:
+async def eventually(look: Callable[[], Awaitable[T | None]], within: float = 60.0) -> T:
     """What `look` gives once it gives something true; TimeoutError after `within` seconds."""
     async with asyncio.timeout(within):
         while True:
@@ -19,7 +19,7 @@ async def eventually(look: Callable[[], Awaitable[T | None]], within: float = 15
             await asyncio.sleep(0.01)
 
 
-async def becomes_true(look: Callable[[], bool], within: float = 15.0) -> None:
+async def becomes_true(look: Callable[[], bool], within: float = 60.0) -> None:
     async def looked() -> bool:
         return look()
 

@@ -13,7 +13,7 @@ import pytest
 from services.datasets.checker import Bounds, Checker, FileUnreadable
 from services.datasets.checking.limits import MIB
 
-BOUND = 30.0
+BOUND = 60.0
 ROOT = Path(__file__).resolve().parents[2]
 CHILD = "services.datasets.checking.child"
 

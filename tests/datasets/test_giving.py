@@ -24,7 +24,7 @@ async def books(nats_url: str, tmp_path: Path) -> AsyncIterator[Shelf]:
 
 async def ask(books: Shelf, stored_name: str, offset: int = 0, length: int = LONGEST_PIECE) -> tuple[FileAnswer, bytes]:
     question = StoredFileQuestion(stored_name=stored_name, offset=offset, length=length)
-    reply = await books.nc.request(subjects.STORED_FILES, msgspec.json.encode(question), timeout=10)
+    reply = await books.nc.request(subjects.STORED_FILES, msgspec.json.encode(question), timeout=60)
     return msgspec.json.decode((reply.headers or {})[ANSWER], type=FileAnswer), reply.data
 
 

@@ -39,7 +39,7 @@ class Apart:
         process = subprocess.Popen(
             serving.arguments(part), cwd=directory, env=serving.environment(), stdout=output, stderr=output
         )
-        self._stack.callback(process.wait, 30)
+        self._stack.callback(process.wait, 60)
         self._stack.callback(process.kill)
         return serving
 

@@ -16,7 +16,7 @@ from services.runtime.deid_asks import DeidentifyFile, DeidentifyTexts, PolicyTo
 from services.runtime.deid_worker import _without_values
 from services.runtime.deidentifying import Deidentifying
 
-BOUND = 30.0
+BOUND = 60.0
 USE = PolicyToUse(policy=built_in()["default"], secret=b"0" * 32, seed=7)
 
 

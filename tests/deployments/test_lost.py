@@ -85,7 +85,7 @@ async def test_what_a_gone_service_served_fails_and_is_stopped_when_it_returns(p
 
 
 async def until_released(place: Place) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await place.held():  # noqa: ASYNC110 - no fact tells
             await asyncio.sleep(0.02)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -47,34 +47,23 @@ class World(msgspec.Struct, kw_only=True):
     projector: asyncio.Task[None]
 
 
-@pytest.fixture(scope="package")
-def edge_nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    server = NatsServer(tmp_path_factory.mktemp("edge-nats"))
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(
         data_dir=tmp_path,
         training_db_url=f"sqlite:///{tmp_path}/training.db",
-        run_wait_seconds=5.0,
-        projection_wait_seconds=5.0,
+        run_wait_seconds=60.0,
+        projection_wait_seconds=60.0,
     )
 
 
 @contextlib.asynccontextmanager
-async def made(nats_url: str, settings: Settings, *, log_patience: float = 10.0) -> AsyncIterator[World]:
-    """A world on a server whose streams are made anew."""
+async def made(nats_url: str, settings: Settings, *, log_patience: float = 60.0) -> AsyncIterator[World]:
+    """A world on a server that has no streams yet."""
     async with contextlib.AsyncExitStack() as stack:
         nc = await connect(nats_url)
         stack.push_async_callback(nc.close)
         js = nc.jetstream()
-        for stream in await js.streams_info():
-            assert stream.config.name is not None
-            await js.delete_stream(stream.config.name)
         await ensure_streams(js)
         database = open_database(settings.training_db_url)
         stack.callback(database.close)
@@ -92,8 +81,8 @@ async def made(nats_url: str, settings: Settings, *, log_patience: float = 10.0)
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Returns once it holds; fails after 20 s."""
-    async with asyncio.timeout(20):
+    """Returns once it holds; fails after 60 s."""
+    async with asyncio.timeout(60):
         while not await condition():  # noqa: ASYNC110  # nothing tells of it
             await asyncio.sleep(0.005)
 
@@ -104,14 +93,14 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 @pytest.fixture
-async def world(edge_nats: NatsServer, settings: Settings) -> AsyncIterator[World]:
-    async with made(edge_nats.url, settings) as world:
+async def world(nats_server: NatsServer, settings: Settings) -> AsyncIterator[World]:
+    async with made(nats_server.url, settings) as world:
         yield world
 
 
 def client_of(world: World) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(world.app)  # type: ignore[arg-type]
-    return httpx.AsyncClient(transport=transport, base_url="http://localhost:8000", timeout=30)
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost:8000", timeout=90)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ async def node(world: World, tmp_path: Path) -> AsyncIterator[Path]:
 
 @pytest.fixture
 async def server(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    async with listening(world.app) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+    async with listening(world.app) as url, httpx.AsyncClient(base_url=url, timeout=90) as client:
         yield client
 
 

@@ -38,12 +38,12 @@ Working = Callable[[], AbstractAsyncContextManager[None]]
 
 
 @pytest.fixture
-def working(world: World, edge_nats: NatsServer, settings: Settings) -> Working:
+def working(world: World, nats_server: NatsServer, settings: Settings) -> Working:
     """Jobs are worked on until the end of the block."""
 
     @asynccontextmanager
     async def work() -> AsyncIterator[None]:
-        task = asyncio.create_task(main.run(replace(settings, nats_url=edge_nats.url)))
+        task = asyncio.create_task(main.run(replace(settings, nats_url=nats_server.url)))
         try:
             yield
         finally:

@@ -37,9 +37,9 @@ async def test_concurrent_commands_are_all_seen(http: httpx.AsyncClient) -> None
     assert {project["name"] for project in (await http.get("/projects")).json()} == set(names)
 
 
-async def test_an_answer_says_when_reads_do_not_show_it_yet(edge_nats: NatsServer, settings: Settings) -> None:
+async def test_an_answer_says_when_reads_do_not_show_it_yet(nats_server: NatsServer, settings: Settings) -> None:
     settings = msgspec.structs.replace(settings, projection_wait_seconds=0.2)
-    async with made(edge_nats.url, settings) as world, client_of(world) as http:
+    async with made(nats_server.url, settings) as world, client_of(world) as http:
         await _ask_without_projector(http, world)
 
 

@@ -185,7 +185,7 @@ class Events:
 
     async def next(self) -> dict[str, str]:
         event: dict[str, str] = {}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async for line in self._lines:
                 if line:
                     name, _, value = line.partition(": ")
@@ -201,7 +201,7 @@ class Events:
 
 @pytest.fixture
 async def server(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    async with listening(world.app) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+    async with listening(world.app) as url, httpx.AsyncClient(base_url=url, timeout=90) as client:
         yield client
 
 

@@ -16,7 +16,8 @@ from services.edge.front import Front
 from services.edge.main import listen, run, serve
 from services.runtime.settings import SettingRefused, Settings
 from tests.edge.conftest import QWEN, World, client_of, eventually, made
-from tests.nats_server import NatsServer, free_port
+from tests.nats_server import NatsServer
+from tests.ports import free_port
 
 
 @contextlib.asynccontextmanager
@@ -35,7 +36,7 @@ async def listening(app: Front) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def server(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    async with listening(world.app) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+    async with listening(world.app) as url, httpx.AsyncClient(base_url=url, timeout=90) as client:
         yield client
 
 
@@ -88,7 +89,7 @@ async def test_a_client_that_does_not_wait_gets_its_command_done(server: httpx.A
     _, writer = await raw(server.base_url, head + body)
     writer.close()
     await writer.wait_closed()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for batch in world.parts.log.follow(0, ("projects",)):
             assert len(batch) == 1
             break
@@ -110,7 +111,7 @@ async def test_what_is_no_http_is_refused(server: httpx.AsyncClient) -> None:
 
 async def test_a_request_at_work_is_answered_before_the_server_stops(world: World) -> None:
     world.training.idle = True
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=90) as client:
         async with listening(world.app) as url:
             await client.post(f"{url}/projects", json=QWEN)
             asked = asyncio.create_task(client.post(f"{url}/projects/qwen-finetune/runs"))
@@ -122,12 +123,12 @@ async def test_a_request_at_work_is_answered_before_the_server_stops(world: Worl
     assert (answer.status_code, answer.json()["status"]) == (201, "running")
 
 
-async def test_nats_away_is_told_and_gets_over(own_nats_server: NatsServer, settings: Settings) -> None:
+async def test_nats_away_is_told_and_gets_over(nats_server: NatsServer, settings: Settings) -> None:
     """Its own world, as the server is killed."""
 
-    async with made(own_nats_server.url, settings, log_patience=1.0) as world, client_of(world) as http:
+    async with made(nats_server.url, settings, log_patience=1.0) as world, client_of(world) as http:
         created = await http.post("/projects", json=QWEN)
-        own_nats_server.kill()
+        nats_server.kill()
         ready = await http.get("/readyz", headers={"Accept-Language": "en"})
         assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
         assert [wrong["pointer"] for wrong in ready.json()["errors"]] == ["/bus"]
@@ -135,7 +136,7 @@ async def test_nats_away_is_told_and_gets_over(own_nats_server: NatsServer, sett
         assert (await http.get("/healthz")).status_code == 200
         refused = await http.post("/projects", json=QWEN | {"name": "other"})
         assert (refused.status_code, refused.json()["code"]) == (503, "log_unavailable")
-        own_nats_server.start()
+        nats_server.start()
 
         async def is_ready() -> bool:
             return (await http.get("/readyz")).status_code == 200
@@ -160,9 +161,9 @@ async def test_the_database_away_is_told(world: World, http: httpx.AsyncClient, 
     assert (await http.get("/readyz")).json()["status"] == "ready"
 
 
-async def test_a_command_is_accepted_though_the_database_is_away(edge_nats: NatsServer, settings: Settings) -> None:
+async def test_a_command_is_accepted_though_the_database_is_away(nats_server: NatsServer, settings: Settings) -> None:
     settings = msgspec.structs.replace(settings, projection_wait_seconds=0.3)
-    async with made(edge_nats.url, settings) as world, client_of(world) as http:
+    async with made(nats_server.url, settings) as world, client_of(world) as http:
         with world.database.writing() as connection:
             connection.exec_driver_sql("ALTER TABLE projection_state RENAME TO away")
         created = await http.post("/projects", json=QWEN)
@@ -173,10 +174,10 @@ async def test_a_command_is_accepted_though_the_database_is_away(edge_nats: Nats
             connection.exec_driver_sql("ALTER TABLE away RENAME TO projection_state")
 
 
-async def test_the_process_serves_until_it_is_cancelled(edge_nats: NatsServer, settings: Settings) -> None:
-    async with made(edge_nats.url, settings):
+async def test_the_process_serves_until_it_is_cancelled(nats_server: NatsServer, settings: Settings) -> None:
+    async with made(nats_server.url, settings):
         port = free_port()
-        serving = asyncio.create_task(run(msgspec.structs.replace(settings, nats_url=edge_nats.url, port=port)))
+        serving = asyncio.create_task(run(msgspec.structs.replace(settings, nats_url=nats_server.url, port=port)))
 
         async def answers() -> bool:
             with contextlib.suppress(httpx.ConnectError):
@@ -190,12 +191,12 @@ async def test_the_process_serves_until_it_is_cancelled(edge_nats: NatsServer, s
         with pytest.raises(asyncio.CancelledError):
             await serving
         with pytest.raises(OSError, match="refused"):
-            socket.create_connection(("127.0.0.1", port), timeout=1)
+            socket.create_connection(("127.0.0.1", port), timeout=60)
 
 
-async def test_an_address_that_others_reach_needs_a_token(edge_nats: NatsServer, settings: Settings) -> None:
-    async with made(edge_nats.url, settings):
-        open_to_all = msgspec.structs.replace(settings, nats_url=edge_nats.url, host="0.0.0.0", port=free_port())
+async def test_an_address_that_others_reach_needs_a_token(nats_server: NatsServer, settings: Settings) -> None:
+    async with made(nats_server.url, settings):
+        open_to_all = msgspec.structs.replace(settings, nats_url=nats_server.url, host="0.0.0.0", port=free_port())
         with pytest.raises(SettingRefused, match=r"TRAINLEDGER_HOST is 0\.0\.0\.0.*token add"):
             await run(open_to_all)
 

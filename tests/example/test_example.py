@@ -139,7 +139,7 @@ def test_sigterm_leaves_whole_checkpoints_only(home: Path) -> None:
             assert line, "the training ended too early"
         child.send_signal(signal.SIGTERM)
         child.stdout.read()
-        assert child.wait(30) == 143
+        assert child.wait(120) == 143
     finally:
         child.kill()
         child.wait()

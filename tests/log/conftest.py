@@ -1,4 +1,4 @@
-"""A connection and an empty ledger on the session's server."""
+"""A connection and an empty ledger on the test's server."""
 
 from __future__ import annotations
 
@@ -20,10 +20,6 @@ async def nc(nats_url: str) -> AsyncIterator[Client]:
 
 @pytest.fixture
 async def ledger(nc: Client) -> Client:
-    """A connection to a server whose streams are new and empty."""
-    js = nc.jetstream()
-    for stream in await js.streams_info():
-        assert stream.config.name is not None
-        await js.delete_stream(stream.config.name)
-    await ensure_streams(js)
+    """A connection to a server with empty streams."""
+    await ensure_streams(nc.jetstream())
     return nc

@@ -112,7 +112,7 @@ async def test_one_waiting_alone_goes_at_once_and_what_waits_behind_it_together(
     wire.answering.clear()
     group = commits(wire)
     first = asyncio.ensure_future(group.append((write("first"),)))
-    await asyncio.wait_for(wire.sent.wait(), 5)
+    await asyncio.wait_for(wire.sent.wait(), 60)
     others = [asyncio.ensure_future(group.append((write(f"s{number}"),))) for number in range(20)]
     await asyncio.sleep(0)
     gone = others.pop(7)

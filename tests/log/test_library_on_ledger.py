@@ -29,7 +29,8 @@ from events.projects import Project, ProjectArchived, ProjectCreated, ProjectRev
 from events.runs import RunRequested
 from events.upcasting import UPCASTS
 from tests.log_suite import CREATED, ORIGIN, PERSON, after, collect, creation
-from tests.nats_server import NatsServer, free_port
+from tests.nats_server import NatsServer
+from tests.ports import free_port
 
 PROJECTS = projector(Project(), evolve)
 

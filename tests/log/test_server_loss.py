@@ -22,8 +22,8 @@ WRITERS = 16
 
 
 @pytest.fixture
-async def nc(own_nats_server: NatsServer) -> AsyncIterator[Connection]:
-    connection = await connect(own_nats_server.url, reconnect_time_wait=0.05)
+async def nc(nats_server: NatsServer) -> AsyncIterator[Connection]:
+    connection = await connect(nats_server.url, reconnect_time_wait=0.05)
     await ensure_streams(connection.jetstream())
     yield connection
     await connection.close()
@@ -31,10 +31,10 @@ async def nc(own_nats_server: NatsServer) -> AsyncIterator[Connection]:
 
 @pytest.fixture
 def log(nc: Connection) -> JetStreamLog:
-    return JetStreamLog(nc, answer_timeout=1.0, patience=30.0)
+    return JetStreamLog(nc, answer_timeout=1.0, patience=60.0)
 
 
-async def test_kill_9_under_writers_loses_and_doubles_nothing(own_nats_server: NatsServer, log: JetStreamLog) -> None:
+async def test_kill_9_under_writers_loses_and_doubles_nothing(nats_server: NatsServer, log: JetStreamLog) -> None:
     acknowledged: dict[UUID, list[Recorded]] = {}
     stop = asyncio.Event()
     progress = asyncio.Condition()
@@ -68,8 +68,8 @@ async def test_kill_9_under_writers_loses_and_doubles_nothing(own_nats_server: N
             async with progress:
                 for _ in range(3 * WRITERS):
                     await progress.wait()
-            await asyncio.to_thread(own_nats_server.kill)
-            await asyncio.to_thread(own_nats_server.start)
+            await asyncio.to_thread(nats_server.kill)
+            await asyncio.to_thread(nats_server.start)
         async with progress:
             await progress.wait()
         stop.set()
@@ -83,15 +83,15 @@ async def test_kill_9_under_writers_loses_and_doubles_nothing(own_nats_server: N
     assert len(followed) == sum(len(facts) for facts in acknowledged.values()) + 1
 
 
-async def test_follows_across_a_restart(own_nats_server: NatsServer, log: JetStreamLog) -> None:
+async def test_follows_across_a_restart(nats_server: NatsServer, log: JetStreamLog) -> None:
     await log.append(creation(), origin=ORIGIN)
     positions: list[int] = []
-    async with asyncio.timeout(30), aclosing(log.follow(0)) as batches:  # type: ignore[type-var]
+    async with asyncio.timeout(60), aclosing(log.follow(0)) as batches:  # type: ignore[type-var]
         async for batch in batches:
             positions += [one.meta.position for one in batch]
             if len(positions) >= 4:
                 break
-            await asyncio.to_thread(own_nats_server.restart)
+            await asyncio.to_thread(nats_server.restart)
             await log.append(creation(), origin=ORIGIN)
     assert positions == [1, 2, 3, 4]
 
@@ -100,7 +100,7 @@ async def test_follows_on_when_its_consumer_is_gone(nc: Connection, log: JetStre
     js = nc.jetstream()
     await log.append(creation(), origin=ORIGIN)
     positions: list[int] = []
-    async with asyncio.timeout(30), aclosing(log.follow(0)) as batches:  # type: ignore[type-var]
+    async with asyncio.timeout(60), aclosing(log.follow(0)) as batches:  # type: ignore[type-var]
         async for batch in batches:
             positions += [one.meta.position for one in batch]
             if len(positions) == 3:
@@ -122,7 +122,7 @@ async def test_leaves_no_consumer_behind(nc: Connection, log: JetStreamLog) -> N
 async def test_a_follower_notices_that_the_stream_was_deleted(again: bool, nc: Connection, log: JetStreamLog) -> None:
     await log.append(creation(), origin=ORIGIN)
     await log.append(creation(), origin=ORIGIN)
-    async with asyncio.timeout(30), aclosing(log.follow(0)) as batches:  # type: ignore[type-var]
+    async with asyncio.timeout(60), aclosing(log.follow(0)) as batches:  # type: ignore[type-var]
         assert await anext(batches)
         await nc.jetstream().delete_stream(EVENTS)
         if again:
@@ -144,9 +144,9 @@ async def test_without_a_stream_the_log_is_unavailable(nc: Connection) -> None:
         await collect(log, 1)
 
 
-async def test_a_dead_server_is_unavailable(own_nats_server: NatsServer, nc: Connection) -> None:
+async def test_a_dead_server_is_unavailable(nats_server: NatsServer, nc: Connection) -> None:
     log = JetStreamLog(nc, answer_timeout=0.2, patience=0.4)
-    await asyncio.to_thread(own_nats_server.kill)
+    await asyncio.to_thread(nats_server.kill)
     for asking in (log.append(creation(), origin=ORIGIN), log.last_position(), log.stored_at(1)):
         with pytest.raises(LogUnavailable):
-            await asyncio.wait_for(asking, 10)
+            await asyncio.wait_for(asking, 60)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
+from events.log.connection import connect
 from events.log.jetstream import JetStreamLog
 from events.log.streams import COMMANDS, DEADLETTERS, EVENTS, OUTCOMES, PEOPLE, TELEMETRY, ensure_streams, ledger_id
 from tests.log_suite import ORIGIN, creation
+from tests.nats_server import NatsServer
 
 
 @pytest.fixture
@@ -38,21 +42,26 @@ async def test_a_second_start_changes_nothing(js: JetStreamContext, ledger: Clie
         (one.config, one.state.messages) for one in before
     ]
     assert await ledger_id(js) == identity
-    await js.delete_stream(EVENTS)
-    await ensure_streams(js)
-    assert await ledger_id(js) != identity
 
 
-async def test_events_that_somebody_set_up_otherwise_are_left_alone(js: JetStreamContext) -> None:
-    await js.delete_stream(EVENTS)
+async def test_each_ledger_has_an_id_of_its_own(js: JetStreamContext, tmp_path: Path) -> None:
+    other = NatsServer(tmp_path)
+    other.start()
+    try:
+        nc = await connect(other.url)
+        await ensure_streams(nc.jetstream())
+        assert await ledger_id(nc.jetstream()) != await ledger_id(js)
+        await nc.close()
+    finally:
+        other.kill()
+
+
+async def test_events_that_somebody_set_up_otherwise_are_left_alone(nc: Client) -> None:
+    js = nc.jetstream()
     with pytest.raises(NotFoundError):
         await ledger_id(js)
     await js.add_stream(name=EVENTS, subjects=["events.>"], description="mine")
-    try:
-        await ensure_streams(js)
-        assert (await js.stream_info(EVENTS)).config.description == "mine"
-        with pytest.raises(LookupError):
-            await ledger_id(js)
-    finally:  # other tests use this server too
-        await js.delete_stream(EVENTS)
-        await ensure_streams(js)
+    await ensure_streams(js)
+    assert (await js.stream_info(EVENTS)).config.description == "mine"
+    with pytest.raises(LookupError):
+        await ledger_id(js)

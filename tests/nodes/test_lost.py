@@ -185,14 +185,14 @@ async def test_a_node_that_lives_is_left_alone(node: Node, nc: Client) -> None:
     assert alive(node.command(run_id))
 
 
-async def test_an_outage_of_nats_makes_nothing_lost(own_nats_server: NatsServer, tmp_path: Path) -> None:
-    async with running(own_nats_server.url, tmp_path) as node:
+async def test_an_outage_of_nats_makes_nothing_lost(nats_server: NatsServer, tmp_path: Path) -> None:
+    async with running(nats_server.url, tmp_path) as node:
         run_id = await node.start_run()
         async with watching(node, node.book.nc, [run_id]):
             await asyncio.sleep(PATIENCE / 2)
-            await asyncio.to_thread(own_nats_server.kill)
+            await asyncio.to_thread(nats_server.kill)
             await asyncio.sleep(PATIENCE + 1.0)  # the time is what is tried
-            await asyncio.to_thread(own_nats_server.start)
+            await asyncio.to_thread(nats_server.start)
             await asyncio.sleep(PATIENCE + 1.0)
         assert NodeLost not in await node.facts()
         assert RunFailed not in [type(fact) for fact in await node.book.facts(run_id)]

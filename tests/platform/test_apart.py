@@ -71,7 +71,7 @@ def test_parts_work_on_a_server_of_ones_own(serving: Serving, plain: NatsServer,
         assert "trained" in [line["message"] for line in ended["logs"]]
         for process in parts:
             process.send_signal(signal.SIGTERM)
-        assert [process.wait(30) for process in parts] == [0, 0, 0]
+        assert [process.wait(60) for process in parts] == [0, 0, 0]
 
 
 def started(serving: Serving) -> dict[str, object] | None:
@@ -117,7 +117,7 @@ def asked(serving: Serving, user: str) -> str:
         client = await nats.connect(url, nkeys_seed=str(seed), inbox_prefix=f"_INBOX_{user}".encode())
         try:
             body = b'{"name": "asked", "owner": "a", "dataset_name": "d.jsonl", "training_yaml_name": "c.yaml"}'
-            return (await client.request(f"ask.{user}.projects.CreateProject", body, timeout=15)).data.decode()
+            return (await client.request(f"ask.{user}.projects.CreateProject", body, timeout=60)).data.decode()
         finally:
             await client.close()
 

@@ -59,7 +59,7 @@ class Machine:
             env=lacking | environment,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             user=user,
         )
 

@@ -150,7 +150,7 @@ def test_stops_from_another_shell(serving: Serving) -> None:
     assert serving.process is not None
     stopped = serving.command("stop")
     assert stopped.returncode == 0, stopped.stderr
-    assert serving.process.wait(5) == 0
+    assert serving.process.wait(PATIENCE) == 0
     serving.process = None
     assert not serving.parts()
     again = serving.command("stop")
@@ -160,7 +160,7 @@ def test_stops_from_another_shell(serving: Serving) -> None:
 
 def test_trainings_go_on_and_end_with_all(serving: Serving) -> None:
     serving.start()
-    until(serving.ready, "readiness")
+    until(serving.launches, "a node that trains")
     (serving.data / "training" / "run_train_full_sft.sh").write_text("sleep 600\n")
     assert serving.post("/projects", PROJECT)[0] == 201
     run = serving.post("/projects/qwen-finetune/runs")[1]
@@ -175,7 +175,7 @@ def test_trainings_go_on_and_end_with_all(serving: Serving) -> None:
     assert serving.process is not None
     stopped = serving.command("stop", "--all")
     assert stopped.returncode == 0, stopped.stderr
-    serving.process.wait(5)
+    serving.process.wait(PATIENCE)
     serving.process = None
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)

@@ -32,7 +32,7 @@ def ok(answer: httpx.Response) -> Any:
 def test_the_example_trains_on_what_was_uploaded(serving: Serving) -> None:
     content = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in RECORDS).encode()
     with httpx.Client(base_url=f"http://127.0.0.1:{serving.port}", timeout=60) as http:
-        until(serving.ready, "readiness")
+        until(serving.launches, "a node that trains")
         dataset = ok(http.post("/v1/datasets", json={"name": "pairs"}))["id"]
         file = ok(http.put(f"/v1/datasets/{dataset}/files", files={"file": ("pairs.jsonl", content)}))
         config = ok(http.put("/v1/train-config", files={"file": ("finetune.yaml", YAML)}))["train_config"]

@@ -82,7 +82,7 @@ def test_whoever_is_overtaken_changes_nothing(database: Database) -> None:
 
 
 def test_two_projectors_at_once_fold_every_fact_once(database: Database) -> None:
-    together = Barrier(2, timeout=30)
+    together = Barrier(2, timeout=60)
 
     def project() -> int:
         overtaken = 0

@@ -35,8 +35,8 @@ PROJECT = identify("project")
 
 
 @pytest.fixture
-async def nc(own_nats_server: NatsServer) -> AsyncIterator[Client]:
-    connection = await connect(own_nats_server.url, reconnect_time_wait=0.05)
+async def nc(nats_server: NatsServer) -> AsyncIterator[Client]:
+    connection = await connect(nats_server.url, reconnect_time_wait=0.05)
     await ensure_streams(connection.jetstream())
     yield connection
     await connection.close()
@@ -101,7 +101,7 @@ async def test_a_run_with_its_output_and_the_signal_of_each_position(nc: Client,
         assert (await messages_of(empty))[2:] == ["first", "last", "训练已完成"]
 
 
-async def test_a_server_that_restarts_costs_nothing(nc: Client, own_nats_server: NatsServer, empty: Database) -> None:
+async def test_a_server_that_restarts_costs_nothing(nc: Client, nats_server: NatsServer, empty: Database) -> None:
     facts = realistic(300, projects=5, at_once=5)
     heads: dict[object, tuple[int, int]] = {}
     log = JetStreamLog(nc)
@@ -109,8 +109,8 @@ async def test_a_server_that_restarts_costs_nothing(nc: Client, own_nats_server:
         for number, recorded in enumerate(facts):
             if number in (100, 200):
                 await say(nc, 10 * number, f"line {number}")
-                await asyncio.to_thread(own_nats_server.kill)
-                await asyncio.to_thread(own_nats_server.start)
+                await asyncio.to_thread(nats_server.kill)
+                await asyncio.to_thread(nats_server.start)
             key = recorded.meta.aggregate_id
             expected, version = heads.get(key, (0, 0))
             change = Change(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.runtime.settings import markdown
-from tests.platform.serving import ROOT, Serving
+from tests.platform.serving import ROOT, Serving, until
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +41,7 @@ def blocks(readme: Path) -> list[tuple[str, str]]:
 def serving(tmp_path: Path) -> Iterator[Serving]:
     serving = Serving(tmp_path)
     serving.start()
+    until(serving.launches, "a node that trains")
     yield serving
     serving.end_everything()
     if serving.process is not None:  # ended by a command of the README
@@ -56,7 +57,7 @@ def run(language: str, text: str, serving: Serving) -> subprocess.CompletedProce
     )
     command = [sys.executable, "-c", text] if language == "python" else ["bash", "-euc", _SHELL + text]
     return subprocess.run(
-        command, cwd=credentials, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=60
+        command, cwd=credentials, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=300
     )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 IMAGE = "trainledger-test:latest"
-_STARTED_WITHIN = 30.0
+_STARTED_WITHIN = 60.0
 
 
 class DoesNotStart(Exception):

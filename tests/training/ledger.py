@@ -32,7 +32,7 @@ from services.training.executors.local import LocalExecutor
 from services.training.launching import withheld
 from services.training.supervisor import Node
 
-BOUND = 30.0
+BOUND = 60.0
 TERMINAL = (RunCompleted, RunFailed, RunCanceled, RunLaunchFailed)
 
 _F = TypeVar("_F", bound=Event)

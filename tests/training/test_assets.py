@@ -54,7 +54,7 @@ async def test_nodes_answer_over_nats(root: Path, nats_url: str) -> None:
     connection = await nats.connect(nats_url)
     subscription = await answer_asset_questions(connection, "box", root)
     question = msgspec.json.encode(AssetQuestion(names=("nothing", "inside", "escape")))
-    answer = await connection.request(subjects.NODE_ASSETS, question, timeout=5)
+    answer = await connection.request(subjects.NODE_ASSETS, question, timeout=60)
     expected = AssetReport(node="box", missing=("nothing",), outside=("escape",))
     assert msgspec.json.decode(answer.data, type=AssetReport) == expected
     await subscription.unsubscribe()

@@ -25,6 +25,7 @@ from services.runtime.handover import encode
 from services.runtime.settings import Settings
 from tests.nats_server import NatsServer
 from tests.platform.serving import Serving
+from tests.platform.serving import until as wait_until
 from tests.training.ledger import BOUND, Ledger, ledger, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
@@ -66,15 +67,15 @@ class Part:
 
 
 @pytest.fixture
-async def book(own_nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[Ledger]:
-    async with ledger(own_nats_server.url, tmp_path) as made:
+async def book(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[Ledger]:
+    async with ledger(nats_server.url, tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-def parts(book: Ledger, own_nats_server: NatsServer) -> Iterator[tuple[Part, Part]]:
+def parts(book: Ledger, nats_server: NatsServer) -> Iterator[tuple[Part, Part]]:
     settings = Settings(
-        nats_url=own_nats_server.url,
+        nats_url=nats_server.url,
         data_dir=book.data,
         host_training_dir=book.root,
         node=book.name,
@@ -90,13 +91,13 @@ def parts(book: Ledger, own_nats_server: NatsServer) -> Iterator[tuple[Part, Par
 
 
 async def test_the_training_the_projector_and_the_server_are_killed_again_and_again(
-    book: Ledger, parts: tuple[Part, Part], own_nats_server: NatsServer
+    book: Ledger, parts: tuple[Part, Part], nats_server: NatsServer
 ) -> None:
     (book.root / "prints.py").write_text(PRINTS)
     run_id = await book.request(sys.executable, "-B", "prints.py")
     moments = random.Random(LINES)
     for _ in range(ROUNDS):
-        for victim in (*parts, own_nats_server):
+        for victim in (*parts, nats_server):
             await asyncio.sleep(moments.uniform(0.1, 1.2))
             await asyncio.to_thread(victim.kill)
             await asyncio.to_thread(victim.start)
@@ -111,7 +112,7 @@ async def test_the_training_the_projector_and_the_server_are_killed_again_and_ag
 
 
 async def test_a_service_killed_at_every_step_of_a_short_run(
-    book: Ledger, parts: tuple[Part, Part], own_nats_server: NatsServer
+    book: Ledger, parts: tuple[Part, Part], nats_server: NatsServer
 ) -> None:
     moments = random.Random(3)
     runs = []
@@ -120,7 +121,7 @@ async def test_a_service_killed_at_every_step_of_a_short_run(
         runs.append(run_id)
         # From the very first step on to after the end.
         await asyncio.sleep(moments.uniform(0.0, 0.9))
-        victim = (*parts, own_nats_server, parts[0])[number % 4]
+        victim = (*parts, nats_server, parts[0])[number % 4]
         await asyncio.to_thread(victim.kill)
         await asyncio.to_thread(victim.start)
         await until(lambda: book.nc.is_connected)
@@ -136,6 +137,7 @@ async def test_the_whole_service_is_killed_again_and_again(tmp_path: Path) -> No
     moments = random.Random(5)
     try:
         await asyncio.to_thread(serving.start)
+        await asyncio.to_thread(wait_until, serving.launches, "a node that trains")
         root = serving.data / "training"
         (root / "prints.py").write_text(PRINTS)
         body = {
@@ -193,11 +195,14 @@ async def check_rows(data: Path, run_id: UUID, directory: Path, lines: int) -> N
 
 
 def rows(data: Path, run_id: UUID) -> list[tuple[str, str]]:
-    connection = sqlite3.connect(f"file:{data}/training.db?mode=ro", uri=True, timeout=30)
+    database = data / "training.db"
+    if not database.exists():
+        return []  # the projector was killed before it made it
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)
     try:
         statement = "SELECT stream, message FROM logs WHERE run_id = ? ORDER BY attempt, byte_offset"
         if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'logs'").fetchone() is None:
-            return []  # the projector was killed before it made its tables
+            return []  # … or its tables
         return connection.execute(statement, (str(run_id),)).fetchall()
     finally:
         connection.close()

@@ -34,8 +34,8 @@ for line in range(LINES):
 
 
 @pytest.fixture
-async def book(own_nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[Ledger]:
-    async with ledger(own_nats_server.url, tmp_path) as made:
+async def book(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[Ledger]:
+    async with ledger(nats_server.url, tmp_path) as made:
         yield made
 
 
@@ -60,8 +60,8 @@ class Service:
 
 
 @pytest.fixture
-def service(book: Ledger, own_nats_server: NatsServer) -> Iterator[Service]:
-    made = Service(book, own_nats_server.url)
+def service(book: Ledger, nats_server: NatsServer) -> Iterator[Service]:
+    made = Service(book, nats_server.url)
     yield made
     made.kill()
 
@@ -104,15 +104,13 @@ async def test_the_service_stops_in_time_while_a_run_prints(book: Ledger) -> Non
     await asyncio.wait([task])
 
 
-async def test_the_server_is_killed_while_a_run_prints(
-    book: Ledger, service: Service, own_nats_server: NatsServer
-) -> None:
+async def test_the_server_is_killed_while_a_run_prints(book: Ledger, service: Service, nats_server: NatsServer) -> None:
     service.start()
     run_id = await start_printing(book, 5_000)
     await book.fact(run_id, RunStarted)
     for _ in range(2):
-        await asyncio.to_thread(own_nats_server.kill)
-        await asyncio.to_thread(own_nats_server.start)
+        await asyncio.to_thread(nats_server.kill)
+        await asyncio.to_thread(nats_server.start)
     await check(book, run_id, 5_000)
 
 

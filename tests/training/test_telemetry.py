@@ -105,7 +105,7 @@ async def test_every_byte_is_covered_by_batches_of_a_bounded_size(
     path.write_bytes(raw)
     output = Output(Publisher(book.js, run_id, 1, tmp_path / "note"), files(path), run_id, 1)
     output.finish()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await output.follow()
     if not raw:
         return
