@@ -26,8 +26,8 @@ LINK = ResponseHeader(
     documentation_only=True,
     description='The next page (`rel="next"`), where there is one and `limit` was given',
 )
-# Any request may be answered so: a bad parameter, no token, a foreign host, a fault, a part that is away.
-_ANYWHERE = ("invalid_parameter", "unauthenticated", "foreign_host", "internal_error", "unavailable")
+# Any request may be answered so: a bad parameter or no HTTP, no token, a foreign host, a fault, a part that is away.
+_ANYWHERE = ("invalid_parameter", "invalid_http", "unauthenticated", "foreign_host", "internal_error", "unavailable")
 
 
 def problems(*codes: str) -> dict[int, ResponseSpec]:

@@ -44,7 +44,7 @@ class Front:
         for name, value in scope["headers"]:
             headers[name] = value
             hosts += name == b"host"
-        request_id = _request_id(headers.get(b"x-request-id"))
+        request_id = request_id_of(headers.get(b"x-request-id"))
         language = language_of(headers.get(b"accept-language", b"").decode("latin-1"))
         if b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0":
             lingering = Lingering(receive, send)
@@ -97,7 +97,7 @@ def _refuse_hidden_slash(scope: HTTPScope) -> None:
         raise Refused("not_found")
 
 
-def _request_id(given: bytes | None) -> str:
+def request_id_of(given: bytes | None) -> str:
     """The caller's own where it can stand in a header and a log line."""
     if given is not None and 0 < len(given) <= _LONGEST_REQUEST_ID:
         text = given.decode("latin-1")

@@ -17,6 +17,7 @@ from services.edge.auth import Authenticator
 from services.edge.bodies import decode
 from services.edge.front import Front
 from services.edge.hosts import HostGuard
+from services.edge.malformed import Http
 from services.edge.parts import started
 from services.runtime import wiring
 from services.runtime.process import collect_less_garbage
@@ -96,7 +97,7 @@ async def serve(
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=Http,
             ws="none",
             lifespan="off",
             loop="none",

@@ -109,6 +109,25 @@ async def test_what_is_no_http_is_refused(server: httpx.AsyncClient) -> None:
     await writer.wait_closed()
 
 
+async def test_what_cannot_be_parsed_is_a_problem_too(server: httpx.AsyncClient) -> None:
+    head = b"Host: localhost\r\nX-Request-Id: mine\r\nAccept-Language: en\r\n"
+    for request in (
+        b"GET /healthz HTTP/1.1\r\n" + head + b"Transfer-Encoding: A\r\n\r\n",
+        b"POST /projects HTTP/1.1\r\n" + head + b"Content-Length: many\r\n\r\n",
+    ):
+        reader, writer = await raw(server.base_url, request)
+        answer, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert {b"content-type: application/problem+json", b"x-request-id: mine"} <= set(answer.split(b"\r\n"))
+        problem = json.loads(body)
+        assert (problem["code"], problem["request_id"]) == ("invalid_http", "mine")
+        assert problem["detail"] == "This is not a valid HTTP request"
+        writer.close()
+    reader, writer = await raw(server.base_url, b"\x16\x03\x01\x02")  # as TLS begins
+    assert json.loads((await reader.read()).partition(b"\r\n\r\n")[2])["detail"] == "这不是有效的 HTTP 请求"
+    writer.close()
+
+
 async def test_a_request_at_work_is_answered_before_the_server_stops(world: World) -> None:
     world.training.idle = True
     async with httpx.AsyncClient(timeout=90) as client:
