@@ -6,6 +6,7 @@ from functools import partial
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from events.datasets import (
     DatasetDeleted,
@@ -15,6 +16,7 @@ from events.datasets import (
     DatasetRetentionSet,
 )
 from events.downloads import DatasetFileDownloaded
+from events.event import Recorded
 from projections.database import Database
 from projections.ownership import empty_facts
 from projections.queries.cut import NOW, Cut
@@ -115,6 +117,15 @@ def test_who_was_given_raw_data_is_shown(database: Database) -> None:
     assert [(found.position, found.name, found.upload_id) for found in downloads] == [(7, "alice", ONE.upload_id)]
     assert ask(database, lambda connection: download_list(connection, DATASET, name_of, cut_at(6))) == ()
     assert ask(database, lambda connection: download_list(connection, identify("none"), name_of)) is None
+
+
+def test_an_actor_that_no_database_takes_stops_nothing(database: Database) -> None:
+    *before, download = HISTORY[:7]
+    origin = structs.replace(download.meta.origin, actor="a\0b")
+    fold_all(database, [*before, Recorded(download.fact, structs.replace(download.meta, origin=origin))])
+    downloads = ask(database, lambda connection: download_list(connection, DATASET, name_of))
+    assert downloads is not None
+    assert [found.name for found in downloads] == ["a\N{REPLACEMENT CHARACTER}b"]
 
 
 def test_it_is_the_same_folded_in_one_go_and_bit_by_bit(database: Database) -> None:
