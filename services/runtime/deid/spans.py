@@ -29,7 +29,8 @@ class Spans:
 
     @classmethod
     def none(cls, names: Sequence[str]) -> Spans:
-        return cls(names, *(np.zeros(0, dtype=kind) for kind in (np.int16, np.int64, np.int64, np.float32, np.bool_)))
+        nowhere = np.zeros(0, dtype=np.int64)
+        return cls(names, nowhere.astype(np.int16), nowhere, nowhere, nowhere.astype(np.float32), nowhere > 0)
 
     def __len__(self) -> int:
         return len(self.starts)

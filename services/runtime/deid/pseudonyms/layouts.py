@@ -34,7 +34,7 @@ class Layout(NamedTuple):
 
     @property
     def _plain(self) -> bool:
-        return len(self.columns) == self.whole.shape[1]
+        return len(self.columns) == int(self.whole.shape[1])
 
 
 def layouts(content: Bytes, starts: Offsets, ends: Offsets, *, letters: bool = False) -> Iterator[Layout]:

@@ -61,7 +61,7 @@ def _usccs(groups: Groups, starts: Offsets, out: Candidates) -> None:
     rows = _USCC_VALUES[windows(groups.content, starts, 18)]
     good = (rows < 31).all(axis=1) & (rows[:, 2:8] < 10).all(axis=1)
     starts, rows = starts[good], rows[good]
-    letters = (rows[:, :17] >= 10).any(axis=1)
+    letters: Flags = np.asarray((rows[:, :17] >= 10).any(axis=1))
     person = ~letters
     person[person] = born_in_a_province(groups.forms, rows[person])
     valid = (checksums.uscc(rows[:, :17]) == rows[:, 17]) & ~person

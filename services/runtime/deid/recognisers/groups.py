@@ -75,18 +75,20 @@ class Groups:
 
     def of_width(self, n: int) -> Offsets:
         """The runs of n digits, n below 255."""
-        return self._by_width[self._edges[n] : self._edges[n + 1]]
+        runs: Offsets = self._by_width[self._edges[n] : self._edges[n + 1]]
+        return runs
 
     def linked(self, links: str) -> Offsets:
         """The runs that one of `links` joins to the next."""
-        return self._linked[among_bytes(links)[self.link[self._linked]]]
+        runs: Offsets = self._linked[among_bytes(links)[self.link[self._linked]]]
+        return runs
 
     def linked_before(self, first: Offsets) -> Bytes:
         return np.where(first > 0, self.link[np.maximum(first - 1, 0)], 0).astype(np.uint8)
 
     def shaped(self, widths: Sequence[int], links: str) -> Offsets:
         """The first run of each group of runs of two widths or more, joined by one and the same of `links`."""
-        first = self._linked[self._pairs == widths[0] << 8 | widths[1]]
+        first: Offsets = self._linked[self._pairs == widths[0] << 8 | widths[1]]
         if not len(first):
             return first
         first = first[among_bytes(links)[self.link[first]]]
@@ -111,8 +113,8 @@ class Groups:
         return found
 
 
-def _pair(one: Bytes, next_one: Bytes) -> NDArray[np.uint16]:
-    pair: NDArray[np.uint16] = one.astype(np.uint16) << 8 | next_one
+def _pair(one: Bytes, next_one: Bytes) -> Offsets:
+    pair: Offsets = one.astype(np.int64) << 8 | next_one
     return pair
 
 

@@ -65,10 +65,10 @@ def _landline(groups: Groups, out: Candidates) -> None:
         if not len(first):
             continue
         rows = groups.rows(first, (n,))
-        area = np.where(rows[:, 1] <= 2, 3, 4)
-        good = np.where(area == 3, _area(groups, rows, 3), _area(groups, rows, 4))
-        good &= _subscriber(rows[np.arange(len(rows)), area])
-        first = first[good & (n - area >= 7) & (n - area <= 8)]
+        place = np.where(rows[:, 1] <= 2, 3, 4)
+        good = np.where(place == 3, _area(groups, rows, 3), _area(groups, rows, 4))
+        good &= _subscriber(rows[np.arange(len(rows)), place])
+        first = first[good & (n - place >= 7) & (n - place <= 8)]
         score = 0.45 - penalty(groups, first, first, 0.3)
         out.add("CN_LANDLINE", groups.starts[first], groups.ends[first], score)
 
