@@ -1,5 +1,8 @@
 """MB/s of de-identifying JSONL into JSONL by the typed policy, dense and sparse in digits, beside Presidio's.
 
+One process and two are measured in turn, and in each turn also what the machine's two cores have to give: twice one
+process, each on a file of its own, at the same time. `serve` keeps its processes, so they are started before.
+
 Presidio (presidio-analyzer and presidio-anonymizer with their pattern recognisers, no language model) runs on the
 first records of the same files in an environment of its own: PRESIDIO_PYTHON names its interpreter. Without that it
 is left out.
@@ -11,9 +14,11 @@ import json
 import os
 import random
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from services.runtime.deid import policies
 from services.runtime.deid.engine import Deidentifier
@@ -27,6 +32,7 @@ _SENTENCE = (
     "会议讨论了项目进展，大家对下一阶段的安排提出了不少建议，散会后请各自整理。The minutes will follow by mail. "
 )
 _KEYS = Keys(b"a secret of this installation")
+_POLICY = policies.built_in()["zh-pii"]
 
 
 def dense(rng: random.Random, number: int) -> str:
@@ -54,15 +60,71 @@ def written(path: Path, make: object) -> Path:
     return path
 
 
-def rate(source: Path, workers: int) -> tuple[float, float]:
-    """MB/s by the clock and by the processor's time of this process, the better of three."""
-    policy, best, best_busy = policies.built_in()["zh-pii"], float("inf"), float("inf")
-    for _ in range(3):
-        start, busy = time.perf_counter(), time.process_time()
-        deidentify_file(source, source.with_suffix(".out"), policy, _KEYS, workers=workers)
-        best, best_busy = min(best, time.perf_counter() - start), min(best_busy, time.process_time() - busy)
-    size = source.stat().st_size / 1e6
-    return size / best, size / best_busy
+class Apart:
+    """Another process that de-identifies a file of its own, by itself, whenever it is told to."""
+
+    def __init__(self, source: Path) -> None:
+        command = [sys.executable, "-X", "utf8", "-m", "tests.bench.bench_deid", str(source)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.wait()
+
+    def begin(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
+    def wait(self) -> float:
+        """How many seconds it took."""
+        assert self._process.stdout is not None
+        return float(self._process.stdout.readline())
+
+    def end(self) -> None:
+        self._process.communicate()
+
+
+def seconds_of(source: Path, workers: int, target: str = "out") -> tuple[float, float]:
+    """By the clock, and by the processor's time of this process."""
+    start, busy = time.perf_counter(), time.process_time()
+    deidentify_file(source, source.with_suffix(f".{target}"), _POLICY, _KEYS, workers=workers)
+    return time.perf_counter() - start, time.process_time() - busy
+
+
+class Measured(NamedTuple):
+    """Seconds of each turn: of one process, its processor's, of two processes, and of two apart on a file each."""
+
+    one: list[float]
+    busy: list[float]
+    two: list[float]
+    apart: list[float]
+
+    def ratios(self) -> str:
+        """What two processes gain, at best and in each turn; and what two apart do, which is all that there is."""
+        gains = [
+            (min(self.one) / min(self.two), [one / two for one, two in zip(self.one, self.two, strict=True)]),
+            (2 * min(self.one) / min(self.apart), [2 * one / x for one, x in zip(self.one, self.apart, strict=True)]),
+        ]
+        return "".join(f"{best:8.2f} ({min(turns):.2f} to {max(turns):.2f})" for best, turns in gains)
+
+
+def measured(source: Path, turns: int) -> Measured:
+    found = Measured([], [], [], [])
+    apart = Apart(source)
+    for _ in range(turns):
+        one, busy = seconds_of(source, 1)
+        two, _ = seconds_of(source, 2)
+        apart.begin()
+        here, _ = seconds_of(source, 1)
+        for column, value in zip(found, (one, busy, two, max(here, apart.wait())), strict=True):
+            column.append(value)
+    apart.end()
+    return found
+
+
+def stay(source: Path) -> None:
+    """The other process of `Apart`."""
+    print(seconds_of(source, 1, "apart")[0], flush=True)
+    for _ in sys.stdin:
+        print(seconds_of(source, 1, "apart")[0], flush=True)
 
 
 _PRESIDIO = """
@@ -120,7 +182,7 @@ def presidio(source: Path, python: str) -> float:
 
 def hostile() -> dict[str, float]:
     """Milliseconds of the processor, the better of three, for the inputs of 100 KB that are slow for backtracking."""
-    engine = Deidentifier(policies.built_in()["zh-pii"], _KEYS)
+    engine = Deidentifier(_POLICY, _KEYS)
     engine.texts(["warm 13812345678 a@b.com"])
     return {name: 1e3 * min(seconds(engine, make(100_000)) for _ in range(3)) for name, make in NASTY.items()}
 
@@ -128,18 +190,22 @@ def hostile() -> dict[str, float]:
 def main() -> None:
     python = os.environ.get("PRESIDIO_PYTHON")
     processes.helpers(1).wait()
-    print(f"{'MB/s':10}{'1 process':>12}{'(busy)':>10}{'2 processes':>14}{'ratio':>8}{'Presidio':>12}{'times':>8}")
+    print(f"{'MB/s':14}{'1 process':>10}{'(busy)':>8}{'2 processes':>12}{'ratio':>21}{'ratio of 2 apart':>21}", end="")
+    print(f"{'Presidio':>10}{'times':>7}" if python else "")
     with tempfile.TemporaryDirectory() as directory:
         for make in (dense, sparse):
             source = written(Path(directory) / f"{make.__name__}.jsonl", make)
-            one, busy = rate(source, 1)
-            two, _ = rate(source, 2)
-            line = f"{make.__name__:10}{one:12.1f}{busy:10.1f}{two:14.1f}{two / one:8.2f}"
-            if python:
-                theirs = presidio(source, python)
-                line += f"{theirs:12.4f}{busy / theirs:8.0f}"
-            print(line, flush=True)
-    print("\n(busy) and Presidio by the processor's time; ratio of 2 processes to 1 by the clock.")
+            large = source.with_name(f"{make.__name__}_8.jsonl")
+            large.write_bytes(source.read_bytes() * 8)
+            for file, turns in ((source, 7), (large, 1)):
+                found, size = measured(file, turns), file.stat().st_size / 1e6
+                rates = size / min(found.one), size / min(found.busy), size / min(found.two)
+                line = f"{make.__name__:7}{size:4.0f} MB{rates[0]:10.1f}{rates[1]:8.1f}{rates[2]:12.1f}{found.ratios()}"
+                if python and file is source:
+                    theirs = presidio(source, python)
+                    line += f"{theirs:10.4f}{rates[1] / theirs:7.0f}"
+                print(line, flush=True)
+    print("\nThe best of the turns, and the range of ratios within one; (busy) and Presidio by processor time.")
     print("\nMilliseconds for hostile inputs of 100 KB, recognised and replaced:")
     taken = sorted(hostile().items(), key=lambda item: -item[1])
     for start in range(0, len(taken), 4):
@@ -147,4 +213,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    stay(Path(sys.argv[1])) if len(sys.argv) > 1 else main()
