@@ -145,8 +145,9 @@ class Resumable:
         await part.finish()
 
     async def _take(self, part: Part, described: Described, chunks: AsyncIterable[bytes]) -> None:
+        appending = asyncio.timeout(None)
         try:
-            async with asyncio.timeout(None) as appending:
+            async with appending:
                 self._appending[described.upload_id] = appending
                 async for data in chunks:
                     if part.size + len(data) > described.length:
