@@ -83,8 +83,6 @@ def _explore(address: str) -> None:
             @settings(
                 max_examples=_EXAMPLES,
                 phases=[Phase.explicit, Phase.generate],
-                deadline=None,
-                database=None,
                 suppress_health_check=list(HealthCheck),
             )
             @given(case=found.ok().as_strategy(mode))

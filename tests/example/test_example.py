@@ -45,7 +45,7 @@ def configure(home: Path, **changes: object) -> str:
 
 def train(home: Path, config: str, **more: str) -> subprocess.CompletedProcess[bytes]:
     command = ["bash", "run_train_full_sft.sh", config]
-    return subprocess.run(command, cwd=home, env=environment(**more), capture_output=True, timeout=120)
+    return subprocess.run(command, cwd=home, env=environment(**more), capture_output=True, timeout=900)
 
 
 def understood(output: bytes) -> Parsed:

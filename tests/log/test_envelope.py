@@ -63,7 +63,6 @@ def _values(annotation: object) -> st.SearchStrategy[object]:
 FACTS = st.one_of([_fields(kind) for union in (AnyProjectFact, AnyRunFact, AnyTokenFact) for kind in get_args(union)])
 
 
-@settings(deadline=None)  # a busy machine is no finding
 @given(fact=FACTS, origin=ORIGINS, time=MOMENTS, event_id=st.uuids(), aggregate_id=st.uuids(), version=st.integers(1))
 def test_a_fact_comes_back_as_it_went(
     fact: Event, origin: Origin, time: datetime, event_id: object, aggregate_id: object, version: int
@@ -89,7 +88,6 @@ def test_a_fact_comes_back_as_it_went(
     assert (recorded.meta.context, recorded.meta.version) == (fact.context, version % 2**60 + 1)
 
 
-@settings(deadline=None)  # a busy machine is no finding
 @given(TEXT)
 def test_header_values_hold_any_text(text: str) -> None:
     encoded = percent_encode(text)

@@ -349,7 +349,7 @@ def histories(draw: st.DrawFn) -> list[Recorded]:
     return history.facts
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(histories(), st.integers(1, 5))
 def test_the_past_is_what_a_fold_up_to_there_shows(facts: list[Recorded], batch: int) -> None:
     runs = [identify("run", number) for number in range(4)]

@@ -236,7 +236,7 @@ _VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(_KEYS, _VALUES, min_size=1, max_size=5), st.booleans())
 def test_what_a_writer_wrote_is_read_as_it_was(document: dict[str, object], flow: bool) -> None:
     written = yaml.safe_dump(document, allow_unicode=True, default_flow_style=flow)
