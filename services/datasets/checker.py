@@ -85,6 +85,7 @@ class Checker:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+                await process.stdout.read()  # to its end: only then is what the loop has of the process closed
             process.stdin.close()
         if code == UNREADABLE:
             raise FileUnreadable(f"{path.name} cannot be read")

@@ -129,3 +129,5 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, 9)
     await process.wait()
+    assert process.stdout is not None
+    await process.stdout.read()  # to its end: only then is what the loop has of the process closed
