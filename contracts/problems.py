@@ -11,6 +11,9 @@ from contracts.problem_kinds import PROBLEMS
 
 Language = Literal["zh", "en"]
 
+# As RFC 9110 calls them; Python did only from 3.13 on.
+_TITLES = {413: "Content Too Large", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+
 
 class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that is wrong with a body: an RFC 6901 pointer into it, and what is wrong there.
@@ -78,7 +81,7 @@ class Refused(Exception):
 
     def problem(self, language: Language, request_id: str) -> Problem:
         return Problem(
-            title=HTTPStatus(self.status).phrase,
+            title=_TITLES.get(self.status) or HTTPStatus(self.status).phrase,
             status=self.status,
             detail=self.text(language),
             code=self.code,

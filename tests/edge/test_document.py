@@ -14,6 +14,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
 from contracts.problem_kinds import PROBLEMS
+from contracts.problems import Refused
 from services.edge.app import ROUTES
 from tests.edge.conftest import QWEN, World
 from tests.edge.test_server import listening
@@ -67,6 +68,11 @@ def test_every_problem_has_both_languages() -> None:
     for code, kind in PROBLEMS.items():
         assert sorted(re.findall(r"\{\w+\}", kind.zh)) == sorted(re.findall(r"\{\w+\}", kind.en)), code
         assert 400 <= kind.status < 600
+
+
+@pytest.mark.parametrize(("code", "title"), [("not_found", "Not Found"), ("invalid_body", "Unprocessable Content")])
+def test_a_problem_is_titled_alike_by_every_python(code: str, title: str) -> None:
+    assert Refused(code, reason="").problem("en", "").title == title
 
 
 async def test_no_request_is_a_fault_and_every_answer_is_documented(world: World, qwen: dict[str, object]) -> None:
