@@ -17,7 +17,6 @@ from nats.js import JetStreamContext
 
 from contracts.runs import (
     AssignRun,
-    RecordArtifact,
     ReportAttemptFailed,
     ReportLaunchFailed,
     ReportRunEnded,
@@ -30,10 +29,9 @@ from events.runs import Run
 from services.runtime.children import Ended, LaunchFailed, Lost, NeverStarted, Starting
 from services.runtime.commands import RUNS
 from services.runtime.dispatch import Dispatch, Loaded, load
-from services.training import artifacts
 from services.training.assignment import is_assigned_here, make_assignment_id
 from services.training.clearing import Clearing
-from services.training.collecting import files, found, keep_output, keep_report
+from services.training.collecting import files, keep_output, keep_report
 from services.training.endings import explain, overtime_mark
 from services.training.executors import Executor, Place
 from services.training.gpus import RunGpus
@@ -41,6 +39,7 @@ from services.training.inputs import Inputs, place_config, place_inputs
 from services.training.launching import Plan, prepare, shared_directory, variables
 from services.training.output import Output
 from services.training.overlaps import Overlaps
+from services.training.recording import Recording
 from services.training.reports import Reports
 from services.training.slots import Running, Slots
 from services.training.telemetry import Publisher
@@ -48,11 +47,9 @@ from services.training.telemetry import Publisher
 _log = logging.getLogger(__name__)
 _LAUNCH_LOOK = 0.005  # seconds between looks at a command that is just being started
 _LOOK = 0.25
-_SCAN = 5.0
 _STOP_AGAIN = 30.0
 _LONGEST_RETRY_PAUSE = 60.0
 _FIRST_ATTEMPT = 1
-_MTIME_TICK = 0.1  # file times lag behind the clock by up to a kernel tick
 _CLAIM_WITHIN = 10.0
 
 
@@ -97,7 +94,6 @@ class Supervisor:
         self._node = node
         self._run_id = run_id
         self._cancel = asyncio.Event()
-        self._recorded: set[str] = set()
 
     def cancel(self) -> None:
         """The run's cancellation is on record: nothing of it may stay alive."""
@@ -125,7 +121,6 @@ class Supervisor:
             return
         if run.cancel_requested:
             self._cancel.set()
-        self._recorded = set(run.artifact_paths)
         while run.failed_attempt == run.attempt or not await self._supervise(place, run, report):
             pause = min(self._node.retry_pause * 2 ** (place.attempt - 1), _LONGEST_RETRY_PAUSE)
             if await _first_of(self._cancel, asyncio.Event(), pause):
@@ -180,7 +175,8 @@ class Supervisor:
             if launched != "runs":
                 return launched == "over"
         with self._node.overlaps.using(place, shared):
-            await self._accompany(executor, place, plan, report)
+            recording = Recording(place, plan, self._node.root, report, run.artifact_paths)
+            await self._accompany(executor, place, plan, report, recording)
         return True
 
     async def _launched(
@@ -222,19 +218,21 @@ class Supervisor:
         await report(final, f"{place.attempt}/launch_failed")
         return "over"
 
-    async def _accompany(self, executor: Executor, place: Place, plan: Plan, report: Reports) -> None:
+    async def _accompany(
+        self, executor: Executor, place: Place, plan: Plan, report: Reports, recording: Recording
+    ) -> None:
         publisher = Publisher(self._node.js, self._run_id, place.attempt, place.directory / "published.json")
         output = Output(publisher, files(place, plan, self._node.root), self._run_id, place.attempt)
         async with asyncio.TaskGroup() as group:
             group.create_task(output.follow())
-            scanning = group.create_task(self._collect(place, plan, report))
+            looking = group.create_task(recording.follow())
             state = await self._end_of(executor, place, plan, report)
-            scanning.cancel()
+            looking.cancel()
             await self._clear(executor, place, report)
             output.finish()
-        await self._record(await self._find(place, plan, ended=True), report)
+        await recording.look(ended=True)
         kept = await asyncio.to_thread(keep_output, place, publisher.committed.ends)
-        await self._record(kept.artifacts, report)
+        await recording.record(*kept.artifacts)
         code, cause, reason = explain(state)
         if await asyncio.to_thread(overtime_mark(place).exists):
             cause, reason = "wall_time", f"超过最长运行时间 {plan.max_wall_seconds:g} 秒，已停止训练"
@@ -250,7 +248,7 @@ class Supervisor:
             stderr_sha256=kept.stderr.sha256 if kept.stderr else None,
             telemetry=publisher.committed.sequence,
         )
-        await self._record([await asyncio.to_thread(keep_report, place, ended)], report)
+        await recording.record(await asyncio.to_thread(keep_report, place, ended))
         await report(ended, f"{place.attempt}/ended")
 
     async def _end_of(self, executor: Executor, place: Place, plan: Plan, report: Reports) -> Ended | Lost:
@@ -285,30 +283,6 @@ class Supervisor:
         if executor is not None:
             self._node.slots.occupy(self._run_id, Running(executor.name, None))
             await self._clear(executor, place, report)
-
-    async def _collect(self, place: Place, plan: Plan, report: Reports) -> None:
-        while True:
-            await self._record(await self._find(place, plan, ended=False), report)
-            await asyncio.sleep(_SCAN)
-
-    async def _find(self, place: Place, plan: Plan, *, ended: bool) -> list[artifacts.Found]:
-        known = frozenset(self._recorded)
-        return await asyncio.to_thread(found, place, plan, self._node.root, known, ended=ended)
-
-    async def _record(self, found: list[artifacts.Found], report: Reports) -> None:
-        for artifact in found:
-            command = RecordArtifact(
-                run_id=self._run_id,
-                name=artifact.name,
-                type=artifact.type,
-                path=artifact.path,
-                size=artifact.size,
-                files=artifact.files,
-                sha256=artifact.sha256,
-            )
-            if artifact.path not in self._recorded:
-                await report(command, f"artifact/{artifact.path}")
-                self._recorded.add(artifact.path)
 
 
 async def _first_of(one: asyncio.Event, other: asyncio.Event, timeout: float | None = None) -> bool:
