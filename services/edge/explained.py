@@ -146,7 +146,7 @@ def _told(fact: AnyRunFact, who: str, canceler: str | None, artifacts: dict[UUID
                 f"{who} took the tag {fact.tag} off the artifact {name}",
             )
         case RunCompleted():
-            size = fact.output_bytes
+            size = fact.output_bytes + fact.stderr_bytes
             return (
                 "observed",
                 f"训练命令以退出码 0 结束，共输出 {size} 字节；训练已完成",

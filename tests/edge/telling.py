@@ -49,6 +49,7 @@ class TellingRun:
                 attempt=1,
                 exit_code=exit_code,
                 output_bytes=10 * self._count,
+                stderr_bytes=5,
                 telemetry=self._position,
             )
         )

@@ -121,6 +121,13 @@ async def test_a_run_is_explained_from_who_asked_to_its_end(
     assert missing.status_code == 404
 
 
+async def test_a_completed_run_is_explained_with_all_that_it_printed(http: httpx.AsyncClient, run: TellingRun) -> None:
+    await run.say("a")
+    await run.end()
+    body = (await http.get(run.path + "/explain")).json()
+    assert body["why"] == "训练命令以退出码 0 结束，共输出 15 字节；训练已完成"
+
+
 async def test_who_was_erased_is_no_longer_named(http: httpx.AsyncClient, run: TellingRun, world: World) -> None:
     await http.post(run.path + "/cancel", headers={"X-Actor": "bob"})
     await world.parts.people.erase("bob", world.nc.jetstream())
