@@ -13,7 +13,7 @@ from nats.aio.subscription import Subscription
 
 from contracts import subjects
 from contracts.runs import AssetQuestion, AssetReport
-from services.training.artifacts import is_complete
+from services.training.checkpoints import is_complete
 
 _decode = msgspec.json.Decoder(AssetQuestion).decode
 

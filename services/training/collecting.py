@@ -14,6 +14,7 @@ from contracts.telemetry import Ends
 from services.runtime.durable_files import write_durably
 from services.training import artifacts
 from services.training.artifacts import Found
+from services.training.checkpoints import checkpoints
 from services.training.executors import Place
 from services.training.launching import TRAINER_LOG_FILE, Plan
 from services.training.merging import Files
@@ -93,7 +94,7 @@ def found(place: Place, plan: Plan, root: Path, known: frozenset[str], *, ended:
     since = plan.launched_at - _MTIME_TICK
     left = plan.configuration.found if plan.configuration else []
     for path in directories:
-        left += artifacts.checkpoints(path, since, ended=ended, known=known)
+        left += checkpoints(path, since, ended=ended, known=known)
     if ended and plan.output:
         left += artifacts.tensorboards(root / plan.output, since)
     elif ended and directories:
