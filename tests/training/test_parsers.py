@@ -307,7 +307,9 @@ def test_values_that_are_not_finite_are_points_without_a_value() -> None:
     assert (trained.step, trained.total_steps) == (3, 10)
 
 
-@pytest.mark.parametrize("line", ['{"loss": 1%s}' % ("0" * 400), "[" * 100_000, '{"loss": 1e', "[1]", '"\xff"'])
+@pytest.mark.parametrize(
+    "line", ['{"loss": 1%s}' % ("0" * 400), "[" * 100_000, r'{"\ud800": 1.0}', '{"loss": 1e', "[1]", '"\xff"']
+)
 def test_what_is_no_line_of_the_trainers_log_says_nothing(line: str) -> None:
     found = read_trainer_log(line.encode("latin-1") + b"\n", 0, NOW)
     assert (found.points, found.end) == ((), len(line) + 1)

@@ -143,7 +143,11 @@ def read_trainer_log_line(line: bytes) -> Reading | None:
         numbers = {
             name: float(value)
             for name, value in found.items()
-            if name != "percentage" and isinstance(value, int | float) and not isinstance(value, bool)
+            if name != "percentage"
+            and isinstance(value, int | float)
+            and not isinstance(value, bool)
+            # Half of a surrogate pair is no text, and json lets it pass.
+            and name.isprintable()
         }
     except (ValueError, RecursionError, OverflowError):
         return None
