@@ -94,6 +94,7 @@ class Supervisor:
         self._node = node
         self._run_id = run_id
         self._cancel = asyncio.Event()
+        self._ours = False
 
     def cancel(self) -> None:
         """The run's cancellation is on record: nothing of it may stay alive."""
@@ -113,9 +114,12 @@ class Supervisor:
             loaded = await self._assign(place, run, report)
             run = loaded.state
         if not await asyncio.to_thread(is_assigned_here, place, loaded.recorded):
-            if not run.ended and run.node == self._node.name:
+            if self._ours and not run.ended:
+                await self._give_up(place, run, report)
+            elif not run.ended and run.node == self._node.name:
                 _log.error("run %s is another service's, which is named %s too", self._run_id, run.node)
             return
+        self._ours = True
         if run.ended:
             await self._stop_leftovers(place, run, report)
             return
@@ -221,7 +225,7 @@ class Supervisor:
     async def _accompany(
         self, executor: Executor, place: Place, plan: Plan, report: Reports, recording: Recording
     ) -> None:
-        publisher = Publisher(self._node.js, self._run_id, place.attempt, place.directory / "published.json")
+        publisher = self._publisher(place)
         output = Output(publisher, files(place, plan, self._node.root), self._run_id, place.attempt)
         async with asyncio.TaskGroup() as group:
             group.create_task(output.follow())
@@ -276,6 +280,25 @@ class Supervisor:
             unconfirmed = ReportStopUnconfirmed(run_id=self._run_id, attempt=place.attempt, pids=survivors)
             await report.under(unconfirmed, uuid4())
             await asyncio.sleep(_STOP_AGAIN)
+
+    async def _give_up(self, place: Place, run: Run, report: Reports) -> None:
+        """Somebody took the attempt's directory away, and with it all that would tell how the training goes on."""
+        assert run.executor is not None
+        await self._clear(self._node.executors[run.executor], place, report)
+        published = await self._publisher(place).recover()
+        reason = f"训练的运行目录 {place.directory} 已被删除，无法得知训练的结果"
+        ended = ReportRunEnded(
+            run_id=self._run_id,
+            attempt=place.attempt,
+            exit_code=None,
+            cause="lost",
+            reason=reason,
+            telemetry=published.sequence,
+        )
+        await report(ended, f"{place.attempt}/ended")
+
+    def _publisher(self, place: Place) -> Publisher:
+        return Publisher(self._node.js, self._run_id, place.attempt, place.directory / "published.json")
 
     async def _stop_leftovers(self, place: Place, run: Run, report: Reports) -> None:
         """A run that was declared ended while this service was away may still have processes here."""

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -213,6 +214,20 @@ async def test_a_lost_process_fails_the_run(book: Ledger) -> None:
             os.kill(int(file.read_text().split()[0]), 9)
         failed = await book.fact(run_id, RunFailed)
     assert (failed.cause, failed.exit_code) == ("lost", None)
+
+
+async def test_a_run_whose_directory_was_taken_away_is_stopped_and_lost(book: Ledger) -> None:
+    async with training_service(book):
+        run_id = await book.request("bash", "-c", "echo said; exec sleep 600")
+        await book.fact(run_id, RunStarted)
+        place = book.node().place(run_id, 1)
+        await until(lambda: place.output.exists() and place.output.read_bytes() == b"said\n")
+        pid = command_pid(book, run_id)
+        shutil.rmtree(place.directory)
+        failed = await book.fact(run_id, RunFailed)
+    assert (failed.cause, failed.exit_code) == ("lost", None)
+    assert str(place.directory) in failed.reason
+    assert not _alive(pid)
 
 
 async def test_another_service_of_the_same_name_does_not_launch(book: Ledger, tmp_path: Path) -> None:
