@@ -19,7 +19,8 @@ from events.runs import (
 )
 from services.runtime import checkpoints
 from services.runtime.checkpoints import Checkpoints
-from services.training.supervisor import Node, Supervisor
+from services.training.node import Node
+from services.training.supervisor import Supervisor
 
 _TERMINAL = (RunCompleted, RunFailed, RunCanceled, RunLaunchFailed)
 _LONGEST_PAUSE = 60.0

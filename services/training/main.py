@@ -30,9 +30,9 @@ from services.training.files import Files, answer_file_questions
 from services.training.gpus import RunGpus
 from services.training.inputs import Inputs, remove_drafts
 from services.training.lease import Lease, own_heartbeat
+from services.training.node import Node
 from services.training.presence import answer_status_questions, earlier_names, stay_known, stay_present
 from services.training.slots import Slots
-from services.training.supervisor import Node
 
 _log = logging.getLogger("trainledger.training")
 

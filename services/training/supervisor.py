@@ -6,14 +6,9 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Literal
 from uuid import UUID, uuid4
-
-import msgspec
-from nats.js import JetStreamContext
 
 from contracts.runs import (
     AssignRun,
@@ -24,24 +19,21 @@ from contracts.runs import (
     ReportRunStarted,
     ReportStopUnconfirmed,
 )
-from events.log import EventLog
 from events.runs import Run
 from services.runtime.children import Ended, LaunchFailed, Lost, NeverStarted, Starting
 from services.runtime.commands import RUNS
-from services.runtime.dispatch import Dispatch, Loaded, load
+from services.runtime.dispatch import Loaded, load
 from services.training.assignment import is_assigned_here, make_assignment_id
-from services.training.clearing import Clearing
 from services.training.collecting import files, keep_output, keep_report
 from services.training.endings import explain, overtime_mark
 from services.training.executors import Executor, Place
-from services.training.gpus import RunGpus
-from services.training.inputs import Inputs, place_config, place_inputs
+from services.training.inputs import place_config, place_inputs
 from services.training.launching import Plan, prepare, shared_directory, variables
+from services.training.node import Node
 from services.training.output import Output
-from services.training.overlaps import Overlaps
 from services.training.recording import Recording
 from services.training.reports import Reports
-from services.training.slots import Running, Slots
+from services.training.slots import Running
 from services.training.telemetry import Publisher
 
 _log = logging.getLogger(__name__)
@@ -51,40 +43,6 @@ _STOP_AGAIN = 30.0
 _LONGEST_RETRY_PAUSE = 60.0
 _FIRST_ATTEMPT = 1
 _CLAIM_WITHIN = 10.0
-
-
-class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """What every run of this node needs. `executors` by name, the first is that of new runs.
-
-    `root` is the training directory, `runs` that of the runs' own directories. `grace` is how many seconds a canceled
-    run has between TERM and KILL. Without `own_output`, runs write where their YAML says, and take turns. A launch that
-    failed is tried again `launch_retries` times, after `retry_pause` seconds, the next time after twice as many.
-    `earlier` are names that the node had, under which runs may wait for it.
-    """
-
-    name: str
-    log: EventLog
-    dispatch: Dispatch
-    js: JetStreamContext
-    executors: Mapping[str, Executor]
-    root: Path
-    runs: Path
-    grace: float = 10.0
-    own_output: bool = True
-    launch_retries: int = 0
-    retry_pause: float = 1.0
-    slots: Slots = msgspec.field(default_factory=Slots)
-    inputs: Inputs | None = None
-    clearing: Clearing | None = None
-    gpus: RunGpus | None = None
-    earlier: frozenset[str] = frozenset()
-    overlaps: Overlaps = msgspec.field(default_factory=Overlaps)
-
-    def answers_to(self, name: str) -> bool:
-        return name == self.name or name in self.earlier
-
-    def place(self, run_id: UUID, attempt: int) -> Place:
-        return Place(run_id, attempt, self.runs / str(run_id) / str(attempt))
 
 
 class Supervisor:

@@ -30,7 +30,7 @@ from services.runtime.gather import Sources
 from services.training.executors import Executor
 from services.training.executors.local import LocalExecutor
 from services.training.launching import withheld
-from services.training.supervisor import Node
+from services.training.node import Node
 
 BOUND = 60.0
 TERMINAL = (RunCompleted, RunFailed, RunCanceled, RunLaunchFailed)

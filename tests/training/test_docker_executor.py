@@ -17,7 +17,7 @@ from services.runtime.children import Ended, LaunchFailed, Lost, Running, Unreac
 from services.training.consumer import Consumer
 from services.training.executors import Place
 from services.training.executors.docker import DockerExecutor
-from services.training.supervisor import Node
+from services.training.node import Node
 from tests.training.docker_engine import DockerEngine
 from tests.training.executor_suite import TREE, Bench, ExecutorSuite, alive
 from tests.training.ledger import Ledger
