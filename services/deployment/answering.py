@@ -78,7 +78,7 @@ class Answers:
         return RoomReport(node=self._node.name)
 
     async def gpus(self) -> NodeGpus:
-        leases, devices = await asyncio.gather(self._node.leases(), asyncio.to_thread(self._node.gpus.devices))
+        leases, devices = await asyncio.gather(self._node.leases(), self._node.devices())
         ports = tuple(sorted(leases.ports))
         details = await asyncio.to_thread(lambda: tuple(_gpu(device, leases) for device in devices))
         held = tuple(_held(lease) for lease in leases.held.values())

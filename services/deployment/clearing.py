@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable
 
 from services.deployment.attempts import Attempt
 from services.runtime.children import Ended, Lost, NeverStarted, host, processes
 from services.runtime.children.processes import Identity
-from services.runtime.gpus import Gpus
+from services.runtime.gpus import Device, SharedLook
 
 _log = logging.getLogger(__name__)
 _LOOK = 0.01  # seconds between looks at a command that has just ended
@@ -36,21 +35,22 @@ async def clear(attempt: Attempt, grace: float, told: Callable[[Pids], Awaitable
         await asyncio.sleep(_AGAIN)
 
 
-async def memory_back(gpus: Gpus, uuid: str, gone: Iterable[Identity]) -> bool:
+async def memory_back(devices: SharedLook, uuid: str, gone: Iterable[Identity]) -> bool:
     """Waits until the driver shows none of the processes on the GPU of that UUID; False where it still did at last.
 
     It may, of processes that have ended: where it counts them as another namespace of pids does, or has lost the GPU.
     """
-    deadline = time.monotonic() + _MEMORY_WITHIN
-    while not await asyncio.to_thread(_is_back, gpus, uuid, gone):
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(_MEMORY_LOOK)
+    try:
+        async with asyncio.timeout(_MEMORY_WITHIN):
+            while not _is_back(await devices(), uuid, gone):  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(_MEMORY_LOOK)
+    except TimeoutError:
+        return False
     return True
 
 
-def _is_back(gpus: Gpus, uuid: str, gone: Iterable[Identity]) -> bool:
-    device = next((device for device in gpus.devices() if device.gpu.uuid == uuid), None)
+def _is_back(devices: Iterable[Device], uuid: str, gone: Iterable[Identity]) -> bool:
+    device = next((device for device in devices if device.gpu.uuid == uuid), None)
     if device is None:
         return False
     used = {process.pid for process in device.processes}

@@ -14,7 +14,7 @@ from services.deployment.node import Node
 from services.deployment.presence import SignsOfLife
 from services.runtime.dispatch import Dispatch
 from services.runtime.durable_files import write_durably
-from services.runtime.gpus import NvmlGpus
+from services.runtime.gpus import NvmlGpus, SharedLook
 from services.runtime.only_one import only_one
 from services.runtime.reporting import report_sources
 from services.runtime.settings import Settings
@@ -34,7 +34,7 @@ async def run(settings: Settings) -> None:
             service=await asyncio.to_thread(_identity, settings.data_dir),
             log=log,
             dispatch=Dispatch(report_sources(log, settings)),
-            gpus=NvmlGpus(),
+            devices=SharedLook(NvmlGpus()),
             health=Health(),
             attempts=settings.data_dir / "deployments",
             logs=settings.deploy_log_dir,

@@ -20,7 +20,7 @@ from services.deployment.health import Health
 from services.deployment.ports import free_ports, is_anothers, is_free, reachable_host
 from services.runtime.commands import LEASES
 from services.runtime.dispatch import Dispatch
-from services.runtime.gpus import Gpus
+from services.runtime.gpus import Device, SharedLook
 from services.runtime.leasing import offers
 
 ACTOR = "service:deployment"
@@ -38,7 +38,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     service: UUID
     log: EventLog
     dispatch: Dispatch
-    gpus: Gpus
+    devices: SharedLook
     health: Health
     attempts: Path
     logs: Path
@@ -72,7 +72,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     async def room(self, holder: UUID, wish: Wish) -> TakeLease:
         """What there is just now, as the command that takes some of it. Raises LogUnavailable."""
         held = (await self.leases()).held
-        ports, gpus = await asyncio.to_thread(self._look, frozenset(held))
+        ports, gpus = await asyncio.to_thread(self._look, await self.devices(), frozenset(held))
         return TakeLease(node=self.name, holder=holder, kind="deployment", wish=wish, ports=ports, gpus=gpus)
 
     async def lease(self, holder: UUID, wish: Wish) -> LeaseTaken:
@@ -82,7 +82,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         """
         async with self.taking:  # one after the other here, so that only other processes' are in the way
             held = (await self.leases()).held.get(holder)
-            if held is not None and await asyncio.to_thread(self._still_has, held):
+            if held is not None and await asyncio.to_thread(self._still_has, held, await self.devices()):
                 return held
             if held is not None:
                 await self.release(holder)
@@ -116,15 +116,17 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
             return False
         return not await asyncio.to_thread(is_anothers, attempt, port)
 
-    def _still_has(self, lease: LeaseTaken) -> bool:
+    def _still_has(self, lease: LeaseTaken, devices: tuple[Device, ...]) -> bool:
         """A GPU may have another index after the machine was started anew, and nothing tells where none are seen."""
         if lease.port is None or not is_free(self.host, lease.port):
             return False
-        places = [(device.index, device.gpu.uuid) for device in self.gpus.devices()] if lease.gpus else []
+        places = [(device.index, device.gpu.uuid) for device in devices]
         return not places or all((gpu.index, gpu.uuid) in places for gpu in lease.gpus)
 
-    def _look(self, holders: frozenset[UUID]) -> tuple[tuple[int, ...], tuple[GpuOffer, ...]]:
-        return free_ports(self.host, self.ports), offers(self.gpus.devices(), holders)
+    def _look(
+        self, devices: tuple[Device, ...], holders: frozenset[UUID]
+    ) -> tuple[tuple[int, ...], tuple[GpuOffer, ...]]:
+        return free_ports(self.host, self.ports), offers(devices, holders)
 
 
 def _origin() -> Origin:

@@ -300,7 +300,7 @@ class Supervisor:
 
     async def _memory_back(self, deployment: Deployment, gone: set[Identity]) -> bool:
         uuid = deployment.placed.gpu_uuid if deployment.placed else None
-        if uuid is None or not gone or await memory_back(self._node.gpus, uuid, gone):
+        if uuid is None or not gone or await memory_back(self._node.devices, uuid, gone):
             return True
         _log.error("deployment %s: its processes are gone, and the driver does not show its GPU free of them", self._id)
         return False

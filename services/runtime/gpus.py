@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Iterator
@@ -40,6 +41,19 @@ class Gpus(Protocol):
     def devices(self) -> tuple[Device, ...]: ...
 
     def read(self) -> tuple[Gpu, ...]: ...
+
+
+class SharedLook:
+    """One look at a time, which whoever asks meanwhile shares: a driver that hangs takes one thread and not all."""
+
+    def __init__(self, gpus: Gpus) -> None:
+        self._gpus = gpus
+        self._looking: asyncio.Task[tuple[Device, ...]] | None = None
+
+    async def __call__(self) -> tuple[Device, ...]:
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(asyncio.to_thread(self._gpus.devices))
+        return await asyncio.shield(self._looking)
 
 
 class NvmlGpus:

@@ -26,7 +26,7 @@ from services.deployment.node import Node
 from services.runtime.children import host
 from services.runtime.commands import DEPLOYMENTS
 from services.runtime.dispatch import Dispatch, load
-from services.runtime.gpus import Device, GpuProcess
+from services.runtime.gpus import Device, GpuProcess, SharedLook
 from tests.ports import free_port
 from tests.training.ledger import sources
 
@@ -99,7 +99,7 @@ class Place:
             "service": self.service,
             "log": self.log,
             "dispatch": self.dispatch,
-            "gpus": self.gpus,
+            "devices": SharedLook(self.gpus),
             "health": self.health,
             "attempts": self.data / "deployments",
             "logs": self.data / "deploy_logs",

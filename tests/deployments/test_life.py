@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from uuid import UUID
 
 import pytest
@@ -35,8 +35,8 @@ from events.deployments import (
 from services.deployment import clearing
 from services.deployment.answering import Answers
 from services.runtime.children.processes import identity_of
-from services.runtime.gpus import GpuProcess
-from tests.deployments.place import GIB, Place, origin
+from services.runtime.gpus import Device, GpuProcess, SharedLook
+from tests.deployments.place import GIB, GpusTwin, Place, origin
 from tests.training.ledger import until
 
 pytestmark = pytest.mark.slow
@@ -388,7 +388,28 @@ async def test_memory_of_whoever_has_the_pid_by_now_is_not_waited_for(place: Pla
     place.gpus.free = [80]
     place.gpus.processes[0] = (GpuProcess(here.pid, GIB),)
     async with asyncio.timeout(10):
-        assert await clearing.memory_back(place.gpus, "GPU-0", [replace(here, start=here.start - 1)])
+        assert await clearing.memory_back(SharedLook(place.gpus), "GPU-0", [replace(here, start=here.start - 1)])
+
+
+async def test_a_driver_that_hangs_takes_one_thread(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clearing, "_MEMORY_WITHIN", 0.1)
+    answering, asked = Event(), []
+
+    class Hung(GpusTwin):
+        def devices(self) -> tuple[Device, ...]:
+            asked.append(1)
+            answering.wait(30)
+            return super().devices()
+
+    look = SharedLook(Hung(80))
+    here = identity_of(os.getpid())
+    assert here is not None
+    assert not any(await asyncio.gather(*(clearing.memory_back(look, "GPU-0", [here]) for _ in range(50))))
+    assert len(asked) == 1
+    answering.set()
+    assert [device.gpu.uuid for device in await look()] == ["GPU-0"]
+    await look()
+    assert len(asked) == 2
 
 
 async def test_two_at_once_never_get_the_same(place: Place) -> None:
