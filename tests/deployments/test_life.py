@@ -138,7 +138,7 @@ async def test_a_server_that_stays_ill_is_started_again(place: Place) -> None:
 
 
 async def test_failures_before_long_service_do_not_count(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.deployment.supervisor._STEADY", 0.0)
+    monkeypatch.setattr("services.deployment.closing._STEADY", 0.0)
     place.settings["liveness_seconds"] = 0.5
     ill = place.data / "ill"
     async with place.served():
