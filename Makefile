@@ -5,7 +5,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python -X utf8
 ARGS ?=
-# Tests mostly wait for processes, so there are more of them than cores; those of one file share servers.
+# Tests mostly wait for processes, so there are more of them than cores; those of one file share servers. Whatever the
+# environment says, what pytest compiles is kept: each process would compile all tests and plugins, 7 s, for itself.
 PARALLEL := --numprocesses=$(shell echo $$(($$(nproc) < 4 ? 4 : 8))) --dist=loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help serve test check bench chaos model-server lock clean install install-dev
@@ -17,7 +18,7 @@ serve: install ## Start everything on this machine and print the URLs
 	@exec $(VENV)/bin/trainledger serve $(ARGS)
 
 test: install-dev ## Run the whole suite, also while the service runs
-	@$(PY) -m pytest $(PARALLEL) $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(PY) -m pytest $(PARALLEL) $(ARGS)
 
 check: install-dev ## Lint, formatting, types, import directions
 	@$(VENV)/bin/ruff check .
