@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.deid import calendar
+from services.runtime.deid import calendar, spelled_dates
 from services.runtime.deid.keys import DerivedKeys
 
 _NUMBERS = re.compile(r"\d+")
@@ -49,7 +49,11 @@ class Dates:
             moved = self._moved(year, month, day, most, inverse=inverse)
             return moved.strftime("%Y%m%d")
         if len(parts) != 3:
-            return text
+            spelled = spelled_dates.read(text)
+            if spelled is None:
+                return text
+            day_before, written = spelled
+            return written(self._moved(day_before.year, day_before.month, day_before.day, most, inverse=inverse))
         order = _order(parts)
         year, month, day = (int(parts[place]) for place in order)
         moved = self._moved(year, month, day, most, inverse=inverse)

@@ -17,6 +17,7 @@ TYPES: Final = (
     "CN_PHONE",
     "CN_LANDLINE",
     "US_PHONE",
+    "PHONE",
     "US_SSN",
     "HK_MO_PERMIT",
     "TW_PERMIT",

@@ -16,6 +16,7 @@ NAMES = {
     "DATE": "DATE_TIME",
     "URL": "DOMAIN_NAME",
     "US_PHONE": "PHONE_NUMBER",
+    "PHONE": "PHONE_NUMBER",
 }
 """What the set calls our types."""
 

@@ -39,6 +39,17 @@ PLATE_PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋�
 NEVER_PLATE_PROVINCES = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黄宇宙洪荒日"
 
 _OF_THE_1900S: Codes = calendar.WRITTEN[calendar.YEARS < 2000] - 19_000_000
+KEY_PREFIXES = {
+    "sk-": r"[A-Za-z0-9_-]{16}", "AKIA": "[A-Z0-9]{16}", "ASIA": "[A-Z0-9]{16}", "ghp_": "[A-Za-z0-9]{20}",
+    "gho_": "[A-Za-z0-9]{20}", "ghu_": "[A-Za-z0-9]{20}", "ghs_": "[A-Za-z0-9]{20}", "ghr_": "[A-Za-z0-9]{20}",
+    "github_pat_": "[A-Za-z0-9_]{20}", "glpat-": "[A-Za-z0-9_-]{16}", "xoxa-": "[A-Za-z0-9-]{10}",
+    "xoxb-": "[A-Za-z0-9-]{10}", "xoxp-": "[A-Za-z0-9-]{10}", "xoxr-": "[A-Za-z0-9-]{10}",
+    "xoxs-": "[A-Za-z0-9-]{10}", "AIza": "[A-Za-z0-9_-]{30}", "LTAI": "[A-Za-z0-9]{12}", "AKID": "[A-Za-z0-9]{16}",
+    "AKLT": "[A-Za-z0-9]{16}", "hf_": "[A-Za-z0-9]{20}", "npm_": "[A-Za-z0-9]{30}", "gsk_": "[A-Za-z0-9]{20}",
+    "sk_live_": "[A-Za-z0-9]{10}", "sk_test_": "[A-Za-z0-9]{10}", "rk_live_": "[A-Za-z0-9]{10}",
+    "pypi-": "[A-Za-z0-9_-]{30}", "eyJ": "[A-Za-z0-9_-]{10}",
+}  # fmt: skip
+"""What keys of services begin with, which pseudonyms keep, and what follows at least."""
 
 
 class Field:

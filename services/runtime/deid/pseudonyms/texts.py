@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
 from services.runtime.deid.pseudonyms.characters import Characters, common_characters
-from services.runtime.deid.pseudonyms.plans import PLATE_LETTERS
+from services.runtime.deid.pseudonyms.plans import KEY_PREFIXES, PLATE_LETTERS
 
 _LETTERS = frozenset({"EMAIL", "URL", "API_KEY", "WECHAT", "MAC", "IPV6", "CN_PLATE"})
 """Of ASCII; other types may have 汉字."""
@@ -86,11 +86,11 @@ def _permuted_positions(kind: str, window: Bytes, inside: Flags) -> Flags:
         return before
     if kind == "URL":
         slashes = np.argmax((window[:, :-1] == _SCHEME_END) & (window[:, 1:] == _SCHEME_END), axis=1)
-        return steps >= np.where(slashes > 0, slashes + 2, 0)[:, None]
+        bare = np.where((window[:, :4] == np.frombuffer(b"www.", dtype=np.uint8)).all(axis=1), 4, 0)
+        return steps >= np.where(slashes > 0, slashes + 2, bare)[:, None]
     if kind == "API_KEY":
         prefixed = np.zeros(len(window), dtype=np.int64)
-        for prefix in (b"sk-", b"AKIA", b"ASIA", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"glpat-", b"xoxb-",
-                       b"xoxp-", b"AIza", b"LTAI", b"AKID", b"hf_", b"eyJ"):  # fmt: skip
+        for prefix in map(str.encode, KEY_PREFIXES):
             if len(prefix) < window.shape[1]:
                 same = (window[:, : len(prefix)] == np.frombuffer(prefix, dtype=np.uint8)).all(axis=1)
                 prefixed = np.where(same, len(prefix), prefixed)

@@ -21,8 +21,8 @@ from services.runtime.deid.reaches import put, windows
 
 _LETTERED = frozenset({"CN_ID", "CN_USCC", "PASSPORT", "HK_MO_PERMIT"})
 _NUMBERED = _LETTERED | {
-    "BANK_CARD", "CREDIT_CARD", "IMEI", "CN_PHONE", "CN_LANDLINE", "US_PHONE", "US_SSN", "TW_PERMIT", "IPV4", "QQ",
-    "NUMBER",
+    "BANK_CARD", "CREDIT_CARD", "IMEI", "CN_PHONE", "CN_LANDLINE", "US_PHONE", "PHONE", "US_SSN", "TW_PERMIT", "IPV4",
+    "QQ", "NUMBER",
 }  # fmt: skip
 _LONGEST_NUMBER = 36
 

@@ -9,7 +9,19 @@ import numpy as np
 from services.runtime.deid.buffers import Buffer, Offsets
 from services.runtime.deid.kinds import TYPES
 from services.runtime.deid.policies import Policy
-from services.runtime.deid.recognisers import addresses, anchored, announced, codes, dates, digits, forms, names, phones
+from services.runtime.deid.recognisers import (
+    addresses,
+    anchored,
+    announced,
+    codes,
+    dates,
+    digits,
+    forms,
+    names,
+    other_phones,
+    phones,
+    private_keys,
+)
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN, Groups, Runs
 from services.runtime.deid.recognisers.patterns import Patterns
@@ -26,7 +38,7 @@ _CONTEXT = {
 }  # fmt: skip
 _AGAINST = {"CN_PHONE": 0.1, "BANK_CARD": 0.25, "CREDIT_CARD": 0.1, "CN_LANDLINE": 0.25, "IMEI": 0.3, "IPV4": 0.35,
             "CN_ID": 0.1, "US_PHONE": 0.25, "US_SSN": 0.3, "QQ": 0.3}  # fmt: skip
-_CONTEXT_CLASSES = frozenset({name for name, _ in _CONTEXT.values()} | {"secret", "other"})
+_CONTEXT_CLASSES = frozenset({name for name, _ in _CONTEXT.values()} | {"secret", "password", "bearer", "mac", "other"})
 _NUMBER_SCORE = 0.5
 
 
@@ -58,7 +70,7 @@ class Recogniser:
             words = Words.of(buffer.bytes, self._classes)
             spans = self._candidates(buffer, runs, words)
             spans, area = _inside(_moved(spans, -MARGIN), buffer)
-            spans = resolved(self._weighed(spans, area, words, buffer))
+            spans = self._with_phones(resolved(self._weighed(spans, area, words, buffer)), words, runs, buffer)
         return self._with_numbers(spans, runs, buffer)
 
     def _candidates(self, buffer: Buffer, runs: Runs, words: Words) -> Spans:
@@ -72,6 +84,7 @@ class Recogniser:
             addresses.find(groups, out)
             codes.find(groups, out)
             anchored.find(groups, out)
+            private_keys.find(groups.content, groups.searched, buffer.areas, out)
             announced.find(groups.searched, buffer.areas, words, out)
             names.find(buffer, words, out)
         if self._patterns:
@@ -85,6 +98,16 @@ class Recogniser:
         spans.scores = np.minimum(scores, 1).astype(np.float32)
         return spans.take(spans.scores >= self._least[spans.kinds])
 
+    def _with_phones(self, spans: Spans, words: Words, runs: Runs, buffer: Buffer) -> Spans:
+        """Phones of other plans where nothing else is: a country code or a word before tells them, not their form."""
+        if "PHONE" not in self._wanted:
+            return spans
+        others = Candidates(self._names, self._wanted, self._least, np.zeros_like(self._least))
+        other_phones.find(buffer, runs, words, apart(runs, spans), others)
+        found, _ = _inside(others.spans(), buffer)
+        found = resolved(found)
+        return _merged(spans, found.take(apart(found, spans)))
+
     def _with_numbers(self, spans: Spans, runs: Runs, buffer: Buffer) -> Spans:
         """Runs of digits of which nothing else is part."""
         rule = self._rules.get("NUMBER")
@@ -95,8 +118,15 @@ class Recogniser:
         kind, score = np.full(n, self._names.index("NUMBER"), dtype=np.int16), np.full(n, _NUMBER_SCORE, np.float32)
         found = Spans(self._names, kind, runs.starts[long], runs.ends[long], score, np.zeros(n, dtype=np.bool_))
         found, _ = _inside(found.take(apart(found, spans)), buffer)
-        both = spans.joined(found)
-        return both.take(np.argsort(both.starts, kind="stable"))
+        return _merged(spans, found)
+
+
+def _merged(spans: Spans, others: Spans) -> Spans:
+    """In ascending order."""
+    if not len(spans) or not len(others):
+        return others if len(others) else spans
+    both = spans.joined(others)
+    return both.take(np.argsort(both.starts, kind="stable"))
 
 
 def _or(given: float | None, otherwise: float) -> float:

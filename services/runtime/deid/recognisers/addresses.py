@@ -42,19 +42,16 @@ def _emails(content: Bytes, at: Offsets, out: Candidates) -> None:
     out.add("EMAIL", starts[good], ends[good], 0.9)
 
 
-_SCHEMES = (b"https", b"http", b"ftps", b"ftp", b"wss", b"ws", b"HTTPS", b"HTTP")
+_SCHEME = among_bytes("0123456789+" + LETTERS)
+_HOST = ALNUM | among_bytes("[:")
+_LONGEST_SCHEME = 20
 
 
 def _urls(groups: Groups, out: Candidates) -> None:
     content, colon = groups.content, groups.places(":")
     colon = colon[(content[colon + 1] == ord("/")) & (content[np.minimum(colon + 2, len(content) - 1)] == ord("/"))]
-    starts = np.full(len(colon), -1, dtype=np.int64)
-    for scheme in _SCHEMES:
-        fits = np.ones(len(colon), dtype=np.bool_)
-        for back, byte in enumerate(reversed(scheme), start=1):
-            fits &= content[colon - back] == byte
-        starts = np.where(fits & (starts < 0), colon - len(scheme), starts)
-    found = starts >= 0
+    starts = colon - reach(content, colon, _SCHEME, _LONGEST_SCHEME, back=True)
+    found = is_letter(content[starts])
     starts, hosts = starts[found], colon[found] + 3
     www = groups.places(".") - 3
     for step in range(3):
@@ -68,7 +65,7 @@ def _urls(groups: Groups, out: Candidates) -> None:
     ends = stops[np.minimum(np.searchsorted(stops, hosts), len(stops) - 1)]
     for _ in range(4):
         ends = ends - _TRAILING[content[ends - 1]]
-    good = (ends - hosts >= 4) & ALNUM[content[hosts]]
+    good = (ends - hosts >= 4) & _HOST[content[hosts]]
     # One that begins inside another is part of it.
     order = np.argsort(starts, kind="stable")
     good[order[1:]] &= starts[order[1:]] >= ends[order[:-1]]

@@ -1,4 +1,4 @@
-"""What its first letters tell, or colons in a row: plates, keys of services, addresses of the network."""
+"""What its first letters tell, or colons in a row: plates, keys of services, dates in words, network addresses."""
 
 from __future__ import annotations
 
@@ -9,25 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from services.runtime.deid import spelled_dates
 from services.runtime.deid.buffers import Bytes, Offsets
-from services.runtime.deid.pseudonyms.plans import PLATE_LETTERS
+from services.runtime.deid.pseudonyms.plans import KEY_PREFIXES, PLATE_LETTERS
 from services.runtime.deid.reaches import ALNUM, HEX, among_bytes, is_digit, reach, stretches, windows
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups
 
-_KEYS = (
-    r"sk-[A-Za-z0-9_-]{16}",
-    r"(?:AKIA|ASIA)[A-Z0-9]{16}",
-    r"gh[pousr]_[A-Za-z0-9]{20}",
-    r"github_pat_[A-Za-z0-9_]{20}",
-    r"glpat-[A-Za-z0-9_-]{16}",
-    r"xox[abprs]-[A-Za-z0-9-]{10}",
-    r"AIza[A-Za-z0-9_-]{30}",
-    r"LTAI[A-Za-z0-9]{12}",
-    r"AKID[A-Za-z0-9]{16}",
-    r"hf_[A-Za-z0-9]{20}",
-    r"eyJ[A-Za-z0-9_-]{10}",
-)
+_PLATE, _DATE, _KEYS = range(3)
 _KEY = re.compile(rb"[A-Za-z0-9_.~+/-]{16,4096}=*")
 _JWT = re.compile(rb"eyJ[A-Za-z0-9_-]{5,4096}\.[A-Za-z0-9_-]{5,4096}(?:\.[A-Za-z0-9_-]{0,4096})?")
 _JWT_WORD, _LONGEST_PART = re.compile(rb"[A-Za-z0-9_-]*"), 3 + 4096
@@ -38,42 +27,50 @@ _LONGEST_PLATE = 6
 
 
 def find(groups: Groups, out: Candidates) -> None:
-    if out.wanted & {"CN_PLATE", "API_KEY"}:
-        _plates_and_keys(groups, out)
+    if out.wanted & {"CN_PLATE", "API_KEY", "DATE"}:
+        _begun(groups, out)
     if out.wanted & {"MAC", "IPV6"}:
         _network(groups, out)
+    if "MAC" in out.wanted:
+        _dotted_macs(groups, out)
     if "IPV6" in out.wanted:
         _short_ipv6(groups, out)
 
 
 @cache
 def _database(provinces: str) -> Any:
-    """Plates are expression 0."""
+    """Each expression under the number of what it begins."""
     import hyperscan
 
-    expressions = [f"(?:{'|'.join(provinces)})[A-HJ-NP-Za-hj-np-z]", *_KEYS]
+    expressions = [
+        (_PLATE, f"(?:{'|'.join(provinces)})[A-HJ-NP-Za-hj-np-z]"),
+        *((_DATE, expression) for expression in (*spelled_dates.ENGLISH, spelled_dates.CHINESE)),
+        *((_KEYS, re.escape(prefix) + rest) for prefix, rest in KEY_PREFIXES.items()),
+    ]
+    flags = {_DATE: hyperscan.HS_FLAG_SOM_LEFTMOST | hyperscan.HS_FLAG_CASELESS}
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     database.compile(
-        expressions=[expression.encode() for expression in expressions],
-        ids=list(range(len(expressions))),
-        flags=[hyperscan.HS_FLAG_SOM_LEFTMOST] * len(expressions),
+        expressions=[expression.encode() for _, expression in expressions],
+        ids=[number for number, _ in expressions],
+        flags=[flags.get(number, hyperscan.HS_FLAG_SOM_LEFTMOST) for number, _ in expressions],
     )
     return database
 
 
-def _plates_and_keys(groups: Groups, out: Candidates) -> None:
+def _begun(groups: Groups, out: Candidates) -> None:
     import hyperscan
 
-    plates, keys = list[int](), list[int]()
+    found: tuple[list[int], ...] = [], [], []
     database = _database(groups.forms.plate_provinces)
     database.scan(
         groups.searched,
-        match_event_handler=lambda number, start, *_: (keys if number else plates).append(start),
+        match_event_handler=lambda number, start, *_: found[number].append(start),
         scratch=hyperscan.Scratch(database),
     )
-    if plates:
-        _plates(groups.content, np.array(plates), out)
-    _keys(groups.content, groups.searched, sorted(keys), out)
+    if found[_PLATE]:
+        _plates(groups.content, np.array(found[_PLATE]), out)
+    _dates(groups.searched, sorted(found[_DATE]), out)
+    _keys(groups.content, groups.searched, sorted(found[_KEYS]), out)
 
 
 def _plates(content: Bytes, starts: Offsets, out: Candidates) -> None:
@@ -90,6 +87,17 @@ def _plates(content: Bytes, starts: Offsets, out: Candidates) -> None:
     good = ((length >= 5) & (length <= _LONGEST_PLATE) | (length == 4) & worded) & ~ALNUM[content[ends]]
     good &= digit.any(axis=1)
     out.add("CN_PLATE", starts[good], ends[good], 0.8)
+
+
+def _dates(searched: bytes, starts: list[int], out: Candidates) -> None:
+    after = 0
+    for start in starts:
+        if start < after or ALNUM[searched[start - 1]]:
+            continue
+        window = searched[start : start + spelled_dates.LONGEST].decode(errors="ignore")
+        after = end = start + len(spelled_dates.at_start(window).encode())
+        if end > start and not ALNUM[searched[end]]:
+            out.add_one("DATE", start, end, 0.7)
 
 
 def _keys(content: Bytes, searched: bytes, starts: list[int], out: Candidates) -> None:
@@ -114,7 +122,15 @@ _NETWORK = among_bytes("0123456789abcdefABCDEF:.-")
 _IPV6 = among_bytes("0123456789abcdefABCDEF:.")
 _MAC = re.compile(rb"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
 _LABELLED_MAC = re.compile(rb"(?:MAC|mac)([0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\2){4}[0-9A-Fa-f]{2})(?![0-9A-Za-z:])")
+_DOTTED_MAC = re.compile(rb"(?<![0-9A-Za-z.])(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}(?!\.?[0-9A-Za-z])")
 _LONGEST_ADDRESS = 45
+
+
+def _dotted_macs(groups: Groups, out: Candidates) -> None:
+    dots = groups.places(".")
+    for dot in dots[:-1][np.diff(dots) == 5].tolist():
+        if found := _DOTTED_MAC.match(groups.searched, dot - 4):
+            out.add_one("MAC", found.start(), found.end(), 0.7)
 
 
 def _network(groups: Groups, out: Candidates) -> None:
@@ -158,8 +174,16 @@ def _address(text: bytes, start: int, out: Candidates) -> None:
         return
     if _MAC.fullmatch(left):
         out.add_one("MAC", start, start + len(left), 0.85)
-    elif _is_ipv6(left.decode()):
-        out.add_one("IPV6", start, start + len(left), 0.8)
+    elif _is_ipv6(left.decode()) and (length := _own_length(left)):
+        out.add_one("IPV6", start, start + length, 0.8)
+
+
+def _own_length(address: bytes) -> int:
+    """Without an IPv4 address at its end, which is one of its own; 0 where nothing else tells who it is."""
+    if b"." not in address:
+        return len(address)
+    own = address[: address.rindex(b":") + 1]
+    return 0 if own.lower() in (b"::", b"::ffff:") else len(own)
 
 
 def _is_ipv6(text: str) -> bool:
@@ -184,7 +208,9 @@ def _short_ipv6(groups: Groups, out: Candidates) -> None:
     ends = ends - reach(content, ends, among_bytes("."), _LONGEST_ADDRESS, back=True)
     good &= np.searchsorted(groups.starts, starts) < np.searchsorted(groups.starts, ends)  # has a digit
     starts, ends = starts[good], ends[good]
-    text = groups.searched.decode("latin-1")
-    valid = [_is_ipv6(text[start:end]) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-    chosen = np.flatnonzero(valid)
-    out.add("IPV6", starts[chosen], ends[chosen], 0.8)
+    lengths = np.zeros(len(starts), dtype=np.int64)
+    for number, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+        address = groups.searched[start:end]
+        lengths[number] = _own_length(address) if _is_ipv6(address.decode("latin-1")) else 0
+    chosen = np.flatnonzero(lengths)
+    out.add("IPV6", starts[chosen], starts[chosen] + lengths[chosen], 0.8)

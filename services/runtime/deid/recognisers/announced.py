@@ -17,14 +17,24 @@ _WECHAT = re.compile(
 _SECRET = re.compile(
     r"(?:是|为|[\s\"']){0,6}(?:=>|[:=]|：)\s{0,4}[\"']?([!-~]{6,256})|(?:是|为)\s{0,4}([!-~]{6,256})".encode()
 )
+_PIN = re.compile(r"(?:是|为|[\s\"']|=>|[:=]|：){0,6}([0-9]{4,32})(?![0-9A-Za-z]|[.][0-9])".encode())
+_BEARER = re.compile(rb"\s{1,4}((?=[!-~]{0,4096}?[0-9])[A-Za-z0-9._~+/-]{16,4096}={0,2})")
+_MAC = re.compile(r"(?:地址|\s?addr(?:ess)?)?[\s:=\"'：]{0,6}([0-9A-Fa-f]{12})(?![0-9A-Za-z])".encode())
 _FARTHEST = 300
 _WHOLE_WECHAT = re.compile(rb"[A-Za-z][A-Za-z0-9_-]{5,19}")
 _LETTER, _NO_LETTER = re.compile(rb"[A-Za-z]"), re.compile(rb"[^A-Za-z_.]")
+_AFTER = (
+    ("wechat", "WECHAT", _WECHAT),
+    ("secret", "API_KEY", _SECRET),
+    ("password", "API_KEY", _PIN),
+    ("bearer", "API_KEY", _BEARER),
+    ("mac", "MAC", _MAC),
+)
 
 
 def find(searched: bytes, areas: Areas, words: Words, out: Candidates) -> None:
     """`searched` has margins, unlike the offsets of `areas` and `words`."""
-    for name, kind, expression in (("wechat", "WECHAT", _WECHAT), ("secret", "API_KEY", _SECRET)):
+    for name, kind, expression in _AFTER:
         if kind in out.wanted and len(areas.starts):
             _after_words(searched, areas, words, name, kind, expression, out)
     if out.wanted & {"WECHAT", "API_KEY"}:
@@ -43,16 +53,16 @@ def _after_words(
         found = expression.match(searched, end, limit) if end >= over else None
         if not found:
             continue
-        first, last = found.span(1 if found[1] is not None else 2)
+        first, last = found.span(found.lastindex or 0)
         while last > first and searched[last - 1] in b"\"',;.)]}>":
             last -= 1
-        if last - first >= 6 and (kind != "API_KEY" or _secret(searched[first:last])):
+        if expression is _PIN or (last - first >= 6 and (kind != "API_KEY" or _secret(searched[first:last]))):
             out.add_one(kind, first, last, 0.65)
             over = last  # a word within a value announces nothing
 
 
 def _named_fields(searched: bytes, areas: Areas, words: Words, out: Candidates) -> None:
-    """Fields called `wechat`, `password`, … whose whole value is one."""
+    """Fields called `wechat`, `token`, … whose whole value is one, and whatever a field called `password` holds."""
     named = words.of_names(areas)
     short = (areas.ends - areas.starts >= 6) & (areas.ends - areas.starts <= 256)
     for name, kind in (("wechat", "WECHAT"), ("secret", "API_KEY")):
@@ -61,6 +71,10 @@ def _named_fields(searched: bytes, areas: Areas, words: Words, out: Candidates) 
             text = searched[start:end]
             if _WHOLE_WECHAT.fullmatch(text) if kind == "WECHAT" else _secret(text) and b" " not in text:
                 out.add_one(kind, start, end, 0.65)
+    if "API_KEY" in out.wanted:
+        passwords = words.of_names(areas, whole=True) & BITS["password"] > 0
+        passwords &= (areas.ends > areas.starts) & (areas.ends - areas.starts <= 256)
+        out.add("API_KEY", areas.starts[passwords] + MARGIN, areas.ends[passwords] + MARGIN, 0.65)
 
 
 def _secret(text: bytes) -> bool:

@@ -58,16 +58,25 @@ def _chinese(groups: Groups, out: Candidates) -> None:
         some = first[(groups.width[first + 1] == widths[1]) & (groups.width[first + 2] == widths[2])]
         if len(some):
             some = some[_year_first(groups.rows(some, widths), widths)]
-            out.add("DATE", groups.starts[some], groups.ends[some + 2] + 3, 0.7)
+            ends = groups.ends[some + 2] + 3 + _blank(groups, groups.ends[some + 2])
+            out.add("DATE", groups.starts[some], ends, 0.7)
 
 
 def _follows(groups: Groups, run: Offsets, character: bytes) -> Flags:
-    adjacent: Flags = groups.starts[run + 1] == groups.ends[run] + len(character)
+    end = groups.ends[run] + len(character)
+    end = end + _blank(groups, groups.ends[run])
+    adjacent: Flags = groups.starts[run + 1] == end + _blank(groups, end)
     return _written_after(groups, run, character) & adjacent
 
 
+def _blank(groups: Groups, at: Offsets) -> Flags:
+    blank: Flags = groups.content[at] == ord(" ")
+    return blank
+
+
 def _written_after(groups: Groups, run: Offsets, character: bytes) -> Flags:
-    at = groups.ends[run]
+    """Right after the run, or after one blank."""
+    at = groups.ends[run] + _blank(groups, groups.ends[run])
     found = np.ones(len(run), dtype=np.bool_)
     for index, byte in enumerate(character):
         found &= groups.content[at + index] == byte

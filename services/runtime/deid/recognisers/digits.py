@@ -17,7 +17,7 @@ from services.runtime.deid.recognisers.groups import Groups, number, penalty
 
 
 def find(groups: Groups, out: Candidates) -> None:
-    for look in (_cards, _ids, _ssn, _ipv4, _short):
+    for look in (_cards, _imeis_apart, _ids, _ssn, _ipv4, _short):
         look(groups, out)
 
 
@@ -60,6 +60,18 @@ def _cards(groups: Groups, out: Candidates) -> None:
             out.add("IMEI", starts[chosen], ends[chosen], (0.2 + 0.2 * valid - beside)[chosen], valid[chosen])
 
 
+def _imeis_apart(groups: Groups, out: Candidates) -> None:
+    for widths in ((2, 6, 6, 1), (6, 2, 6, 1), (8, 6, 1)):
+        first = groups.shaped(widths, "- /")
+        if not len(first):
+            continue
+        rows = groups.rows(first, widths)
+        issued = groups.forms.devices[number(rows, 0, 2)] & groups.alone(first, len(widths))
+        first, rows = first[issued], rows[issued]
+        valid = checksums.luhn(rows[:, :-1]) == rows[:, -1]
+        out.add("IMEI", groups.starts[first], groups.ends[first + len(widths) - 1], 0.3 + 0.3 * valid, valid)
+
+
 def born_in_a_province(forms: Forms, rows: NDArray[np.uint8]) -> Flags:
     """Which rows of 17 digits or more begin like a resident ID."""
     known = forms.provinces[number(rows, 0, 2)]
@@ -93,7 +105,7 @@ def _ids(groups: Groups, out: Candidates) -> None:
             continue
         check = np.full(len(rows), 10) if with_x else rows[:, 17].astype(np.int64)
         valid = checksums.resident_id(rows[:, :17]) == check
-        score = 0.75 + 0.25 * valid - 0.2 * beside - 0.3 * groups.fraction[first]
+        score = 0.75 + 0.25 * valid - 0.2 * beside - 0.3 * (groups.after_point[first] | groups.before_point[last])
         out.add("CN_ID", groups.starts[first], ends, score, valid)
 
 

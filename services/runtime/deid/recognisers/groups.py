@@ -48,9 +48,10 @@ class Groups:
         self.link = np.zeros(count + 8, dtype=np.uint8)
         if count > 1:
             gap = self.starts[1:] - self.ends[:-1]
-            between = self.content[self.ends[:-1]]
-            paren = (gap == 2) & (between == ord(")")) & (self.content[self.ends[:-1] + 1] == ord(" "))
-            self.link[: count - 1] = np.where(gap == 1, between, np.where(paren, ord(")"), 0))
+            self.link[: count - 1] = np.where(gap == 1, self.content[self.ends[:-1]], 0)
+            wide = np.flatnonzero((gap == 2) | (gap == 3))
+            at = self.ends[wide][:, None] + np.arange(3)
+            self.link[wide] = _wide_links(np.where(np.arange(3) < gap[wide][:, None], self.content[at], 0))
         self.width = np.zeros(count + 8, dtype=np.uint8)
         self.width[:count] = np.minimum(self.n, 255)
         self._by_width = np.argsort(self.width[:count], kind="stable")
@@ -62,9 +63,14 @@ class Groups:
         self.after = self.content[self.ends]
         self.letter_before = is_letter(self.before)
         self.letter_after = is_letter(self.after)
-        # Digits right before a point, or right after one, are part of a decimal number or of an address.
-        self.fraction = (self.before == ord(".")) & is_digit(self.content[self.starts - 2])
-        self.fraction |= (self.after == ord(".")) & is_digit(self.content[self.ends + 1])
+        # Digits right after a point, or right before one, are part of a decimal number or of an address; `.0` is how
+        # a whole number is written as a float.
+        self.after_point = (self.before == ord(".")) & is_digit(self.content[self.starts - 2])
+        self.before_point = (self.after == ord(".")) & is_digit(self.content[self.ends + 1])
+        pointed = np.flatnonzero(self.before_point)
+        beyond = self.content[self.ends[pointed][:, None] + np.arange(1, 4)]
+        whole = (beyond[:, 0] == ord("0")) & ~is_digit(beyond[:, 1])
+        self.before_point[pointed[whole & ~((beyond[:, 1] == ord(".")) & is_digit(beyond[:, 2]))]] = False
 
     def places(self, character: str) -> Offsets:
         """Where one character of ASCII stands."""
@@ -96,6 +102,14 @@ class Groups:
             first = first[(self.width[first + index] == width) & (self.link[first + index - 1] == self.link[first])]
         return first
 
+    def variously_linked(self, widths: Sequence[int], links: Sequence[str]) -> Offsets:
+        """The same, joined by one of the first links, then one of the second, and so on."""
+        first: Offsets = self._linked[self._pairs == widths[0] << 8 | widths[1]]
+        first = first[among_bytes(links[0])[self.link[first]]]
+        for index, (width, link) in enumerate(zip(widths[2:], links[1:], strict=True), start=2):
+            first = first[(self.width[first + index] == width) & among_bytes(link)[self.link[first + index - 1]]]
+        return first
+
     def alone(self, first: Offsets, count: int) -> Flags:
         """The group is not joined to yet another run in the way in which its own are."""
         same = self.link[first]
@@ -118,6 +132,22 @@ def _pair(one: Bytes, next_one: Bytes) -> Offsets:
     return pair
 
 
+_WIDE_LINKS = {
+    ") ": ")", "）": ")", " - ": "-", "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-",
+    "\u2212": "-", "\u00a0": " ", "\u3000": " ",
+}  # fmt: skip
+"""Other ways to write the links between groups of digits, of two or three bytes."""
+
+
+def _wide_links(between: Bytes) -> Bytes:
+    """Of N x 3 bytes between two runs, zeros at the end, the link that each is; 0 where it is none."""
+    found = np.zeros(len(between), dtype=np.uint8)
+    for spelled, link in _WIDE_LINKS.items():
+        wanted = np.frombuffer(spelled.encode().ljust(3, b"\0"), dtype=np.uint8)
+        found[(between == wanted).all(axis=1)] = ord(link)
+    return found
+
+
 def number(rows: NDArray[np.uint8], first: int, last: int) -> Offsets:
     value = np.zeros(len(rows), dtype=np.int64)
     for column in range(first, last):
@@ -128,4 +158,4 @@ def number(rows: NDArray[np.uint8], first: int, last: int) -> Offsets:
 def penalty(groups: Groups, first: Offsets, last: Offsets, letters: float) -> Any:
     """What letters right beside digits, and a decimal point, take from a score."""
     beside = groups.letter_before[first] | groups.letter_after[last]
-    return letters * beside + 0.35 * (groups.fraction[first] | groups.fraction[last])
+    return letters * beside + 0.35 * (groups.after_point[first] | groups.before_point[last])

@@ -31,7 +31,7 @@ def _mobile(groups: Groups, out: Candidates) -> None:
         score = 0.7 - penalty(groups, first, first, 0.3)
         out.add("CN_PHONE", groups.starts[first] + len(prefix), groups.ends[first], score)
     for widths in ((3, 4, 4), (3, 8), (7, 4), (3, 3, 5), (3, 5, 3)):
-        first = groups.shaped(widths, "- .")
+        first = groups.shaped(widths, "- ._")
         if not len(first):
             continue
         first = first[groups.forms.mobile[number(groups.rows(first, widths), 0, 2)]]
@@ -49,13 +49,14 @@ def _landline(groups: Groups, out: Candidates) -> None:
         for subscriber in ((7,), (8,), (4, 4), (3, 4)):
             widths = (area, *subscriber)
             split = len(subscriber) == 2
-            first = groups.shaped(widths, "- " if split else "- )")
+            first = groups.variously_linked(widths, ("- )", "- ")) if split else groups.shaped(widths, "- )")
             if not len(first):
                 continue
             rows = groups.rows(first, widths)
             good = _area(groups, rows, area) & _subscriber(rows[:, area])
             if split:
-                good &= groups.alone(first, 3)
+                extended = (groups.width[first + 3] <= 5) & (groups.linked_before(first) == 0)
+                good &= groups.alone(first, 3) | extended
             first = first[good]
             score = 0.6 if split else np.where(groups.link[first] == ord(" "), 0.45, 0.65)
             out.add("CN_LANDLINE", groups.starts[first], groups.ends[first + len(subscriber)], score)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from typing import Protocol
 
 import numpy as np
 
@@ -66,10 +67,17 @@ def _one_by_one(spans: Spans, ranked: _Indices) -> _Indices:
     return np.array(kept, dtype=np.int64)
 
 
-def apart(spans: Spans, others: Spans) -> Flags:
+class Places(Protocol):
+    """Where something begins and ends."""
+
+    starts: Offsets
+    ends: Offsets
+
+
+def apart(spans: Places, others: Spans) -> Flags:
     """Which of `spans` none of `others` (ascending, without overlaps) overlaps."""
     if not len(others):
-        return np.ones(len(spans), dtype=np.bool_)
+        return np.ones(len(spans.starts), dtype=np.bool_)
     following = np.searchsorted(others.ends, spans.starts, side="right")
     free: Flags = (following == len(others)) | (others.starts[np.minimum(following, len(others) - 1)] >= spans.ends)
     return free

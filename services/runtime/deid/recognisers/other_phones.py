@@ -1,0 +1,110 @@
+"""Phones of any numbering plan, told by a country code, by a word before them, by their field or their groups."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from services.runtime.deid.buffers import Buffer, Flags, Offsets
+from services.runtime.deid.reaches import is_alphanumeric, is_letter
+from services.runtime.deid.recognisers.candidates import Candidates
+from services.runtime.deid.recognisers.groups import Runs
+from services.runtime.deid.recognisers.words import BITS, Words
+
+_GROUPS = re.compile(rb"[0-9]{1,15}(?:(?:[ .-]|\) ?-?|[ -]?\()[0-9]{1,12}){0,15}(?![0-9]|[A-WYZa-df-wyz_])")
+_BETWEEN = re.compile(
+    rb"(?:[\s:=,.#+(\"'-]|\xef\xbc\x9a|\xef\xbc\x88|\xe6\x98\xaf|\xe4\xb8\xba|\xe5\x8f\xb7\xe7\xa0\x81|\xe5\x8f\xb7"
+    rb"|no|number|at|on|is|me|us|him|her|them){0,8}",  # also ： （ 是 为 号码 号
+    re.IGNORECASE,
+)
+_ALIKE = re.compile(rb"[0-9]{1,15}(?:([ .-])[0-9]{1,12}(?:\1[0-9]{1,12}){0,6})?(?![0-9]|[A-WYZa-df-wyz_])")
+_MOST_DIGITS, _DIGITS = 15, tuple(b"%d" % digit for digit in range(10))
+_FARTHEST = 20
+_DIGIT = re.compile(rb"[0-9]")
+_TWO_DIGIT_CODES = frozenset(
+    b"20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66 81 82 84 86 "
+    b"90 91 92 93 94 95 98".split()
+)
+"""Country codes of ITU-T E.164 that have two digits; 1 and 7 have one, the others three."""
+
+
+def find(buffer: Buffer, runs: Runs, words: Words, free: Flags, out: Candidates) -> None:
+    """`free`: the runs that nothing was found in. What is marked begins after the country code."""
+    if "PHONE" not in out.wanted or not free.any():
+        return
+    content = buffer.bytes.tobytes()
+    over = 0
+    for run in _international(buffer, runs, free).tolist():
+        start = int(runs.starts[run])
+        if start >= over and (found := _number(content, start + 2 * content.startswith(b"00", start))):
+            over = found.end()
+            _add(content, found.start(), found.end(), 8, _code_length(found[0]), out)
+    first = _three_three_four(buffer, runs, free)
+    out.add("PHONE", runs.starts[first], runs.ends[first + 2], 0.55)
+    for before, run in _announced(buffer, runs, words, free):
+        start = int(runs.starts[run])
+        if content[start - 1 : start] == b"+":
+            continue
+        if _BETWEEN.fullmatch(content, before, start) and (found := _number(content, start)):
+            _add(content, start, found.end(), 6, 0, out)
+
+
+def _number(content: bytes, start: int) -> re.Match[bytes] | None:
+    """As far as it goes on or, where that is too far, as the links between its groups stay the same."""
+    found = _GROUPS.match(content, start)
+    if found and len(found[0]) > _MOST_DIGITS and sum(map(found[0].count, _DIGITS)) > _MOST_DIGITS:
+        return _ALIKE.match(content, start)
+    return found
+
+
+def _international(buffer: Buffer, runs: Runs, free: Flags) -> Offsets:
+    """Runs after a plus that nothing precedes, and those that begin with 00 and go on with other groups."""
+    before = buffer.bytes[np.maximum(runs.starts - 1, 0)]
+    signed = np.flatnonzero(free & (before == ord("+")) & (runs.starts > 0))
+    earlier = buffer.bytes[np.maximum(runs.starts[signed] - 2, 0)]
+    signed = signed[~is_alphanumeric(earlier) | (runs.starts[signed] < 2)]
+    dialled = np.flatnonzero(free & (runs.digits >= 3) & (runs.digits <= 5))
+    window = buffer.bytes[runs.starts[dialled][:, None] + np.arange(3)]
+    dialled = dialled[(window[:, 0] == ord("0")) & (window[:, 1] == ord("0")) & (window[:, 2] > ord("0"))]
+    return np.concatenate([signed, dialled])
+
+
+def _three_three_four(buffer: Buffer, runs: Runs, free: Flags) -> Offsets:
+    """Groups of so many digits between two dashes or two points, which are hardly ever anything else."""
+    first = np.flatnonzero((runs.digits[:-2] == 3) & (runs.digits[1:-1] == 3) & (runs.digits[2:] == 4) & free[:-2])
+    padded = np.pad(buffer.bytes, 2)
+    starts, ends = runs.starts[first], runs.ends[first + 2]
+    link = padded[runs.ends[first] + 2]
+    alone = (ends - starts == 12) & (padded[runs.ends[first + 1] + 2] == link)
+    alone &= ((link == ord("-")) | (link == ord("."))) & (padded[starts + 1] != link) & ~is_letter(padded[starts + 1])
+    alone &= (padded[ends + 2] != link) | ~is_alphanumeric(padded[ends + 3])
+    found: Offsets = first[alone]
+    return found
+
+
+def _announced(buffer: Buffer, runs: Runs, words: Words, free: Flags) -> list[tuple[int, int]]:
+    """Where a word for phones, or the beginning of a field named by one, is closely followed by a run."""
+    if not len(runs.starts):
+        return []
+    ends = words.ends[(words.bits & BITS["phone"]) > 0]
+    named = (words.of_names(buffer.areas) & BITS["phone"]) > 0
+    before = np.unique(np.concatenate([ends, buffer.areas.starts[named]]))
+    following = np.searchsorted(runs.starts, before)
+    near = following < len(runs.starts)
+    before, following = before[near], following[near]
+    near = (runs.starts[following] - before <= _FARTHEST) & free[following]
+    near &= buffer.area_of(before) == buffer.area_of(runs.starts[following])
+    return list(zip(before[near].tolist(), following[near].tolist(), strict=True))
+
+
+def _code_length(number: bytes) -> int:
+    if number[:1] in (b"1", b"7"):
+        return 1
+    return 2 if number[:2] in _TWO_DIGIT_CODES else 3
+
+
+def _add(content: bytes, start: int, end: int, least: int, code: int, out: Candidates) -> None:
+    places = [place.start() for place in _DIGIT.finditer(content, start, end)]
+    if least <= len(places) <= _MOST_DIGITS:
+        out.add_one("PHONE", places[code], end, 0.6)

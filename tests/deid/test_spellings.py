@@ -1,0 +1,110 @@
+"""The same kinds of values in the ways in which people write them: none stays, and spellings share a pseudonym."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.runtime.deid import policies
+from services.runtime.deid.engine import Deidentifier, Result
+from services.runtime.deid.keys import Keys
+
+_ZH = Deidentifier(policies.built_in()["zh-pii"], Keys(bytes(32)))
+_EN = Deidentifier(policies.built_in()["en-pii"], Keys(bytes(32)))
+
+
+def _found(text: str, by: Deidentifier = _ZH) -> list[tuple[str, str]]:
+    return [(pair.type, pair.original) for pair in by.texts([text]).mapping]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "138.1234.5678", "138_1234_5678", "138—1234—5678", "138\u00a01234\u00a05678", "138\u30001234\u30005678",
+        "138 - 1234 - 5678", "13812345678.0",
+    ],
+)  # fmt: skip
+def test_a_phone_in_any_spelling(text: str) -> None:
+    digits = "".join(filter(str.isdigit, _ZH.texts([f"手机 {text}"]).texts[0]))[:11]
+    assert digits == "".join(filter(str.isdigit, _ZH.texts(["手机 13812345678"]).texts[0]))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("座机（010）62345678", "CN_LANDLINE", "010）62345678"),
+        ("座机(0755)8234 5678", "CN_LANDLINE", "0755)8234 5678"),
+        ("座机 021-6234-5678-123", "CN_LANDLINE", "021-6234-5678"),
+        ("香港电话 +852 2345 6789", "PHONE", "2345 6789"),
+        ("+86-10-62345678", "PHONE", "10-62345678"),
+        ("电话：62345678", "PHONE", "62345678"),
+        ("热线800-810-1234", "PHONE", "800-810-1234"),
+        ("客服400-820-8820", "PHONE", "400-820-8820"),
+        ("IMEI:35-693803-564380-9", "IMEI", "35-693803-564380-9"),
+        ("001a.2b3c.4d5e", "MAC", "001a.2b3c.4d5e"),
+        ("MAC地址001A2B3C4D5E", "MAC", "001A2B3C4D5E"),
+        ("::ffff:192.0.2.1", "IPV4", "192.0.2.1"),
+        ("mysql://root:Passw0rd@10.0.0.1:3306/db", "URL", "mysql://root:Passw0rd@10.0.0.1:3306/db"),
+        ("redis://:secret123@localhost:6379/0", "URL", "redis://:secret123@localhost:6379/0"),
+        ("SecretKey: Gu5t9xGARNpq86cd98joQYCN3EXA", "API_KEY", "Gu5t9xGARNpq86cd98joQYCN3EXA"),
+        ("Authorization: Bearer abcdef1234567890ABCDEF", "API_KEY", "abcdef1234567890ABCDEF"),
+        ("Authorization: Basic dXNlcjpwYXNzd29yZDEyMw==", "API_KEY", "dXNlcjpwYXNzd29yZDEyMw=="),
+        ("密码123456", "API_KEY", "123456"),
+        ("出生于1990 年 3 月 7 日", "DATE", "1990 年 3 月 7 日"),
+        ("一九九〇年三月七日", "DATE", "一九九〇年三月七日"),
+    ],
+)
+def test_chinese(text: str, kind: str, value: str) -> None:
+    assert _found(text) == [(kind, value)]
+    assert _reversed(_ZH, _ZH.texts([text])) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("born March 7, 1990.", "DATE", "March 7, 1990"),
+        ("on the 22nd of december 2021", "DATE", "22nd of december 2021"),
+        ("MAR 7 1990", "DATE", "MAR 7 1990"),
+        ("17-Mar-1990", "DATE", "17-Mar-1990"),
+        ("+44 (0)20 7946 0958", "PHONE", "0)20 7946 0958"),
+        ("Phone: 88 165 40 96", "PHONE", "88 165 40 96"),
+        ("fax 001-404-821-0538 2024 items", "US_PHONE", "404-821-0538"),
+        ("dial 0044-20-7946-0958 2024 1234 5678", "PHONE", "20-7946-0958"),
+        ("see www.example.org/13812345678", "URL", "www.example.org/13812345678"),
+        ("github_pat_11ABCDEFG0abcdefghijkl_mnopqr", "API_KEY", "github_pat_11ABCDEFG0abcdefghijkl_mnopqr"),
+    ],
+)
+def test_english(text: str, kind: str, value: str) -> None:
+    assert _found(text, _EN) == [(kind, value)]
+    assert _reversed(_EN, _EN.texts([text])) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Feb 30, 2000", "In May 2000 we", "二〇二四年十三月三十二日", "call 911 now", "token: 4096",
+        "max_tokens=204800", "1.123-456-7890-1", "C++11 and 1+12345", "basic object-oriented-programming", "拨打 120",
+    ],
+)  # fmt: skip
+def test_nothing_of_it(text: str) -> None:
+    assert _found(text) == []
+    assert _found(text, _EN) == []
+
+
+def _reversed(by: Deidentifier, result: Result) -> str:
+    return by.reverse(result.texts).texts[0]
+
+
+def test_the_parts_of_a_private_key() -> None:
+    parts = "MIIEpAIBAAKCAQEA75qIsvq5aF7bQ9cXabcd", "Zm9vYmFyMTIzNDU2Nzg5MDEyMzQ1Njc4OTA=", "q9=="
+    frame = "-----BEGIN RSA PRIVATE KEY-----\n{}\n{}\n{}\n-----END RSA PRIVATE KEY-----\nthe end of it"
+    text = frame.format(*parts)
+    new = _ZH.texts([text]).texts[0]
+    assert not any(part in new for part in parts)
+    assert new.startswith("-----BEGIN RSA PRIVATE KEY-----\n")
+    assert new.endswith("-----END RSA PRIVATE KEY-----\nthe end of it")
+    assert _ZH.texts(["-----BEGIN PRIVATE KEY----- is how one begins"]).mapping == []
+
+
+def test_what_a_field_named_password_holds() -> None:
+    new = _ZH.texts(['{"password": "correct horse battery", "hint": "correct horse battery"}'], format="json").texts[0]
+    assert new.count("correct horse battery") == 1
