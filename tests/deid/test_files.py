@@ -22,6 +22,7 @@ import pytest
 
 from services.runtime import durable_files
 from services.runtime.deid import policies
+from services.runtime.deid.engine import Deidentifier
 from services.runtime.deid.files import FileFormat, deidentify_file, processes
 from services.runtime.deid.keys import Keys
 from services.runtime.deid.refusals import Canceled, FileRefused
@@ -118,12 +119,15 @@ def test_only_strings_of_the_chosen_fields_change(tmp_path: Path) -> None:
     deidentify_file(source, tmp_path / "all", ZH, KEYS)
     everything = (tmp_path / "all").read_text()
     assert "13812345678" not in everything
-    assert everything.count("13912345678") == 2  # names of keys
+    assert "13912345678" not in everything  # nor as the name of a key
+    deidentify_file(source, tmp_path / "inside", ZH, KEYS, fields=["a"])
+    assert (tmp_path / "inside").read_text().count("13912345678") == 2
     assert {type(json.loads(text)["n"]) for text in everything.split("\n") if text} == {int}
 
 
 NUMBERS = (
-    '{"phone": 13812345678, "id": 1234567890, "tel": [13812345678 ,-13812345678,13812345678.0], "t": "13812345678"}\n'
+    '{"phone": 13812345678, "id": 1234567890, "n": 123456, '
+    '"tel": [13812345678 ,-13812345678,13812345678.0,1.3812345678E+10], "t": "13812345678"}\n'
     '{"phone":null,"a":{"卡号":6222021234567890128},"b":1.5,"c":[1,2]}\n'
 )
 
@@ -136,13 +140,14 @@ def test_numbers_change_like_strings_and_stay_json(tmp_path: Path) -> None:
     pseudonym = first["phone"]
     assert isinstance(pseudonym, int)
     assert pseudonym != 13812345678
-    assert first == {"phone": pseudonym, "id": 1234567890, "tel": [pseudonym, -13812345678, float(pseudonym)],
-                     "t": str(pseudonym)}  # fmt: skip
+    assert first == {"phone": pseudonym, "id": first["id"], "n": 123456, "t": str(pseudonym),
+                     "tel": [pseudonym, -pseudonym, float(pseudonym), pseudonym]}  # fmt: skip
+    assert first["id"] != 1234567890
     card = str(second["a"]["卡号"])
     assert len(card) == 19
     assert card != "6222021234567890128"
     assert second == {"phone": None, "a": {"卡号": second["a"]["卡号"]}, "b": 1.5, "c": [1, 2]}
-    assert report.counts == {"BANK_CARD": 1, "CN_PHONE": 4}
+    assert report.counts == {"BANK_CARD": 1, "CN_PHONE": 6, "NUMBER": 1}
     deidentify_file(source, tmp_path / "chosen", ZH, KEYS, fields=["id", "phone"])
     chosen = json.loads((tmp_path / "chosen").read_text().splitlines()[0])
     assert chosen["phone"] == pseudonym
@@ -163,12 +168,26 @@ def test_what_is_no_number_any_more_is_a_string(tmp_path: Path, action: str, exp
     assert line.startswith(f'{{"t":{expected},"phone": {expected} ,"tel":["{expected[1:-1]}.0"]')
 
 
-def test_leading_zeros_become_strings(tmp_path: Path) -> None:
+def test_numbers_that_are_nothing_else_stay_numbers(tmp_path: Path) -> None:
     source = tmp_path / "data.json"
-    source.write_text(json.dumps({"n": list(range(10_000, 10_400))}))
+    source.write_text(json.dumps({"n": [*range(10_000, 10_400), -7, 0]}))
     deidentify_file(source, tmp_path / "out", policies.built_in()["default"], KEYS, fields=["n"], seed=1)
     values = json.loads((tmp_path / "out").read_text())["n"]
-    assert len({str(value) for value in values}) == 400
+    assert len(set(values)) == 402
+    assert all(10_000 <= value < 100_000 for value in values[:400])
+    text = json.dumps([1234567890 + n for n in range(200)])
+    by = Deidentifier(ZH, KEYS)
+    new = by.texts([text], format="json").texts
+    assert {type(value) for value in json.loads(new[0])} == {int}
+    assert by.reverse(new, format="json").texts == [text]
+
+
+def test_leading_zeros_become_strings(tmp_path: Path) -> None:
+    source = tmp_path / "data.json"
+    source.write_text(json.dumps({"卡号": [6222020000000000 + n for n in range(200)]}), encoding="utf-8")
+    deidentify_file(source, tmp_path / "out", ZH, KEYS)
+    values = json.loads((tmp_path / "out").read_text(encoding="utf-8"))["卡号"]
+    assert len({str(value) for value in values}) == 200
     assert all(str(value).startswith("0") for value in values if isinstance(value, str))
     assert 0 < sum(isinstance(value, str) for value in values) < 100
 

@@ -67,48 +67,70 @@ class Rewriter:
     def json(self, content: bytes, documents: Offsets, fields: Sequence[str] | None) -> Rewriting:
         """`content` is of valid JSON documents, which begin at `documents`; only strings and numbers in it change.
 
-        Digits as such (NUMBER) change in numbers of chosen fields alone: elsewhere those count and measure things.
+        Digits as such (NUMBER) change in names of fields, and in numbers of fields that nobody chose, from seven digits
+        on: shorter ones count and measure things.
         """
         strings = json_strings.of(content, documents, fields)
-        plain, numbers = Areas(*(column[~strings.coded] for column in strings.areas)), strings.numbers[~strings.coded]
+        spared = strings.names | strings.numbers if fields is None else strings.names
+        here = ~strings.coded
+        plain, numbers = Areas(*(column[here] for column in strings.areas)), strings.numbers[here]
         buffer = Buffer(content, plain, strings.shown)
-        spans = self._recogniser.find(buffer, self._locale)
-        if fields is None and numbers.any():
-            spans = spans.take(~((spans.kinds == spans.names.index("NUMBER")) & numbers[buffer.area_of(spans.starts)]))
-        edits = self._replacer.replace(buffer, spans)
+        edits = self._edited(buffer, numbers, spared[here])
         places = [(start, end, _quoted(new.decode())) for start, end, new in edits.places()]
-        if numbers.any() and len(spans):
+        if numbers.any() and len(edits.spans):
             places = _with_numbers(content, edits, places, buffer, numbers)
         every = [edits]
         if strings.coded.any():
-            coded, more = self._coded(content, strings)
+            coded, more = self._coded(content, strings, spared[strings.coded])
             every.append(coded)
             places = sorted([*places, *more])
         return Rewriting(edits.whole, places, every, strings.fields)
 
-    def _coded(self, content: bytes, strings: Strings) -> tuple[Edits, list[Place]]:
-        """Values with escapes of characters are decoded, and written anew in their own way where they change."""
+    def _coded(self, content: bytes, strings: Strings, spared: Flags) -> tuple[Edits, list[Place]]:
+        """Values with escapes of characters, or exponents, are decoded, and written anew where they change."""
         areas = Areas(*(column[strings.coded] for column in strings.areas))
+        numbers = strings.numbers[strings.coded]
         pieces, spots, at = [], [], 0
-        for start, end, name_start, name_end in zip(*(column.tolist() for column in areas), strict=True):
+        for start, end, name_start, name_end, is_number in zip(
+            *(column.tolist() for column in areas), numbers.tolist(), strict=True
+        ):
             name = json_strings.decoded(content[name_start - 1 : name_end + 1]).encode() if name_end else b""
-            value = json_strings.decoded(content[start - 1 : end + 1]).encode()
+            value = (
+                json_strings.whole_number(content[start:end])
+                if is_number
+                else json_strings.decoded(content[start - 1 : end + 1])
+            ).encode()
             spots.append((at + len(name) + 1, at + len(name) + 1 + len(value), at, at + len(name)))
             pieces += [name, b"\n", value, b"\n"]
             at += len(name) + len(value) + 2
         columns = np.array(spots, dtype=np.int64).T
-        edits = self._edited(Buffer(b"".join(pieces), Areas(*columns)))
+        edits = self._edited(Buffer(b"".join(pieces), Areas(*columns)), numbers, spared)
         before = pieces[2::4]
         after = Rewriting(edits.whole, edits.places(), []).stretches(columns[0], columns[1])
         places = []
-        for start, end, old, new in zip(areas.starts.tolist(), areas.ends.tolist(), before, after, strict=True):
-            if old != new:
+        for start, end, is_number, old, new in zip(
+            areas.starts.tolist(), areas.ends.tolist(), numbers.tolist(), before, after, strict=True
+        ):
+            if old != new and is_number:
+                places.append((start, end, new) if _NUMBER.fullmatch(new) else _as_string(content, start, end, new))
+            elif old != new:
                 places.append((start, end, _quoted(new.decode(), like=content[start:end])))
         return edits, places
 
-    def _edited(self, buffer: Buffer) -> Edits:
-        return self._replacer.replace(buffer, self._recogniser.find(buffer, self._locale))
+    def _edited(self, buffer: Buffer, numbers: Flags | None = None, spared: Flags | None = None) -> Edits:
+        """`numbers`: areas of numbers; `spared`: areas in which only long runs of digits as such change."""
+        spans = self._recogniser.find(buffer, self._locale)
+        if spared is not None and spared.any():
+            short = (spans.kinds == spans.names.index("NUMBER")) & (spans.ends - spans.starts < _COUNTS_NOTHING)
+            spans = spans.take(~(short & spared[buffer.area_of(spans.starts)]))
+        if numbers is None or not numbers.any():
+            return self._replacer.replace(buffer, spans)
+        area = buffer.area_of(spans.starts)
+        return self._replacer.replace(buffer, spans, numbers[area] & (spans.starts == buffer.areas.starts[area]))
 
+
+_COUNTS_NOTHING = 7
+"""Digits from which on a number is rather somebody's than a count or a measure."""
 
 _NUMBER = re.compile(rb"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _REST = re.compile(rb"(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -123,14 +145,21 @@ def _with_numbers(content: bytes, edits: Edits, places: list[Place], buffer: Buf
     within = np.searchsorted(starts, first, side="right") - 1
     inside = (within >= 0) & (first < np.append(ends, 0)[within])
     texts = Rewriting(edits.whole, [places[n] for n in np.flatnonzero(inside)], []).stretches(starts, ends)
-    strings = list[Place]()
-    for start, end, text in zip(starts.tolist(), ends.tolist(), texts, strict=True):
+    strings, spelled = list[Place](), list[int]()
+    for number, (start, end, text) in enumerate(zip(starts.tolist(), ends.tolist(), texts, strict=True)):
         rest = _REST.match(content, end)
         assert rest is not None
         if not _NUMBER.fullmatch(text + rest[0]):
-            strings.append((start, rest.end(), b'"' + text + rest[0] + b'"'))
-    covered = np.isin(within, np.searchsorted(starts, [start for start, _, _ in strings])) & inside
+            strings.append(_as_string(content, start, rest.end(), text + rest[0]))
+            spelled.append(number)
+    covered = np.isin(within, spelled) & inside
     return sorted([*(places[n] for n in np.flatnonzero(~covered)), *strings])
+
+
+def _as_string(content: bytes, start: int, end: int, text: bytes) -> Place:
+    """In the place of a number, of which the sign before it is part."""
+    signed = content[start - 1 : start] == b"-"
+    return start - signed, end, b'"' + b"-" * signed + text + b'"'
 
 
 def _quoted(text: str, like: bytes = b"") -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,19 +13,23 @@ from services.runtime.deid.buffers import Areas, Bytes, Flags, Offsets
 
 _BLANKS = np.frombuffer(b" \n\r\t", dtype=np.uint8)
 _QUOTE, _BACKSLASH, _COLON = 34, 92, 58
-_SHORTEST = 5
+_SHORTEST, _SHORTEST_NAME = 5, 6
+_POWER = re.compile(rb"([0-9]+)(?:\.([0-9]+))?[eE]\+?([0-9]{1,3})")
+_LONGEST_POWER = 36
 
 
 class Strings(NamedTuple):
     """String values: `areas` between their quotes, `coded` those with escapes that stand for a character of text.
 
-    `numbers`: areas that are the whole part of a number, without a sign, instead. `shown` is the content with all other
-    escapes blanked, as long as before; None without any. `fields`: those asked for that are there.
+    `numbers`: areas that are the whole part of a number, without its sign, instead or, coded, a whole number that is
+    written with an exponent. `names`: areas that are the name of a field. `shown` is the content with all other escapes
+    blanked, as long as before; None without any. `fields`: those asked for that are there.
     """
 
     areas: Areas
     coded: Flags
     numbers: Flags
+    names: Flags
     shown: Bytes | None
     fields: frozenset[str]
 
@@ -33,7 +38,8 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None) -> Stri
     """The values of valid JSON documents, which begin at the offsets `documents`.
 
     `fields`: names of keys from the outermost on, joined by dots (arrays count for nothing), whose own values and
-    whatever those contain are wanted; None wants all, but of numbers only those of five digits or more.
+    whatever those contain are wanted; None wants all, but of numbers only those of five digits or more. Of names of
+    fields those are wanted that have six bytes or more with a digit or an @ among them.
     """
     raw: Bytes = np.frombuffer(content, dtype=np.uint8)
     quotes = np.flatnonzero(raw == _QUOTE)
@@ -44,21 +50,23 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None) -> Stri
         quotes = quotes[~escaped[quotes]]
     opened, closed = quotes[0::2], quotes[1::2]
     is_key = _next_character(raw, closed) == _COLON
-    starts, ends = _whole_numbers(raw, opened, closed, 1 if fields is not None else _SHORTEST)
-    is_number = np.zeros(len(opened), dtype=np.bool_)
+    starts, ends, powers = _whole_numbers(raw, content, opened, closed, 1 if fields is not None else _SHORTEST)
+    is_number, is_power = np.zeros(len(opened), dtype=np.bool_), np.zeros(len(opened), dtype=np.bool_)
     if len(starts):  # as strings whose quotes are the characters beside them
         place = np.searchsorted(opened, starts)
         opened, closed = np.insert(opened, place, starts - 1), np.insert(closed, place, ends)
         is_key, is_number = np.insert(is_key, place, False), np.insert(is_number, place, True)
+        is_power = np.insert(is_power, place, powers)
     ordinals = np.arange(len(opened))
     last_key = np.maximum.accumulate(np.where(is_key, ordinals, -1)) if len(opened) else ordinals
     document = np.searchsorted(documents, opened + is_number, side="right")
-    wanted, found = ~is_key, set[str]()
+    wanted, found = np.ones(len(opened), dtype=np.bool_), set[str]()
     if fields is not None:
-        wanted &= _selected(raw, content, quotes, opened, closed, is_key, document, fields, found)
+        wanted = _selected(raw, content, quotes, opened, closed, is_key, document, fields, found)
+    wanted[is_key] &= _telling(raw, opened[is_key], closed[is_key])
     chosen = np.flatnonzero(wanted)
     key = last_key[chosen]
-    named = (key >= 0) & (document[np.maximum(key, 0)] == document[chosen])
+    named = (key >= 0) & (document[np.maximum(key, 0)] == document[chosen]) & ~is_key[chosen]
     key = np.maximum(key, 0)
     areas = Areas(
         opened[chosen] + 1,
@@ -68,7 +76,8 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None) -> Stri
     )
     shown, coding = _blanked(raw, introducers)
     coded = np.searchsorted(coding, areas.starts) != np.searchsorted(coding, areas.ends)
-    return Strings(areas, coded & ~is_number[chosen], is_number[chosen], shown, frozenset(found))
+    coded = (coded & ~is_number[chosen]) | is_power[chosen]
+    return Strings(areas, coded, is_number[chosen], is_key[chosen], shown, frozenset(found))
 
 
 def decoded(token: bytes) -> str:
@@ -76,8 +85,24 @@ def decoded(token: bytes) -> str:
     return msgspec.json.decode(token, type=str)
 
 
-def _whole_numbers(raw: Bytes, opened: Offsets, closed: Offsets, shortest: int) -> tuple[Offsets, Offsets]:
-    """Of the numbers between strings that have no sign: from the first digit to the last before a point or exponent."""
+def whole_number(token: bytes) -> str:
+    """The digits of a number with an exponent; none where it is no whole number of up to 36 digits."""
+    found = _POWER.fullmatch(token)
+    assert found is not None
+    whole, fraction, power = found[1], found[2] or b"", int(found[3])
+    if fraction[power:].strip(b"0"):
+        return ""
+    digits = (whole + fraction[:power] + b"0" * (power - len(fraction))).lstrip(b"0")
+    return digits.decode() if len(digits) <= _LONGEST_POWER else ""
+
+
+def _whole_numbers(
+    raw: Bytes, content: bytes, opened: Offsets, closed: Offsets, shortest: int
+) -> tuple[Offsets, Offsets, Flags]:
+    """Of the numbers between strings: from the first digit to the last before a point, and which are powers.
+
+    Those are whole numbers that are written with an exponent, which belongs to them.
+    """
     starts, ends = np.append(0, closed + 1), np.append(opened, len(raw))
     lengths = ends - starts
     places = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
@@ -87,8 +112,42 @@ def _whole_numbers(raw: Bytes, opened: Offsets, closed: Offsets, shortest: int) 
     first, last = places[edges[::2]], places[edges[1::2] - 1]
     before = np.where(first > 0, raw[np.maximum(first - 1, 0)], ord(" "))
     whole = (before == _COLON) | (before == ord(",")) | (before == ord("[")) | (before <= ord(" "))
-    whole &= last + 1 - first >= shortest
-    return first[whole], last[whole] + 1
+    whole |= before == ord("-")
+    exponent = ((raw[places] | np.uint8(0x20)) == ord("e")) & digit[:-2]
+    powers = _powers(content, places[exponent], shortest)
+    whole &= (last + 1 - first >= shortest) & ~np.isin(first, [start for start, _ in powers])
+    first, last = first[whole], last[whole] + 1
+    if not powers:
+        return first, last, np.zeros(len(first), dtype=np.bool_)
+    starts, ends = np.append(first, [start for start, _ in powers]), np.append(last, [end for _, end in powers])
+    order = np.argsort(starts)
+    return starts[order], ends[order], order >= len(first)
+
+
+def _powers(content: bytes, exponents: Offsets, shortest: int) -> list[tuple[int, int]]:
+    """Where whole numbers with an exponent begin and end."""
+    found = []
+    for exponent in exponents.tolist():
+        start = exponent
+        while start and content[start - 1] in b"0123456789.":
+            start -= 1
+        token = _POWER.match(content, start)
+        if token is None or len((token[1] + (token[2] or b"")).strip(b"0")) < _SHORTEST:
+            continue  # too few digits of its own to be somebody's
+        if len(whole_number(token[0])) >= shortest:
+            found.append((start, token.end()))
+    return found
+
+
+def _telling(raw: Bytes, opened: Offsets, closed: Offsets) -> Flags:
+    """Which names of fields may be data: six bytes or more with a digit or an @ among them."""
+    long = np.flatnonzero(closed - opened > _SHORTEST_NAME)
+    lengths = closed[long] - opened[long]
+    owners = np.repeat(long, lengths)
+    places = np.arange(len(owners)) + np.repeat(opened[long] - (np.cumsum(lengths) - lengths), lengths)
+    telling = np.zeros(len(opened), dtype=np.bool_)
+    telling[owners[((raw[places] - np.uint8(ord("0"))) < 10) | (raw[places] == ord("@"))]] = True
+    return telling
 
 
 def _introducers(raw: Bytes) -> Offsets:
@@ -143,6 +202,7 @@ def _selected(
     found: set[str],
 ) -> Flags:
     """Which strings stand under one of the fields: the last keys above them, level by level, are the field's names.
+    Those names themselves are not among them.
 
     Adds to `found` the fields that have a string.
     """
@@ -163,7 +223,7 @@ def _selected(
                 content, opened[is_key & (depth == level)], closed[is_key & (depth == level)], name
             )
             matches &= (key >= 0) & same[np.maximum(key, 0)] & (document[np.maximum(key, 0)] == document)
-        wanted |= matches
+        wanted |= matches & ~(is_key & (depth == len(names)))
         if (matches & ~is_key).any():
             found.add(field)
     return wanted
