@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -75,6 +77,16 @@ class Work:
     def rewritten(self, values: Sequence[bytes], name: str) -> tuple[list[bytes], Counter[str]]:
         """Values of one column, each a text of its own under the column's name."""
         return tables.cells_rewritten(self._rewriter, [(name, value) for value in values])
+
+    def values(self, given: Sequence[Any], name: str, *, chosen: bool) -> tuple[list[Any], Counter[str]]:
+        """Numbers, or texts, of one column, de-identified as those of a field of JSON are."""
+        if not given:
+            return [], Counter()
+        field = name.replace(".", "_")
+        content = json.dumps({field: given}, ensure_ascii=False).encode()
+        done = self._rewriter.json(content, np.zeros(1, dtype=np.int64), [field] if chosen else None)
+        [new] = json.loads(done.joined()).values()
+        return new, done.counts()
 
     def _jsonl(self, chunk: bytes) -> Done:
         starts = _line_starts(chunk)
