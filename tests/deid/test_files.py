@@ -75,6 +75,18 @@ def test_neither_chunks_nor_processes_show_in_the_output(tmp_path: Path, kind: s
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, "whole", "again"])
 
 
+def test_a_line_says_nothing_of_the_next(tmp_path: Path) -> None:
+    source = tmp_path / "data.txt"
+    pem = "-----BEGIN PRIVATE KEY-----\n" + "MC4CAQAwBQYDK2VwBCIEIabcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOP\n" * 2
+    source.write_text("客服电话\n623456\n密码\n123456\nMAC\n001A2B3C4D5E\n" + pem + "shortend==\n", encoding="utf-8")
+    outputs = set()
+    for size in (8, 30, 1 << 20):
+        deidentify_file(source, tmp_path / "out", ZH, KEYS, chunk_bytes=size)
+        outputs.add((tmp_path / "out").read_text(encoding="utf-8"))
+    [output] = outputs
+    assert "MC4CAQAwBQYDK2VwBCIEI" not in output
+
+
 def test_other_processes_do_what_this_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = written(tmp_path / "data.jsonl", "jsonl")
     whole = deidentify_file(source, tmp_path / "whole", ZH, KEYS)
@@ -250,6 +262,26 @@ def test_bad_lines_are_left_out_where_the_policy_says_so(
     assert report.quarantined_lines[0] == line
     assert report.quarantined == len(report.quarantined_lines)
     assert b"13812345678" not in (tmp_path / "out").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("header", "fine"),
+    [
+        ("13812345678,张三", False), ("张三\tzhang@example.com", False),
+        ("姓名,电话,20240101,2024-01-02,q1_2024", True),
+    ],
+)  # fmt: skip
+def test_a_first_row_that_is_data_is_refused(tmp_path: Path, header: str, *, fine: bool) -> None:
+    source = tmp_path / ("data.tsv" if "\t" in header else "data.csv")
+    source.write_text(header + "\n", encoding="utf-8")
+    for policy in (ZH, policies.built_in()["default"]):
+        if fine or (policy is not ZH and "@" in header):
+            deidentify_file(source, tmp_path / "out", policy, KEYS)
+            assert (tmp_path / "out").read_bytes() == source.read_bytes()
+        else:
+            with pytest.raises(FileRefused, match="first line") as refused:
+                deidentify_file(source, tmp_path / "out", policy, KEYS)
+            assert refused.value.line == 1
 
 
 def test_what_cannot_be_read_on_is_never_left_out(tmp_path: Path) -> None:

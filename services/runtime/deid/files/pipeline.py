@@ -156,8 +156,13 @@ def _with_header(file: BinaryIO, out: BinaryIO, job: Job, tally: Tally) -> Job:
         line += more
     try:
         header = next(csv.reader(io.StringIO(line.decode(), newline=""), delimiter="\t" if job.kind == "tsv" else ","))
-    except (StopIteration, csv.Error, UnicodeDecodeError):
+    except UnicodeDecodeError:
+        raise FileRefused("不是有效的 UTF-8 文本", "is not valid UTF-8", 1) from None
+    except (StopIteration, csv.Error):
         raise FileRefused("没有可用的表头", "has no header that can be read", 1) from None
+    if Work(job).holds_data(header):
+        zh, en = "首行应为列名，但其中有个人信息", "names no columns in its first line, which holds personal data"
+        raise FileRefused(zh, en, 1)
     if missing := sorted(set(job.fields or ()) - set(header)):
         raise _missing(missing)
     tally.take(line)

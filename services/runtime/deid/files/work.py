@@ -78,6 +78,11 @@ class Work:
         """Values of one column, each a text of its own under the column's name."""
         return tables.cells_rewritten(self._rewriter, [(name, value) for value in values])
 
+    def holds_data(self, names: Sequence[str]) -> bool:
+        """Whether what should be names is data: it has values of a type, or numbers as long as a phone is."""
+        _, found = tables.cells_rewritten(self._rewriter, [("", name.encode()) for name in names if _long_enough(name)])
+        return bool(found.keys() - {"DATE"})
+
     def values(self, given: Sequence[Any], name: str, *, chosen: bool) -> tuple[list[Any], Counter[str]]:
         """Numbers, or texts, of one column, de-identified as those of a field of JSON are."""
         if not given:
@@ -128,6 +133,14 @@ class Work:
         zh, en = "列数与表头不符", "has another number of columns than the header"
         ragged = tuple(Bad(line, zh, en) for line in table.ragged)
         return Done(content=content, lines=len(_line_starts(chunk)), records=len(table.rows), counts=counts, bad=ragged)
+
+
+def _long_enough(name: str) -> bool:
+    """Without those that are a day or a year, which tables have columns of."""
+    return "@" in name or sum(map(str.isdigit, name)) > _DIGITS_OF_A_DAY
+
+
+_DIGITS_OF_A_DAY = 8
 
 
 def _done(done: Rewriting, lines: int, records: int, bad: list[Bad]) -> Done:
