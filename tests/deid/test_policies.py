@@ -50,6 +50,11 @@ def test_a_version_that_looks_like_a_date_is_text() -> None:
         (VALID + "patterns: [{name: OWN}]\n", ["/patterns/0/pattern"]),
         (VALID + "patterns: [{name: EMAIL, pattern: abc}]\n", ["/patterns/0/name"]),
         (VALID + "patterns: [{name: OWN, pattern: '(a'}]\n", ["/patterns/0/pattern"]),
+        (
+            VALID + "patterns: [{name: EMAIL, pattern: '(a'}, {name: B2, pattern: 'b*'}]\n",
+            ["/patterns/0/name", "/patterns/0/pattern", "/patterns/1/pattern"],
+        ),
+        ("id: own\nversion: '1'\ntypes: {}\n", ["/types"]),
         (VALID + "patterns: [{name: OWN, pattern: 'a+'}]\n", ["/patterns/0/pattern"]),
         (VALID + "patterns: [{name: OWN, pattern: 'a*'}]\n", ["/patterns/0/pattern"]),
         (VALID + "patterns: [{name: OWN, pattern: '(?=a)b'}]\n", ["/patterns/0/pattern"]),

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from contracts.problems import Wrong
-from services.runtime.deid.refusals import PolicyRefused
 from services.runtime.deid.rules import Pattern
 
 LONGEST_MATCH = 256
@@ -28,8 +27,8 @@ def compiled(patterns: Sequence[Pattern]) -> Any:
     return database
 
 
-def refuse_unfit(patterns: Sequence[Pattern]) -> None:
-    """Raises PolicyRefused for patterns that hyperscan does not take, that match nothing, or without bound."""
+def unfit(patterns: Sequence[Pattern]) -> list[Wrong]:
+    """The patterns that hyperscan does not take, that match nothing, or without bound."""
     import hyperscan
 
     wrongs = []
@@ -48,8 +47,7 @@ def refuse_unfit(patterns: Sequence[Pattern]) -> None:
             zh = f"匹配长度必须有上限，且不超过 {LONGEST_MATCH} 字节：用 {{1,64}} 代替 + 和 *"
             en = f"must have matches of at most {LONGEST_MATCH} bytes: write {{1,64}} for + and *"
             wrongs.append(Wrong(at, zh, en))
-    if wrongs:
-        raise PolicyRefused(*wrongs)
+    return wrongs
 
 
 def _widths(own: Pattern) -> tuple[bool, float]:

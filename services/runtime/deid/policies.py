@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from contracts.problems import Wrong
 from services.runtime.complaints import every_wrong, pointer, wrong_of
-from services.runtime.deid.expressions import refuse_unfit
+from services.runtime.deid.expressions import unfit
 from services.runtime.deid.keys import KeySource
 from services.runtime.deid.kinds import CHECKED, TYPES, UNISSUABLE
 from services.runtime.deid.refusals import PolicyRefused
@@ -53,7 +53,6 @@ def load(text: bytes) -> Policy:
         raise PolicyRefused(*_every_wrong(given, str(error))) from None
     if wrongs := [*_wrong_types(policy), *_wrong_patterns(policy)]:
         raise PolicyRefused(*wrongs)
-    refuse_unfit(policy.patterns)
     return policy
 
 
@@ -120,6 +119,8 @@ def _wrong_rules(rules: dict[object, object]) -> list[Wrong]:
 
 def _wrong_types(policy: Policy) -> list[Wrong]:
     wrongs = []
+    if not policy.types and not policy.patterns:
+        wrongs.append(Wrong("/types", "至少需要一个类型或模式", "must name a type, where there are no patterns"))
     for kind, rule in policy.types.items():
         if kind not in TYPES:
             wrongs.append(Wrong(pointer("types", kind), "未知类型", "is not a known type"))
@@ -142,4 +143,4 @@ def _wrong_patterns(policy: Policy) -> list[Wrong]:
         seen.add(own.name)
         if own.action == "date_shift":
             wrongs.append(Wrong(f"{at}/action", "date_shift 只适用于 DATE", "date_shift is for DATE alone"))
-    return wrongs
+    return [*wrongs, *unfit(policy.patterns)]
