@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 from uuid import uuid4
 
 import msgspec
+from msgspec.structs import replace
 
-from contracts.command import Command
 from contracts.deid_texts import (
     FORMATS,
     LOCALES,
@@ -62,75 +63,68 @@ class DeidTexts:
 
     async def deidentify(self, asked: DeidRequest, caller: Caller, request_id: str) -> DeidResponse:
         """Raises Refused and LogUnavailable."""
-        origin = Origin(actor=str(caller.person), command_id=uuid4(), correlation_id=request_id)
         options = asked.options
-        record = RecordTextsDeidentified(
-            policy_id=asked.policy_id,
-            policy_version="",
-            texts=len(asked.text),
-            counts={},
-            locale=options.locale,
-            format=options.format,
-            seeded=options.seed is not None,
-            mapping_given=options.return_mapping,
-        )
-        try:
-            _require_role(caller, "operator")  # who may try every phone number against the key has reversed it
-            if options.return_mapping:
-                _require_reveal(caller)
-            self._check(asked.text, options.locale, options.format)
-            policy = await find_policy(self._log, asked.policy_id)
-            ask = DeidentifyTexts(
-                policy=await self._to_use(policy, options.seed),
+        policy, done = await self._answered(
+            asked,
+            RecordTextsDeidentified(**_recorded(asked), mapping_given=options.return_mapping),
+            caller,
+            request_id,
+            reveals=options.return_mapping,
+            find=lambda: find_policy(self._log, asked.policy_id),
+            ask=lambda use: DeidentifyTexts(
+                policy=use,
                 texts=asked.text,
                 locale=options.locale,
                 format=options.format,
                 mapping=options.return_mapping,
-            )
-            done = await self._ask(ask)
-        except Refused as refused:
-            await self._dispatch.record_refusal(type(record), refused, origin)
-            raise
-        await self._record(msgspec.structs.replace(record, policy_version=policy.version, counts=done.counts), origin)
-        mapping = tuple(
-            DeidPair(type=kind, original=original, pseudo=pseudo) for kind, original, pseudo in done.mapping
+            ),
         )
+        pairs = tuple(DeidPair(type=kind, original=original, pseudo=pseudo) for kind, original, pseudo in done.mapping)
         return DeidResponse(
             deidentified=done.texts,
-            mapping=mapping if options.return_mapping else None,
+            mapping=pairs if options.return_mapping else None,
             policy_version=policy.version,
         )
 
     async def reverse(self, asked: ReverseRequest, caller: Caller, request_id: str) -> ReverseResponse:
         """Also by a policy that was deleted. Raises Refused and LogUnavailable."""
-        origin = Origin(actor=str(caller.person), command_id=uuid4(), correlation_id=request_id)
         options = asked.options
-        record = RecordTextsReversed(
-            policy_id=asked.policy_id,
-            policy_version="",
-            texts=len(asked.text),
-            counts={},
-            locale=options.locale,
-            format=options.format,
-            seeded=options.seed is not None,
+        policy, done = await self._answered(
+            asked,
+            RecordTextsReversed(**_recorded(asked)),
+            caller,
+            request_id,
+            reveals=True,
+            find=lambda: find_policy(self._log, asked.policy_id, asked.policy_version, deleted=True),
+            ask=lambda use: ReverseTexts(policy=use, texts=asked.text, locale=options.locale, format=options.format),
         )
+        return ReverseResponse(text=done.texts, counts=done.counts, policy_version=policy.version)
+
+    async def _answered(
+        self,
+        asked: DeidRequest | ReverseRequest,
+        record: RecordTextsDeidentified | RecordTextsReversed,
+        caller: Caller,
+        request_id: str,
+        *,
+        reveals: bool,
+        find: Callable[[], Awaitable[KnownPolicy]],
+        ask: Callable[[PolicyToUse], Ask],
+    ) -> tuple[KnownPolicy, TextsDone]:
+        """What the engine answers, once that is on record; so is every refusal. `reveals`: originals are handed out."""
+        origin = Origin(actor=str(caller.person), command_id=uuid4(), correlation_id=request_id)
         try:
-            _require_role(caller, "operator")
-            _require_reveal(caller)
-            self._check(asked.text, options.locale, options.format)
-            policy = await find_policy(self._log, asked.policy_id, asked.policy_version, deleted=True)
-            ask = ReverseTexts(
-                policy=await self._to_use(policy, options.seed),
-                texts=asked.text,
-                locale=options.locale,
-                format=options.format,
-            )
-            done = await self._ask(ask)
+            _require_role(caller, "operator")  # who may try every phone number against the key has reversed it
+            if reveals:
+                _require_reveal(caller)
+            self._check(asked.text, asked.options.locale, asked.options.format)
+            policy = await find()
+            done = await self._ask(ask(await self._to_use(policy, asked.options.seed)))
         except Refused as refused:
             await self._dispatch.record_refusal(type(record), refused, origin)
             raise
-        await self._record(msgspec.structs.replace(record, policy_version=policy.version, counts=done.counts), origin)
-        return ReverseResponse(text=done.texts, counts=done.counts, policy_version=policy.version)
+        await self._dispatch(replace(record, policy_version=policy.version, counts=done.counts), origin)
+        return policy, done
 
     def _check(self, texts: Sequence[str], locale: str, format_: str) -> None:
         if locale not in LOCALES:
@@ -162,8 +156,19 @@ class DeidTexts:
             case _:
                 raise TypeError(f"{type(answer).__name__} is no answer to texts")
 
-    async def _record(self, command: Command, origin: Origin) -> None:
-        await self._dispatch(command, origin)
+
+def _recorded(asked: DeidRequest | ReverseRequest) -> dict[str, Any]:
+    """What facts tell of a request; the version of the policy and the counts are known once it is answered."""
+    options = asked.options
+    return {
+        "policy_id": asked.policy_id,
+        "policy_version": "",
+        "texts": len(asked.text),
+        "counts": {},
+        "locale": options.locale,
+        "format": options.format,
+        "seeded": options.seed is not None,
+    }
 
 
 def _require_role(caller: Caller, role: Role) -> None:
