@@ -38,7 +38,7 @@ def format_of(name: str) -> FileFormat | None:
 class DatasetDeidentification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /v1/datasets/{dataset_id}/deidentify`.
 
-    `version` is that of the dataset, left out: its newest uploads. `fields` left out: those that the policy names.
+    `version` is that of the dataset, left out: its newest uploads. `fields` left out: all of them.
     """
 
     policy_id: str

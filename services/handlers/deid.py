@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
@@ -17,7 +19,7 @@ from contracts.deid import (
     ReportDeidentified,
     format_of,
 )
-from contracts.problems import Refused
+from contracts.problems import InvalidBody, Refused, Wrong
 from events.datasets import Dataset, DatasetVersion
 from events.deid import (
     DeidentificationAssigned,
@@ -50,6 +52,7 @@ class DeidentifyGathered(msgspec.Struct, frozen=True, kw_only=True):
 def deidentify_dataset(
     _: DeidJob, command: DeidentifyDataset, gathered: DeidentifyGathered
 ) -> tuple[DeidentificationRequested, ...]:
+    _require_names(command.fields or ())
     version = _version(gathered.dataset, command)
     for file in version.files:
         if format_of(file.name) is None:
@@ -74,6 +77,20 @@ def deidentify_dataset(
             fields=command.fields,
         ),
     )
+
+
+def _require_names(fields: Sequence[str]) -> None:
+    """They stay on record, where no phone and no address must."""
+    wrongs = [
+        Wrong(f"/fields/{number}", "应为字段名，而不是数据", "must be the name of a field, not data")
+        for number, field in enumerate(fields)
+        if _VALUE.search(field)
+    ]
+    if wrongs:
+        raise InvalidBody(*wrongs)
+
+
+_VALUE = re.compile(r"[0-9]{9}|@")
 
 
 def _version(dataset: Dataset, command: DeidentifyDataset) -> DatasetVersion:

@@ -49,7 +49,7 @@ class ReverseTexts(_Frame, frozen=True, kw_only=True):
 
 
 class DeidentifyFile(_Frame, frozen=True, kw_only=True):
-    """Paths of this machine. `fields` none: those that the policy names."""
+    """Paths of this machine. `fields` none: all of them."""
 
     policy: PolicyToUse
     source: str

@@ -110,6 +110,14 @@ def test_jobs_that_cannot_be(code: str, gathered: DeidentifyGathered, version: i
     given().when(replace(ASK, version=version), gathered).then_refused(code)
 
 
+def test_what_is_data_is_no_name_of_a_field() -> None:
+    """Names stay on record."""
+    for field in ("13812345678", "zhang@example.com", "users.110105199003071234.name"):
+        given().when(replace(ASK, fields=("text", field)), GATHERED).then_refused("invalid_body")
+    named = ("q_20240101", "手机")
+    given().when(replace(ASK, fields=named), GATHERED).then(replace(REQUESTED, fields=named))
+
+
 def test_one_node_takes_a_job() -> None:
     take = AssignDeidentification(job_id=JOB, node="box")
     given(REQUESTED).when(take).then(ASSIGNED)
