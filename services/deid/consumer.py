@@ -17,7 +17,8 @@ from events.deid import (
 )
 from events.event import Recorded
 from events.log import LogUnavailable
-from services.deid.job import Job, Workplace
+from services.deid.job import Job
+from services.deid.workplace import Workplace
 from services.runtime.checkpoints import Checkpoint, Checkpoints
 from services.runtime.heartbeats import Heartbeats
 

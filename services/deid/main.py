@@ -7,7 +7,7 @@ import os
 
 from events.log.jetstream import JetStreamLog
 from services.deid.consumer import Consumer
-from services.deid.job import Workplace
+from services.deid.workplace import Workplace
 from services.runtime.deid_secret import DeidSecret
 from services.runtime.deidentifying import Deidentifying
 from services.runtime.dispatch import Dispatch

@@ -23,7 +23,7 @@ from events.event import Event, Origin
 from events.log.jetstream import JetStreamLog
 from events.log.streams import ensure_streams
 from services.deid.consumer import Consumer
-from services.deid.job import Workplace
+from services.deid.workplace import Workplace
 from services.runtime.commands import DATASETS
 from services.runtime.deid_secret import DeidSecret
 from services.runtime.deidentifying import Deidentifying

@@ -22,7 +22,7 @@ from events.deid import (
     DeidentificationFailed,
 )
 from events.event import Event
-from services.deid.job import Workplace
+from services.deid.workplace import Workplace
 from tests.deid.ledger import BOUND, DeidLedger, deid_ledger, origin
 
 PHONE = "13812345678"
