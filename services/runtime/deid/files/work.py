@@ -94,30 +94,29 @@ class Work:
         return new, done.counts()
 
     def _jsonl(self, chunk: bytes) -> Done:
-        starts = _line_starts(chunk)
-        lines = len(starts)
-        kept, records, bad = chunk, lines, list[Bad]()
-        if not _all_json(chunk):
-            kept, records, bad = _good_lines(chunk, _json_fault)
-            starts = _line_starts(kept)
-        return _done(self._rewriter.json(kept, starts, self._job.fields), lines, records, bad)
+        lines = _lines(chunk)
+        kept, records, bad = lines, len(lines), list[Bad]()
+        if not _all_json(chunk, lines):
+            kept, records, bad = _good_lines(lines, _json_fault)
+            chunk = b"".join(kept)
+        return _done(self._rewriter.json(chunk, _starts(kept), self._job.fields), len(lines), records, bad)
 
     def _json(self, chunk: bytes) -> Done:
         fault = _json_fault(chunk)
         if fault:
             return Done(content=b"", lines=1, records=0, counts=Counter(), bad=(Bad(0, *fault, fatal=True),))
         done = self._rewriter.json(chunk, np.zeros(1, dtype=np.int64), self._job.fields)
-        return _done(done, len(_line_starts(chunk)), 1, [])
+        return _done(done, len(_lines(chunk)), 1, [])
 
     def _text(self, chunk: bytes) -> Done:
-        starts = _line_starts(chunk)
-        lines = len(starts)
-        kept, records, bad = chunk, lines, list[Bad]()
+        lines = _lines(chunk)
+        kept, records, bad = lines, len(lines), list[Bad]()
         if _unicode_fault(chunk):
-            kept, records, bad = _good_lines(chunk, _unicode_fault)
-            starts = _line_starts(kept)
-        ends = np.append(starts[1:], len(kept)) if len(starts) else starts
-        return _done(self._rewriter.text(kept, Areas.plain(starts, ends)), lines, records, bad)
+            kept, records, bad = _good_lines(lines, _unicode_fault)
+            chunk = b"".join(kept)
+        starts = _starts(kept)
+        ends = np.append(starts[1:], len(chunk)) if len(starts) else starts
+        return _done(self._rewriter.text(chunk, Areas.plain(starts, ends)), len(lines), records, bad)
 
     def _table(self, chunk: bytes) -> Done:
         job = self._job
@@ -126,13 +125,13 @@ class Work:
             table = tables.read(chunk, "\t" if job.kind == "tsv" else ",", len(job.header))
         except tables.NotATable as error:
             bad = (Bad(error.line, error.zh, error.en, fatal=True),)
-            return Done(content=b"", lines=len(_line_starts(chunk)), records=0, counts=Counter(), bad=bad)
+            return Done(content=b"", lines=len(_lines(chunk)), records=0, counts=Counter(), bad=bad)
         cells = [(job.header[column], row[column].encode()) for row in table.rows for column in columns]
         new, counts = tables.cells_rewritten(self._rewriter, cells)
         content = tables.written(table, columns, [cell.decode() for cell in new])
         zh, en = "列数与表头不符", "has another number of columns than the header"
         ragged = tuple(Bad(line, zh, en) for line in table.ragged)
-        return Done(content=content, lines=len(_line_starts(chunk)), records=len(table.rows), counts=counts, bad=ragged)
+        return Done(content=content, lines=len(_lines(chunk)), records=len(table.rows), counts=counts, bad=ragged)
 
 
 def _long_enough(name: str) -> bool:
@@ -151,12 +150,12 @@ def _done(done: Rewriting, lines: int, records: int, bad: list[Bad]) -> Done:
 _LINE = msgspec.json.Decoder(msgspec.Raw)
 
 
-def _all_json(chunk: bytes) -> bool:
-    """Every line is one JSON value, and none is blank."""
+def _all_json(chunk: bytes, lines: list[bytes]) -> bool:
+    """Every line of the chunk is one JSON value, and none is blank."""
     decode = _LINE.decode
     try:
         chunk.decode()
-        for line in _lines(chunk):
+        for line in lines:
             decode(line)
     except (ValueError, RecursionError):
         return False
@@ -183,11 +182,11 @@ def _unicode_fault(content: bytes) -> tuple[str, str] | None:
     return None
 
 
-def _good_lines(chunk: bytes, fault_of: object) -> tuple[bytes, int, list[Bad]]:
-    """The chunk without its bad lines, how many records it has (blank lines are none), and the bad ones."""
+def _good_lines(lines: list[bytes], fault_of: object) -> tuple[list[bytes], int, list[Bad]]:
+    """The lines that are not bad, how many records those are (blank lines are none), and the bad ones."""
     assert callable(fault_of)
     kept, records, bad = [], 0, []
-    for number, line in enumerate(_lines(chunk)):
+    for number, line in enumerate(lines):
         if not line.strip():
             kept.append(line)
         elif fault := fault_of(line):
@@ -195,7 +194,7 @@ def _good_lines(chunk: bytes, fault_of: object) -> tuple[bytes, int, list[Bad]]:
         else:
             kept.append(line)
             records += 1
-    return b"".join(kept), records, bad
+    return kept, records, bad
 
 
 def _lines(chunk: bytes) -> list[bytes]:
@@ -203,9 +202,6 @@ def _lines(chunk: bytes) -> list[bytes]:
     return io.BytesIO(chunk).readlines()
 
 
-def _line_starts(chunk: bytes) -> Offsets:
-    if not chunk:
-        return np.zeros(0, dtype=np.int64)
-    ends = np.flatnonzero(np.frombuffer(chunk, dtype=np.uint8) == ord("\n"))
-    starts = np.concatenate([np.zeros(1, dtype=np.int64), ends + 1])
-    return starts[starts < len(chunk)]
+def _starts(lines: list[bytes]) -> Offsets:
+    lengths = np.fromiter(map(len, lines), dtype=np.int64, count=len(lines))
+    return np.cumsum(lengths) - lengths
