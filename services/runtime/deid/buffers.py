@@ -29,19 +29,27 @@ class Areas(NamedTuple):
         return cls(starts, ends, nowhere, nowhere)
 
 
+class Shown(NamedTuple):
+    """What is searched in the place of a content: as long, and other only at `places`, where nothing is found."""
+
+    content: Bytes
+    places: Offsets
+
+
 class Buffer:
     """Bytes with areas of text.
 
     `bytes` is what is searched: full-width digits, letters and a few signs are one ASCII byte each there, so that a
     value is the same in both widths. `areas` are in offsets of `bytes`; `original` turns those into offsets of
-    `content`. `shown`, if given, is searched in the place of `content`: as long, and other only where nothing is found.
+    `content`. `shown`, if given, is searched in its place.
     """
 
-    def __init__(self, content: bytes, areas: Areas, shown: Bytes | None = None) -> None:
+    def __init__(self, content: bytes, areas: Areas, shown: Shown | None = None) -> None:
         self.content = content
         self.raw: Bytes = np.frombuffer(content, dtype=np.uint8)
         self.raw_areas = areas
-        self.bytes, self._origin = _narrowed(self.raw if shown is None else shown)
+        self._shown = shown
+        self.bytes, self._origin = _narrowed(self.raw if shown is None else shown.content)
         if self._origin is None:
             self.areas = areas
         else:
@@ -56,13 +64,15 @@ class Buffer:
         return offsets if self._origin is None else self._origin[offsets]
 
     def rewritten(self, changed: Bytes) -> Bytes:
-        """The original content with what `changed`, as long as `bytes`, has other than `bytes`, in its old widths."""
-        if self.bytes is self.raw:
+        """The original content with what `changed`, as long as `bytes`, has other than `bytes`, in its old widths.
+
+        `changed` is used up.
+        """
+        if self._origin is None:
+            if self._shown is not None:
+                changed[self._shown.places] = self.raw[self._shown.places]
             return changed
         content = self.raw.copy()
-        if self._origin is None:
-            np.copyto(content, changed, where=changed != self.bytes)
-            return content
         places = np.flatnonzero(changed != self.bytes)
         new, at = changed[places], self.original(places)
         wide = (content[at] == 0xEF) & (new < 0x80)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from services.runtime.deid.buffers import Areas, Bytes, Flags, Offsets
+from services.runtime.deid.buffers import Areas, Bytes, Flags, Offsets, Shown
 
 _BLANKS = np.frombuffer(b" \n\r\t", dtype=np.uint8)
 _QUOTE, _BACKSLASH, _COLON = 34, 92, 58
@@ -30,7 +30,7 @@ class Strings(NamedTuple):
     coded: Flags
     numbers: Flags
     names: Flags
-    shown: Bytes | None
+    shown: Shown | None
     fields: frozenset[str]
 
 
@@ -160,7 +160,7 @@ def _introducers(raw: Bytes) -> Offsets:
     return introducers
 
 
-def _blanked(raw: Bytes, introducers: Offsets) -> tuple[Bytes | None, Offsets]:
+def _blanked(raw: Bytes, introducers: Offsets) -> tuple[Shown | None, Offsets]:
     """Escapes of one character as a blank and that character; and where escapes by number, or of a slash, begin."""
     if not len(introducers):
         return None, introducers
@@ -171,7 +171,7 @@ def _blanked(raw: Bytes, introducers: Offsets) -> tuple[Bytes | None, Offsets]:
     character = after[~coding]
     shown[simple] = ord(" ")
     shown[simple + 1] = np.where((character == _QUOTE) | (character == _BACKSLASH), character, ord("\n"))
-    return shown, introducers[coding]
+    return Shown(shown, np.concatenate([simple, simple + 1])), introducers[coding]
 
 
 def _next_character(raw: Bytes, closed: Offsets) -> Bytes:
