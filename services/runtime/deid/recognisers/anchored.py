@@ -208,9 +208,8 @@ def _short_ipv6(groups: Groups, out: Candidates) -> None:
     ends = ends - reach(content, ends, among_bytes("."), _LONGEST_ADDRESS, back=True)
     good &= np.searchsorted(groups.starts, starts) < np.searchsorted(groups.starts, ends)  # has a digit
     starts, ends = starts[good], ends[good]
-    lengths = np.zeros(len(starts), dtype=np.int64)
-    for number, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-        address = groups.searched[start:end]
-        lengths[number] = _own_length(address) if _is_ipv6(address.decode("latin-1")) else 0
+    found = [groups.searched[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    own = {address: _own_length(address) for address in set(found) if _is_ipv6(address.decode())}
+    lengths = np.array([own.get(address, 0) for address in found], dtype=np.int64)
     chosen = np.flatnonzero(lengths)
     out.add("IPV6", starts[chosen], starts[chosen] + lengths[chosen], 0.8)
