@@ -50,14 +50,15 @@ class Characters:
         halves = [rows[:, 0::2].copy(), rows[:, 1::2].copy()]
         limits = [np.maximum(radices[:, 0::2], 1), np.maximum(radices[:, 1::2], 1)]
         encrypt = self._cipher.encryptor().update
-        start = np.zeros((len(rows), 16), dtype=np.uint8)
-        start[:, :8] = np.frombuffer(hashlib.blake2b(tweak, digest_size=8).digest(), dtype=np.uint8)
-        start[:, 8:12] = lengths.astype(">u4")[:, None].view(np.uint8).reshape(len(rows), 4)
+        different, which = np.unique(lengths, return_inverse=True)
+        starts = np.zeros((len(different), 16), dtype=np.uint8)
+        starts[:, :8] = np.frombuffer(hashlib.blake2b(tweak, digest_size=8).digest(), dtype=np.uint8)
+        starts[:, 8:12] = different.astype(">u4")[:, None].view(np.uint8).reshape(-1, 4)
         for step in range(ROUNDS):
             i = ROUNDS - 1 - step if inverse else step
             moved, fed = i % 2, 1 - i % 2
-            start[:, 15] = i
-            stream = _stream(encrypt, start, halves[fed], blocks)[:, : halves[moved].shape[1]]
+            starts[:, 15] = i
+            stream = _stream(encrypt, starts, which, halves[fed], halves[moved].shape[1], blocks)
             limit = limits[moved]
             shift = stream % limit
             halves[moved] = (halves[moved] + (limit - shift if inverse else shift)) % limit
@@ -66,20 +67,22 @@ class Characters:
         return result
 
 
-def _stream(encrypt: object, start: NDArray[np.uint8], half: Wide, blocks: int) -> Wide:
-    """For each row 32 bits a character, out of the other half."""
+def _stream(
+    encrypt: object, starts: NDArray[np.uint8], which: NDArray[np.int64], half: Wide, characters: int, blocks: int
+) -> Wide:
+    """For each row 32 bits a character, out of the other half and of that of the starts which is the row's."""
     assert callable(encrypt)
-    n = len(start)
+    n = len(half)
     padded = np.zeros((n, blocks * _BLOCK), dtype=">u2")
     padded[:, : half.shape[1]] = half
     content = padded.view(np.uint8).reshape(n, blocks, 16)
     if blocks > _MOST_CHAINED:
-        state = _hashed(start, content, encrypt)
-        return _counted(encrypt, state, blocks)
-    state = np.frombuffer(encrypt(start.tobytes()), dtype=np.uint8).reshape(n, 16)
-    for block in range(blocks):
-        state = np.frombuffer(encrypt((state ^ content[:, block]).tobytes()), dtype=np.uint8).reshape(n, 16)
-    return _counted(encrypt, state, blocks)
+        state = _hashed(starts[which], content, encrypt)
+    else:
+        state = np.frombuffer(encrypt(starts.tobytes()), dtype=np.uint8).reshape(-1, 16)[which]
+        for block in range(blocks):
+            state = np.frombuffer(encrypt((state ^ content[:, block]).tobytes()), dtype=np.uint8).reshape(n, 16)
+    return _counted(encrypt, state, -(-characters // 4))[:, :characters]
 
 
 def _hashed(start: NDArray[np.uint8], content: NDArray[np.uint8], encrypt: object) -> NDArray[np.uint8]:
@@ -97,8 +100,8 @@ def _counted(encrypt: object, state: NDArray[np.uint8], blocks: int) -> Wide:
     """The blocks of a stream: the state with a counter in its last four bytes, encrypted."""
     assert callable(encrypt)
     n = len(state)
-    counted = np.repeat(state[:, None, :], 2 * blocks, axis=1)
-    counted[:, :, 12:] ^= np.arange(1, 2 * blocks + 1, dtype=">u4").view(np.uint8).reshape(1, -1, 4)
+    counted = np.repeat(state[:, None, :], blocks, axis=1)
+    counted[:, :, 12:] ^= np.arange(1, blocks + 1, dtype=">u4").view(np.uint8).reshape(1, -1, 4)
     return np.frombuffer(encrypt(counted.tobytes()), dtype=">u4").reshape(n, -1).astype(np.uint32)
 
 
