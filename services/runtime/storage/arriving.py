@@ -16,7 +16,9 @@ from uuid import UUID
 from services.runtime.durable_files import sync_directory
 
 DOUBTFUL = ".doubtful"
-_BLOCK = 2 << 20  # bytes that are written at a time
+# Bytes that are written at a time: as many as arrive while the ones before are written, so that of a slow sender little
+# is lost where this process is killed, and of a fast one few blocks are handed to a thread.
+_LEAST, _MOST = 1 << 19, 1 << 21
 
 T = TypeVar("T")
 
@@ -59,11 +61,12 @@ class Arrived:
         self.sha256 = ""
 
     async def write(self, data: bytes) -> None:
-        """Takes some more; at most two blocks of it are in memory. OSError, of this or of an earlier piece."""
+        """Takes some more; at most two blocks are in memory. OSError, of this or of an earlier piece."""
         self._waiting.append(data)
         self._waiting_bytes += len(data)
         self.size += len(data)
-        if self._waiting_bytes >= _BLOCK:
+        idle = self._writing is None or self._writing.done()
+        if self._waiting_bytes >= (_LEAST if idle else _MOST):
             await self._flush()
 
     async def finish(self) -> None:
