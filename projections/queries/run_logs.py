@@ -84,6 +84,7 @@ def latest_output(connection: Connection, ids: Sequence[str], cut: Cut, count: i
         values: dict[str, Any] = dict(cut.values)
         for number, (run_id, attempt, offset) in enumerate(places):
             values |= {f"run_{number}": run_id, f"attempt_{number}": attempt, f"offset_{number}": offset}
+            values |= {f"later_run_{number}": run_id, f"later_attempt_{number}": attempt}
         for line in connection.execute(_lines_from(cut.like, len(places)), values).mappings():
             found[line["run_id"]].append(_entry(line["time"], line["level"], line["message"]))
     return found
@@ -112,10 +113,14 @@ def _lines_from(cut: Cut, count: int) -> Select[Any]:
 
 
 def _from(number: int) -> ColumnElement[bool]:
+    """Two ranges of the primary key. Of parameters that both share SQLite makes a single one: all lines of the run."""
     attempt = bindparam(f"attempt_{number}", type_=Integer)
     offset = bindparam(f"offset_{number}", type_=BigInteger)
-    later = or_(logs.c.attempt > attempt, and_(logs.c.attempt == attempt, logs.c.byte_offset >= offset))
-    return and_(logs.c.run_id == bindparam(f"run_{number}"), later)
+    later_attempt = bindparam(f"later_attempt_{number}", type_=Integer)
+    return or_(
+        and_(logs.c.run_id == bindparam(f"run_{number}"), logs.c.attempt == attempt, logs.c.byte_offset >= offset),
+        and_(logs.c.run_id == bindparam(f"later_run_{number}"), logs.c.attempt > later_attempt),
+    )
 
 
 def _entry(time: int, level: LogLevel, message: str) -> LogEntry:

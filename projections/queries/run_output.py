@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, RowMapping, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, RowMapping, Select, false, func, select
 
 from contracts.run_views import LogStream
 from contracts.runs import LogEntry, LogLevel
@@ -71,7 +71,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def conditions(self) -> Iterator[ColumnElement[bool]]:
-        if self.stream is not None:
+        if self.stream == "ledger":
+            yield false()
+        elif self.stream is not None:
             yield func.coalesce(logs.c.stream, "stdout") == self.stream
         if self.level is not None:
             yield logs.c.level == self.level

@@ -7,13 +7,17 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import pytest
+from sqlalchemy import create_engine
 
 from contracts.telemetry import LogLine, MetricPoint, TelemetryBatch
 from events.runs import RunAssigned, RunCompleted, RunStarted
 from projections.database import Database
 from projections.queries import run_output
+from projections.queries.cut import NOW
+from projections.queries.run_logs import _lines_from, latest_output
 from projections.queries.run_metrics import After, Series, metric_page, thinned_metrics
 from projections.queries.run_output import BEGINNING, LogOfRun, Place, Wanted, log_of_run, texts
+from projections.tables import logs
 from tests.projections.histories import History, identify, project_created, run_requested
 from tests.projections.tables import append_all, ask, cut_at, fold_all
 
@@ -171,3 +175,24 @@ def test_points_come_by_pages_and_thinned(told: Database) -> None:
     thin = ask(told, lambda connection: thinned_metrics(connection, RUN, Series(), most=4))
     assert [(point.attempt, point.step) for point in thin.points] == [(1, 0), (2, 5)]
     assert thin.total == 8
+
+
+@pytest.mark.parametrize(("count", "expected"), [(6, TEXTS), (7, ["y", *TEXTS]), (100, ["x", "y", *TEXTS])])
+def test_the_latest_lines_are_those_of_the_last_attempts(told: Database, count: int, expected: list[str]) -> None:
+    found = ask(told, lambda connection: latest_output(connection, [str(RUN)], NOW, count))  # type: ignore[arg-type]
+    assert [entry.message for entry in found[str(RUN)]] == expected
+
+
+@pytest.mark.parametrize("runs", [1, 2, 128])
+def test_the_latest_lines_are_found_without_reading_all_of_a_run(runs: int) -> None:
+    """A run may have printed ten million."""
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        logs.create(connection)
+        statement = _lines_from(NOW, runs).compile(engine)
+        assert statement.positiontup is not None
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", ("1",) * len(statement.positiontup))
+        ranges = [row[-1] for row in plan if row[-1].startswith(("SEARCH", "SCAN"))]
+    assert len(ranges) == 2 * runs
+    assert all("(run_id=? AND attempt" in found for found in ranges), ranges
+    assert sum("byte_offset>?" in found for found in ranges) == runs
