@@ -31,15 +31,16 @@ from projections.tables import TELEMETRY
 from services.deployment.main import run as deploy
 from services.deployment.stop_all import stop_all_deployments
 from services.preparing import prepare
-from services.runtime import nats_accounts, wiring
+from services.runtime import wiring
 from services.runtime.commands import TOKENS
 from services.runtime.dispatch import Dispatch
-from services.runtime.embedded_nats import EmbeddedNats
-from services.runtime.gather import Sources
+from services.runtime.gathering.sources import Sources
 from services.runtime.handover import ensure_directories
-from services.runtime.nats_roles import announce_users
-from services.runtime.node_files import NodeFiles
-from services.runtime.nodes import Nodes
+from services.runtime.nats import accounts as nats_accounts
+from services.runtime.nats.embedded import EmbeddedNats
+from services.runtime.nats.roles import announce_users
+from services.runtime.nodes.asking import Nodes
+from services.runtime.nodes.files import NodeFiles
 from services.runtime.people import People
 from services.runtime.process import Main
 from services.runtime.settings import SettingRefused, Settings

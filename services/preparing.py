@@ -8,8 +8,8 @@ from nats.aio.client import Client
 
 from events.log.streams import EVENTS, ensure_streams
 from services.runtime import wiring
-from services.runtime.nats_roles import announce_users
-from services.runtime.nats_users import NatsUsers
+from services.runtime.nats.roles import announce_users
+from services.runtime.nats.users import NatsUsers
 from services.runtime.settings import SettingRefused, Settings, without_secrets
 
 

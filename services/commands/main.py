@@ -11,7 +11,7 @@ from services.commands.ask import Asks
 from services.commands.message import Callers, Decode
 from services.commands.queue import Queue
 from services.runtime.intake import Intake
-from services.runtime.nats_roles import Roles
+from services.runtime.nats.roles import Roles
 from services.runtime.people import People
 
 

@@ -11,7 +11,7 @@ from contracts.command import Command
 from contracts.problems import Language, Refused
 from services.runtime.commands import PUBLIC
 from services.runtime.intake import Caller
-from services.runtime.nats_roles import Roles
+from services.runtime.nats.roles import Roles
 from services.runtime.people import People
 
 # The struct of a kind that a JSON body holds; raises InvalidBody.

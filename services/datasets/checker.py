@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from services import ROOT
 from services.datasets.checking.child import UNREADABLE, Task
 from services.datasets.checking.findings import Verdict, invalid
 from services.datasets.checking.limits import MIB
 
-_ROOT = Path(__file__).resolve().parents[2]
 _ATTEMPTS = 2
 _STARTED = 1.0  # seconds on the processor that a check takes before it has read anything, with a wide margin
 
@@ -104,7 +104,7 @@ def _environment() -> dict[str, str]:
     known = os.environ.get("PYTHONPATH")
     return {
         "PATH": os.environ.get("PATH", os.defpath),
-        "PYTHONPATH": f"{_ROOT}{os.pathsep}{known}" if known else str(_ROOT),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{known}" if known else str(ROOT),
         "PYTHONDONTWRITEBYTECODE": "1",
         "ARROW_DEFAULT_MEMORY_POOL": "system",
         "OMP_NUM_THREADS": "1",

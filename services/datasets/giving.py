@@ -11,7 +11,7 @@ from nats.aio.subscription import Subscription
 
 from contracts import subjects
 from contracts.files import ANSWER, FileAnswer, StoredFileQuestion
-from services.runtime.pieces import read_piece
+from services.runtime.nodes.pieces import read_piece
 from services.runtime.storage import Storage, Unsafe
 
 _decode = msgspec.json.Decoder(StoredFileQuestion).decode

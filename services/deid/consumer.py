@@ -20,7 +20,7 @@ from events.log import LogUnavailable
 from services.deid.job import Job
 from services.deid.workplace import Workplace
 from services.runtime.checkpoints import Checkpoint, Checkpoints
-from services.runtime.heartbeats import Heartbeats
+from services.runtime.nodes.heartbeats import Heartbeats
 
 _TERMINAL = (DeidentificationCompleted, DeidentificationFailed, DeidentificationCanceled)
 _LONGEST_PAUSE = 60.0

@@ -30,9 +30,9 @@ from services.deid.outputs import Outputs, dataset_files
 from services.deid.reports import Reports
 from services.deid.workplace import Failed, Workplace
 from services.runtime.commands import DATASETS, DEID
-from services.runtime.deid_asks import DeidentifyFile, FileDone, FileFailed, FileProgress, PolicyToUse
-from services.runtime.deid_policies import checked_policy
-from services.runtime.deidentifying import EngineFailed
+from services.runtime.deidentifying.asking import EngineFailed
+from services.runtime.deidentifying.asks import DeidentifyFile, FileDone, FileFailed, FileProgress, PolicyToUse
+from services.runtime.deidentifying.policies import checked_policy
 from services.runtime.dispatch import load
 
 _ATTEMPTS = 3  # at a file with which the engine's process dies

@@ -8,8 +8,8 @@ import os
 from events.log.jetstream import JetStreamLog
 from services.deid.consumer import Consumer
 from services.deid.workplace import Workplace
-from services.runtime.deid_secret import DeidSecret
-from services.runtime.deidentifying import Deidentifying
+from services.runtime.deidentifying.asking import Deidentifying
+from services.runtime.deidentifying.secret import DeidSecret
 from services.runtime.dispatch import Dispatch
 from services.runtime.only_one import only_one
 from services.runtime.reporting import report_sources

@@ -15,7 +15,7 @@ import msgspec
 from events.datasets import DatasetFile
 from events.deid import DeidentificationRequested, DeidentifiedFile, SourceFile
 from services.deid.workplace import Failed, Workplace
-from services.runtime.deid_asks import FileDone
+from services.runtime.deidentifying.asks import FileDone
 from services.runtime.durable_files import write_durably
 from services.runtime.storage import Arrived, stored_name
 

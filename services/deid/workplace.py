@@ -13,8 +13,8 @@ from nats.aio.client import Client
 from contracts.deid import ReportDeidentificationFailed
 from events.deid import JobFailure
 from events.log import EventLog
-from services.runtime.deid_secret import DeidSecret
-from services.runtime.deidentifying import Deidentifying
+from services.runtime.deidentifying.asking import Deidentifying
+from services.runtime.deidentifying.secret import DeidSecret
 from services.runtime.dispatch import Dispatch
 from services.runtime.storage import Storage
 

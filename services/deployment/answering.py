@@ -47,8 +47,8 @@ from services.runtime.children import Ended, Lost, Running, host, processes
 from services.runtime.children.processes import Identity
 from services.runtime.commands import DEPLOYMENTS
 from services.runtime.dispatch import Loaded, load
-from services.runtime.gpus import Device
-from services.runtime.leasing import holder_of
+from services.runtime.nodes.gpus import Device
+from services.runtime.nodes.leasing import holder_of
 
 _PROBE = 1.5  # seconds, so that the whole answer comes within 2
 _WITHIN = 1.8  # seconds for one state: one that cannot be told in time does not cost the others their answer

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from services.deployment.attempts import Attempt
 from services.runtime.children import Ended, Lost, NeverStarted, host, processes
 from services.runtime.children.processes import Identity
-from services.runtime.gpus import Device, SharedLook
+from services.runtime.nodes.gpus import Device, SharedLook
 
 _log = logging.getLogger(__name__)
 _LOOK = 0.01  # seconds between looks at a command that has just ended

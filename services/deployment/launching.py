@@ -13,7 +13,7 @@ from services.deployment import attempts
 from services.deployment.attempts import Attempt
 from services.deployment.endings import Ending
 from services.runtime.children import LaunchFailed, NeverStarted, Starting, host
-from services.runtime.leasing import visible
+from services.runtime.nodes.leasing import visible
 from services.runtime.settings import ENVIRONMENT_NAMES
 
 _LOOK = 0.01  # seconds between looks at a command that is just being started

@@ -14,7 +14,7 @@ from services.deployment.node import Node
 from services.deployment.presence import SignsOfLife
 from services.runtime.dispatch import Dispatch
 from services.runtime.durable_files import write_durably
-from services.runtime.gpus import NvmlGpus, SharedLook
+from services.runtime.nodes.gpus import NvmlGpus, SharedLook
 from services.runtime.only_one import only_one
 from services.runtime.reporting import report_sources
 from services.runtime.settings import Settings

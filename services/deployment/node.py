@@ -20,8 +20,8 @@ from services.deployment.health import Health
 from services.deployment.ports import free_ports, is_anothers, is_free, reachable_host
 from services.runtime.commands import LEASES
 from services.runtime.dispatch import Dispatch
-from services.runtime.gpus import Device, SharedLook
-from services.runtime.leasing import offers
+from services.runtime.nodes.gpus import Device, SharedLook
+from services.runtime.nodes.leasing import offers
 
 ACTOR = "service:deployment"
 

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from contracts.nodes import ServingHeartbeat
 from events.log import LogUnavailable
 from services.deployment.node import Node
-from services.runtime.heartbeats import Heartbeats
+from services.runtime.nodes.heartbeats import Heartbeats
 
 _AGAIN = 1.0
 

@@ -14,12 +14,12 @@ from services.edge.auth import Identity
 from services.edge.deid import DeidTexts
 from services.edge.deid_progress import DeidProgress
 from services.edge.parameters import Past
-from services.runtime.deployments import Deployments
-from services.runtime.gather import People
+from services.runtime.gathering.sources import People
 from services.runtime.intake import Caller, Intake
 from services.runtime.live_runs import LiveRuns
-from services.runtime.node_files import NodeFiles
-from services.runtime.node_states import NodeStates
+from services.runtime.nodes.deployments import Deployments
+from services.runtime.nodes.files import NodeFiles
+from services.runtime.nodes.states import NodeStates
 from services.runtime.reads import Reads
 from services.runtime.storage import Storage
 from services.runtime.storage.resumable import Resumable

@@ -25,7 +25,8 @@ from contracts.problems import InvalidBody, Refused, Wrong
 from events.event import Origin
 from events.log import EventLog
 from events.tokens import Role
-from services.runtime.deid_asks import (
+from services.runtime.deidentifying.asking import Deidentifying
+from services.runtime.deidentifying.asks import (
     Answer,
     Ask,
     DeidentifyTexts,
@@ -35,9 +36,8 @@ from services.runtime.deid_asks import (
     TextsDone,
     TextUnreadable,
 )
-from services.runtime.deid_policies import KnownPolicy, find_policy
-from services.runtime.deid_secret import DeidSecret
-from services.runtime.deidentifying import Deidentifying
+from services.runtime.deidentifying.policies import KnownPolicy, find_policy
+from services.runtime.deidentifying.secret import DeidSecret
 from services.runtime.dispatch import Dispatch
 from services.runtime.intake import Caller, has_role
 

@@ -14,7 +14,7 @@ import msgspec
 from contracts.files import LONGEST_PIECE, FileAnswer
 from contracts.problems import Refused
 from contracts.runs import Artifact
-from services.runtime.node_files import NodeFiles, Piece
+from services.runtime.nodes.files import NodeFiles, Piece
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
 

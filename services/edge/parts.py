@@ -20,16 +20,16 @@ from services.edge.deid_progress import DeidProgress
 from services.edge.parameters import Past
 from services.runtime.answers.deployments import AWAITED, DeploymentAnswers
 from services.runtime.answers.views import Views
-from services.runtime.deid_secret import DeidSecret
-from services.runtime.deidentifying import Deidentifying
-from services.runtime.deployments import Deployments
+from services.runtime.deidentifying.asking import Deidentifying
+from services.runtime.deidentifying.secret import DeidSecret
 from services.runtime.dispatch import Dispatch
-from services.runtime.gather import Sources
+from services.runtime.gathering.sources import Sources
 from services.runtime.intake import Intake, Waits
 from services.runtime.live_runs import LiveRuns
-from services.runtime.node_files import NodeFiles
-from services.runtime.node_states import NodeStates
-from services.runtime.nodes import Nodes
+from services.runtime.nodes.asking import Nodes
+from services.runtime.nodes.deployments import Deployments
+from services.runtime.nodes.files import NodeFiles
+from services.runtime.nodes.states import NodeStates
 from services.runtime.outcomes import Outcomes
 from services.runtime.people import People
 from services.runtime.reads import Reads

@@ -22,7 +22,7 @@ from events.log.streams import NODES
 from services.projector.silence import Silence
 from services.runtime.bucket import Bucket
 from services.runtime.dispatch import Dispatch
-from services.runtime.heartbeats import CLOCK, deid_node_of, node_of, serving_of
+from services.runtime.nodes.heartbeats import CLOCK, deid_node_of, node_of, serving_of
 
 ACTOR = "service:nodes"
 _LOOK = 5.0

@@ -18,7 +18,7 @@ from events.commands import CommandRefused
 from events.event import Origin, Recorded
 from events.log import Change, Conflict, EventLog
 from services.runtime.commands import HANDLERS, REFUSALS, Aggregate, Handler
-from services.runtime.gather import Sources
+from services.runtime.gathering.sources import Sources
 
 _ATTEMPTS = 20
 _LONGEST_PAUSE = 0.1  # seconds between attempts, so that processes which want the same aggregate get out of step

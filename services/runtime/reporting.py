@@ -11,7 +11,7 @@ from contracts.runs import AssetReport
 from events.event import Origin, Recorded
 from events.log import EventLog, LogUnavailable
 from services.runtime.dispatch import Accepted, Dispatch
-from services.runtime.gather import Sources
+from services.runtime.gathering.sources import Sources
 from services.runtime.settings import Settings
 
 _LONGEST_PAUSE = 5.0

@@ -13,9 +13,9 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from events.log.connection import Connection
-from services.runtime.embedded_nats import EmbeddedNats
-from services.runtime.nats_users import ADMIN, SERVICE, NatsUsers
-from services.runtime.nkey import InvalidSeed, UserKey
+from services.runtime.nats.embedded import EmbeddedNats
+from services.runtime.nats.nkey import InvalidSeed, UserKey
+from services.runtime.nats.users import ADMIN, SERVICE, NatsUsers
 from services.runtime.settings import SettingRefused, Settings, without_secrets
 
 if TYPE_CHECKING:

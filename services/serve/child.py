@@ -8,11 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+from services import ROOT
 from services.runtime.processes import Arguments
 
 _STEADY = 30.0  # seconds after which a process is not in a loop of crashes
 _LONGEST_BACK_OFF = 10.0
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 class Child:
@@ -42,7 +42,7 @@ class Child:
             options.append("-I")
         else:
             known = environment.get("PYTHONPATH")
-            environment["PYTHONPATH"] = f"{_ROOT}{os.pathsep}{known}" if known else str(_ROOT)
+            environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{known}" if known else str(ROOT)
         self._started, self._restart_at = time.monotonic(), None
         self._starts += 1
         self._process = subprocess.Popen(

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
+from services import DEPLOY
 from services.runtime import processes
 from services.runtime.durable_files import sync_directory
-from services.runtime.embedded_nats import DEPLOY
 from services.runtime.handover import ensure_directories, make_directory
 from services.runtime.settings import SettingRefused, Settings
 from services.runtime.settings.training import DOCUMENTED_TRAINING_DIR

@@ -15,8 +15,8 @@ import msgspec
 
 from services import VERSION
 from services.runtime import handover, processes
-from services.runtime.embedded_nats import EmbeddedNats
-from services.runtime.nats_users import ADMIN, SERVICE
+from services.runtime.nats.embedded import EmbeddedNats
+from services.runtime.nats.users import ADMIN, SERVICE
 from services.runtime.settings import SettingRefused, Settings, without_secrets
 from services.serve.child import Child, is_child_of
 from services.serve.data_dir import Lock, prepared, running_deployments, running_trainings

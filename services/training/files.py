@@ -17,7 +17,7 @@ from contracts import subjects
 from contracts.files import ANSWER, LONGEST_PIECE, FileAnswer, FileQuestion
 from events.log import EventLog, LogUnavailable
 from events.runs import RunArtifactRecorded, RunFact
-from services.runtime.pieces import read_piece
+from services.runtime.nodes.pieces import read_piece
 
 _log = logging.getLogger(__name__)
 _decode = msgspec.json.Decoder(FileQuestion).decode

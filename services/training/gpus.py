@@ -14,8 +14,8 @@ from events.leases import LeasedGpu, LeaseFact, LeaseReleased, Leases
 from events.log import EventLog, LogUnavailable
 from services.runtime.commands import LEASES
 from services.runtime.dispatch import Dispatch
-from services.runtime.gpus import Gpus
-from services.runtime.leasing import offers, visible
+from services.runtime.nodes.gpus import Gpus
+from services.runtime.nodes.leasing import offers, visible
 from services.training.reports import ACTOR
 from services.training.slots import Slots
 

@@ -21,7 +21,7 @@ from events.runs import Run, StoredConfig, StoredDataset
 from services.runtime.children import LaunchFailed
 from services.runtime.durable_files import sync_directory
 from services.runtime.ending import end
-from services.runtime.node_files import Piece
+from services.runtime.nodes.files import Piece
 from services.training.clearing import DIRECTORIES, use
 
 _BLOCK = 1 << 20

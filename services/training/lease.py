@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from contracts.nodes import Heartbeat
 from services.runtime.durable_files import write_durably
-from services.runtime.heartbeats import Heartbeats
+from services.runtime.nodes.heartbeats import Heartbeats
 from services.runtime.settings import SettingRefused
 
 _LASTS = 3  # heartbeats that have to be missing until a name is free

@@ -13,14 +13,14 @@ from events.log.jetstream import JetStreamLog
 from services.runtime.checkpoints import read_checkpoint
 from services.runtime.children.processes import boot_id
 from services.runtime.dispatch import Dispatch
-from services.runtime.gpus import NvmlGpus
-from services.runtime.heartbeats import Heartbeats
+from services.runtime.nodes.gpus import NvmlGpus
+from services.runtime.nodes.heartbeats import Heartbeats
+from services.runtime.nodes.stored_files import StoredFiles
 from services.runtime.only_one import only_one
 from services.runtime.reporting import report_sources
 from services.runtime.settings import Settings
 from services.runtime.settings.kinds import SettingRefused
 from services.runtime.settings.training import DOCUMENTED_TRAINING_DIR, labels
-from services.runtime.stored_files import StoredFiles
 from services.runtime.wiring import bus
 from services.training.assets import answer_asset_questions
 from services.training.clearing import Clearing

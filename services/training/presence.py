@@ -18,7 +18,7 @@ from events.event import Origin
 from events.log import EventLog, LogUnavailable
 from services.runtime.commands import RUNS
 from services.runtime.dispatch import Dispatch, load
-from services.runtime.gpus import Gpus
+from services.runtime.nodes.gpus import Gpus
 from services.runtime.settings import SettingRefused
 from services.training.lease import Lease
 from services.training.reports import ACTOR

@@ -21,7 +21,7 @@ from contracts.telemetry import Ends, Refill, TelemetryBatch
 from events.event import Recorded
 from events.log import EventLog, LogUnavailable
 from events.runs import RunArtifactRecorded, RunCanceled, RunCompleted, RunFact, RunFailed
-from services.runtime.node_files import NodeFiles
+from services.runtime.nodes.files import NodeFiles
 from services.training.merging import Files, Merger
 
 _CHUNK = 16 * 1024  # bytes parsed at once: even the shortest lines of so many make no batch that NATS would refuse

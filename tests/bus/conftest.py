@@ -12,9 +12,9 @@ import pytest
 from nats.aio.client import Client
 
 from events.log.streams import ensure_streams
-from services.runtime.embedded_nats import EmbeddedNats
-from services.runtime.nats_accounts import add_user
-from services.runtime.nats_roles import announce_users
+from services.runtime.nats.accounts import add_user
+from services.runtime.nats.embedded import EmbeddedNats
+from services.runtime.nats.roles import announce_users
 from tests.bus.stack import Stack, stack
 from tests.ports import free_port
 

@@ -28,9 +28,9 @@ from services.runtime.answers.views import Views
 from services.runtime.commands import PROJECTS, RUNS
 from services.runtime.dispatch import Dispatch, load
 from services.runtime.ending import end
-from services.runtime.gather import Sources
+from services.runtime.gathering.sources import Sources
 from services.runtime.intake import Caller, Intake, Waits
-from services.runtime.nodes import Nodes
+from services.runtime.nodes.asking import Nodes
 from services.runtime.outcomes import Outcomes
 from services.runtime.people import People
 from services.runtime.reads import Shown

@@ -19,7 +19,7 @@ from contracts.projects import project_id
 from services.commands.message import Asked
 from services.commands.queue import _identity
 from services.edge.bodies import decode
-from services.runtime.embedded_nats import EmbeddedNats
+from services.runtime.nats.embedded import EmbeddedNats
 from tests.bus.conftest import Connect
 from tests.bus.stack import Stack, commands, stack, training
 from tests.bus.waiting import becomes_true, eventually

@@ -16,8 +16,8 @@ from contracts.projects import CreateProject
 from contracts.runs import AssetReport, RunDetail, StartRun
 from events.runs import RunRequested
 from services.runtime.commands import new_aggregate
-from services.runtime.embedded_nats import EmbeddedNats
 from services.runtime.intake import command_id
+from services.runtime.nats.embedded import EmbeddedNats
 from tests.bus.conftest import Connect
 from tests.bus.stack import Stack, stack, training
 from tests.bus.waiting import becomes_true

@@ -16,9 +16,9 @@ from contracts.runs import AssetReport, StartRun
 from events.log.streams import ensure_streams
 from events.runs import RunRequested
 from services.commands import queue
-from services.runtime.nats_accounts import permissions
-from services.runtime.nats_roles import announce_users
-from services.runtime.nats_users import NatsUser
+from services.runtime.nats.accounts import permissions
+from services.runtime.nats.roles import announce_users
+from services.runtime.nats.users import NatsUser
 from tests.bus.stack import commands, stack, training
 from tests.bus.waiting import eventually
 from tests.nats_server import NatsServer

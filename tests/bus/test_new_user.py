@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import pytest
 
-from services.runtime.embedded_nats import EmbeddedNats
-from services.runtime.nats_accounts import add_user, remove_user
-from services.runtime.nats_roles import announce_users
+from services.runtime.nats.accounts import add_user, remove_user
+from services.runtime.nats.embedded import EmbeddedNats
+from services.runtime.nats.roles import announce_users
 from tests.bus.conftest import Connect
 from tests.bus.stack import Stack, commands
 from tests.bus.test_commands import project_body

@@ -8,7 +8,7 @@ from nats.aio.msg import Msg
 
 from contracts import subjects
 from contracts.runs import AssetReport
-from services.runtime.nodes import Nodes
+from services.runtime.nodes.asking import Nodes
 from tests.bus.conftest import Connect
 from tests.bus.stack import Stack
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from events.log import LogUnavailable
-from services.runtime.embedded_nats import EmbeddedNats
+from services.runtime.nats.embedded import EmbeddedNats
 from services.runtime.people import People
 from tests.bus.conftest import Connect
 from tests.bus.stack import Stack

@@ -12,9 +12,9 @@ from nats.aio.client import Client
 from contracts.projects import CreateProject
 from contracts.runs import RunDetail, StartRun
 from events.log.streams import ensure_streams
-from services.runtime.nats_accounts import permissions
-from services.runtime.nats_roles import announce_users
-from services.runtime.nats_users import NatsUser
+from services.runtime.nats.accounts import permissions
+from services.runtime.nats.roles import announce_users
+from services.runtime.nats.users import NatsUser
 from tests.bus.stack import commands, stack, training
 from tests.bus.waiting import becomes_true, eventually
 from tests.nats_server import NatsServer

@@ -25,8 +25,8 @@ from events.log.streams import ensure_streams
 from services.deid.consumer import Consumer
 from services.deid.workplace import Workplace
 from services.runtime.commands import DATASETS
-from services.runtime.deid_secret import DeidSecret
-from services.runtime.deidentifying import Deidentifying
+from services.runtime.deidentifying.asking import Deidentifying
+from services.runtime.deidentifying.secret import DeidSecret
 from services.runtime.dispatch import Dispatch, load
 from services.runtime.settings import Settings
 from services.runtime.storage import Storage, stored_name

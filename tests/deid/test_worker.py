@@ -12,9 +12,9 @@ import pytest
 
 from contracts.problems import Refused
 from services.runtime.deid.policies import built_in
-from services.runtime.deid_asks import DeidentifyFile, DeidentifyTexts, PolicyToUse, TextsDone
-from services.runtime.deid_worker import _without_values
-from services.runtime.deidentifying import Deidentifying
+from services.runtime.deidentifying.asking import Deidentifying
+from services.runtime.deidentifying.asks import DeidentifyFile, DeidentifyTexts, PolicyToUse, TextsDone
+from services.runtime.deidentifying.worker import _without_values
 
 BOUND = 60.0
 USE = PolicyToUse(policy=built_in()["default"], secret=b"0" * 32, seed=7)

@@ -26,7 +26,7 @@ from services.deployment.node import Node
 from services.runtime.children import host
 from services.runtime.commands import DEPLOYMENTS
 from services.runtime.dispatch import Dispatch, load
-from services.runtime.gpus import Device, GpuProcess, SharedLook
+from services.runtime.nodes.gpus import Device, GpuProcess, SharedLook
 from tests.ports import free_port
 from tests.training.ledger import sources
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from contracts.leases import GpuOffer, ReleaseLease, TakeLease, Wish
 from events.leases import LeasedGpu, LeaseReleased, LeaseTaken
-from services.runtime.leasing import visible
+from services.runtime.nodes.leasing import visible
 from tests.given import given
 
 GIB = 2**30

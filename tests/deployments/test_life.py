@@ -35,7 +35,7 @@ from events.deployments import (
 from services.deployment import clearing
 from services.deployment.answering import Answers
 from services.runtime.children.processes import identity_of
-from services.runtime.gpus import Device, GpuProcess, SharedLook
+from services.runtime.nodes.gpus import Device, GpuProcess, SharedLook
 from tests.deployments.place import GIB, GpusTwin, Place, origin
 from tests.training.ledger import until
 

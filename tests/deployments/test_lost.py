@@ -22,7 +22,7 @@ from events.event import Event
 from events.log.connection import connect
 from services.deployment.presence import SignsOfLife
 from services.projector.node_watch import NodeWatch
-from services.runtime.heartbeats import Heartbeats
+from services.runtime.nodes.heartbeats import Heartbeats
 from tests.deployments.place import Place, origin
 from tests.training.ledger import until
 

@@ -31,7 +31,7 @@ from events.event import Origin
 from events.log import EventLog
 from events.runs import RunCancelRequested, RunRequested
 from services.runtime.dispatch import Dispatch
-from services.runtime.gather import Sources
+from services.runtime.gathering.sources import Sources
 
 NODE = "stand-in"
 _SERVICE = UUID("7d1cf1c1-4c39-4f04-8a65-9f3a2a2d3c55")

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from contracts.nodes import DeclareNodeLost, Gpu, RegisterNode
 from contracts.runs import ReportRunLost
 from projections.queries.nodes import live_runs_of
-from services.runtime.heartbeats import Heartbeats
+from services.runtime.nodes.heartbeats import Heartbeats
 from services.training.lease import Lease, own_heartbeat
 from services.training.presence import answer_status_questions, stay_present
 from tests.edge.conftest import World, eventually

@@ -20,7 +20,7 @@ from contracts.telemetry import TelemetryBatch
 from projections.tables import logs, metrics
 from services.administration import logs_show
 from services.cli import main
-from services.runtime.node_files import NodeFiles
+from services.runtime.nodes.files import NodeFiles
 from services.runtime.settings import Settings
 from services.training.files import Files, answer_file_questions
 from services.training.parsers import OutputParser

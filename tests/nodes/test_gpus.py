@@ -10,7 +10,7 @@ import pynvml
 import pytest
 
 from contracts.nodes import Gpu
-from services.runtime.gpus import Device, GpuProcess, NvmlGpus
+from services.runtime.nodes.gpus import Device, GpuProcess, NvmlGpus
 
 GIB = 2**30
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from nats.aio.client import Client
 
 from contracts.nodes import Heartbeat
-from services.runtime.heartbeats import Heartbeats, Stored
+from services.runtime.nodes.heartbeats import Heartbeats, Stored
 from services.runtime.settings import SettingRefused
 from services.training.lease import Lease, own_heartbeat
 

@@ -21,7 +21,7 @@ from events.runs import RunAssigned, RunCompleted, RunFailed, RunQueued, RunRequ
 from services.projector.node_watch import NodeWatch
 from services.runtime.children import processes
 from services.runtime.children.processes import Identity, alive
-from services.runtime.heartbeats import Heartbeats
+from services.runtime.nodes.heartbeats import Heartbeats
 from tests.nats_server import NatsServer
 from tests.nodes.service import HEARTBEAT, Service
 from tests.training.ledger import BOUND, Ledger, ledger, until

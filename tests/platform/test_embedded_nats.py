@@ -16,9 +16,9 @@ import pytest
 from nats.js.api import StreamConfig
 
 from services.runtime import wiring
-from services.runtime.embedded_nats import EmbeddedNats
-from services.runtime.nats_users import ADMIN, SERVICE
-from services.runtime.nkey import InvalidSeed, UserKey
+from services.runtime.nats.embedded import EmbeddedNats
+from services.runtime.nats.nkey import InvalidSeed, UserKey
+from services.runtime.nats.users import ADMIN, SERVICE
 from services.runtime.settings import SettingRefused, Settings, load
 from tests.nats_server import nats_program
 from tests.platform.serving import until

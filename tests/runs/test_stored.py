@@ -39,7 +39,7 @@ from events.train_config import (
 from services.handlers import assets
 from services.handlers.runs import StartGathered, Stored, resume_run, start_run
 from services.runtime.commands import DATASETS, TRAIN_CONFIGS
-from services.runtime.gather_stored import stored_for, stored_of
+from services.runtime.gathering.stored import stored_for, stored_of
 from tests.given import fold, given
 from tests.runs.test_resume import NEWEST, gathered
 

@@ -21,7 +21,7 @@ from events.log.memory import MemoryLog
 from events.projects import ProjectCreated, ProjectRevised
 from services.runtime.commands import LEASES, PROJECTS, new_aggregate
 from services.runtime.dispatch import Dispatch, load
-from services.runtime.gather import Sources
+from services.runtime.gathering.sources import Sources
 
 ALICE = UUID("aaaaaaaa-0000-4000-8000-000000000001")
 CREATE = CreateProject(name="qwen", owner="alice", dataset_name="d.jsonl", training_yaml_name="c.yaml")

@@ -18,9 +18,9 @@ from events.log.memory import MemoryLog
 from events.runs import Run
 from events.train_config import TRAIN_CONFIG, TrainConfigFact, TrainConfigFile, TrainConfigUploaded
 from services.datasets.giving import answer_stored_file_questions
+from services.runtime.nodes.stored_files import StoredFiles
 from services.runtime.storage import Storage
 from services.runtime.storage.sweeping import sweep
-from services.runtime.stored_files import StoredFiles
 from services.training.inputs import Inputs
 from tests.training.test_inputs import config
 

@@ -26,7 +26,7 @@ from events.log.streams import TELEMETRY, ensure_streams
 from events.runs import RunCanceled, RunCompleted, RunFailed, RunLaunchFailed, RunRequested
 from services.runtime.commands import RUNS
 from services.runtime.dispatch import Dispatch, load
-from services.runtime.gather import Sources
+from services.runtime.gathering.sources import Sources
 from services.training.executors import Executor
 from services.training.executors.local import LocalExecutor
 from services.training.launching import withheld

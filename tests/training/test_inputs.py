@@ -24,7 +24,7 @@ from events.runs import (
     StoredDataset,
 )
 from services.runtime.children import LaunchFailed
-from services.runtime.node_files import Piece
+from services.runtime.nodes.files import Piece
 from services.training import inputs as placing
 from services.training.consumer import Consumer
 from services.training.inputs import Inputs, remove_drafts

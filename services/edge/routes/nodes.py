@@ -16,7 +16,7 @@ from services.edge.answers import carry_out, show_as
 from services.edge.context import AnyRequest, edge_of
 from services.edge.described import COMMAND_ID, EVENT_POSITION, OF_COMMANDS, OF_READS, problems
 from services.edge.parameters import AsOf, IdempotencyKey, MinEventPosition
-from services.runtime.node_states import Seen
+from services.runtime.nodes.states import Seen
 
 _NodeName = Annotated[str, PathParameter(description="Name of the node", min_length=1, max_length=64)]
 

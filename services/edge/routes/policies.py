@@ -16,7 +16,7 @@ from services.edge.answers import carry_out, show, show_as
 from services.edge.context import AnyRequest, edge_of
 from services.edge.described import COMMAND_ID, EVENT_POSITION, OF_BODIES, OF_COMMANDS, OF_READS, problems
 from services.edge.parameters import AsOf, IdempotencyKey, MinEventPosition
-from services.runtime.deid_policies import KnownPolicy, built_in_policies
+from services.runtime.deidentifying.policies import KnownPolicy, built_in_policies
 
 _TAGS = ["deid"]
 _YAML = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "text/plain", "application/octet-stream")

@@ -29,8 +29,8 @@ from events.deployments import (
 from events.event import Event, Recorded
 from events.log import EventLog
 from services.runtime.commands import DEPLOYMENTS
-from services.runtime.deployments import Deployments
 from services.runtime.dispatch import Accepted, load
+from services.runtime.nodes.deployments import Deployments
 from services.runtime.settling import Facts
 
 OF_DEPLOYMENTS: tuple[type[Command], ...] = (CreateDeployment, RemoveDeployment, RestartDeployment)

@@ -22,8 +22,8 @@ from contracts.datasets import (
 from events import datasets as dataset_facts
 from events import downloads as download_facts
 from services.handlers import datasets
-from services.runtime import gather
 from services.runtime.commands.handler import Aggregate, Handler, new
+from services.runtime.gathering import sources as gather
 
 DATASETS = Aggregate(dataset_facts.DatasetFact.context, dataset_facts.Dataset(), dataset_facts.evolve)
 DOWNLOADS = Aggregate(download_facts.DatasetFileDownloaded.context, None, lambda state, _: state)

@@ -19,8 +19,8 @@ from contracts.deid_texts import RecordTextsDeidentified, RecordTextsReversed
 from events import deid as deid_facts
 from events import deid_texts as deid_text_facts
 from services.handlers import deid, deid_texts
-from services.runtime import gather_deid
 from services.runtime.commands.handler import Aggregate, Handler, new
+from services.runtime.gathering import deid as gather_deid
 
 DEID = Aggregate(deid_facts.DeidFact.context, deid_facts.DeidJob(), deid_facts.evolve)
 DEID_TEXTS = Aggregate(deid_text_facts.DeidTextFact.context, deid_text_facts.DeidTexts(), deid_text_facts.evolve)

@@ -21,8 +21,8 @@ from contracts.deployments import (
 )
 from events import deployments as deployment_facts
 from services.handlers import deployment_reports, deployments
-from services.runtime import gather
 from services.runtime.commands.handler import Aggregate, Handler, new
+from services.runtime.gathering import sources as gather
 
 DEPLOYMENTS = Aggregate(deployment_facts.DeploymentFact.context, deployment_facts.Deployment(), deployment_facts.evolve)
 

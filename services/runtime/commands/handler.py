@@ -10,7 +10,7 @@ import msgspec
 
 from events.event import Event
 from events.tokens import Role
-from services.runtime.gather import Sources
+from services.runtime.gathering.sources import Sources
 
 
 class Aggregate(msgspec.Struct, frozen=True):

@@ -9,8 +9,8 @@ from contracts.command import Command
 from contracts.policies import DeletePolicy, UploadPolicy, policy_aggregate
 from events import policies as policy_facts
 from services.handlers import policies
-from services.runtime import gather_policies
 from services.runtime.commands.handler import Aggregate, Handler
+from services.runtime.gathering import policies as gather_policies
 
 POLICIES = Aggregate(policy_facts.PolicyFact.context, policy_facts.Policy(), policy_facts.evolve)
 

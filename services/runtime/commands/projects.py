@@ -9,8 +9,8 @@ from contracts.command import Command
 from contracts.projects import ArchiveProject, CreateProject, ReviseProject, UnarchiveProject, project_id
 from events import projects as project_facts
 from services.handlers import projects
-from services.runtime import gather
 from services.runtime.commands.handler import Aggregate, Handler
+from services.runtime.gathering import sources as gather
 
 PROJECTS = Aggregate(project_facts.ProjectFact.context, project_facts.Project(), project_facts.evolve)
 

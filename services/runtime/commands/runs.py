@@ -24,8 +24,8 @@ from contracts.runs import (
 )
 from events import runs as run_facts
 from services.handlers import run_reports, runs
-from services.runtime import gather
 from services.runtime.commands.handler import Aggregate, Handler, new
+from services.runtime.gathering import sources as gather
 
 RUNS = Aggregate(run_facts.RunFact.context, run_facts.Run(), run_facts.evolve)
 

@@ -6,8 +6,8 @@ from contracts.command import Command
 from contracts.tokens import IssueToken, RevokeToken
 from events import tokens as token_facts
 from services.handlers import tokens
-from services.runtime import gather
 from services.runtime.commands.handler import Aggregate, Handler, new
+from services.runtime.gathering import sources as gather
 
 TOKENS = Aggregate(token_facts.TokenFact.context, token_facts.Token(), token_facts.evolve)
 

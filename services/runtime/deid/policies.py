@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from contracts.problems import Wrong
+from services import DEPLOY
 from services.runtime.complaints import every_wrong, pointer, wrong_of
 from services.runtime.deid.expressions import unfit
 from services.runtime.deid.keys import KeySource
@@ -18,7 +18,7 @@ from services.runtime.deid.kinds import CHECKED, TYPES, UNISSUABLE
 from services.runtime.deid.refusals import PolicyRefused
 from services.runtime.deid.rules import Output, Pattern, Rule, Score
 
-BUILT_IN = Path(__file__).resolve().parents[3] / "deploy" / "policies"
+BUILT_IN = DEPLOY / "policies"
 MOST_BYTES = 64 * 1024
 
 

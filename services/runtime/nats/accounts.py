@@ -6,7 +6,7 @@ user's commands (measured with nats-server 2.15: all were stored). An account re
 to it cannot leave it.
 
 For the command line: `add_user` or `remove_user`, then `EmbeddedNats.reload`, then, where a server runs,
-`services.runtime.nats_roles.announce_users`, which `serve` also calls at each start once the streams are there.
+`services.runtime.nats.roles.announce_users`, which `serve` also calls at each start once the streams are there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from events.tokens import Role
-from services.runtime.nats_users import BUILT_IN, NatsUser, NatsUsers, Permissions, Subjects
+from services.runtime.nats.users import BUILT_IN, NatsUser, NatsUsers, Permissions, Subjects
 
 LEDGER = "LEDGER"
 _EVENTS = "EVENTS"  # as in `events.log.streams`, which would load the client into a process that needs none

@@ -18,8 +18,8 @@ from events.log import LogUnavailable
 from events.log.streams import EVENTS, NATS_USERS
 from events.tokens import Role
 from services.runtime.bucket import Bucket
-from services.runtime.nats_accounts import consumer_name
-from services.runtime.nats_users import NatsUser
+from services.runtime.nats.accounts import consumer_name
+from services.runtime.nats.users import NatsUser
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 

@@ -68,7 +68,7 @@ class NatsUsers:
 
         ValueError: the name is not one token of letters, digits, `-` and `_`.
         """
-        from services.runtime.nkey import InvalidSeed, UserKey
+        from services.runtime.nats.nkey import InvalidSeed, UserKey
 
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
             raise ValueError("a user's name has 1 to 64 letters, digits, hyphens and underscores")

@@ -7,8 +7,8 @@ import asyncio
 from contracts.policies import LARGEST_POLICY, DeletePolicy, UploadPolicy
 from contracts.problems import InvalidBody, Refused, Wrong
 from services.handlers import policies
-from services.runtime.deid_policies import built_in_policies, checked_policy, sha256_of
-from services.runtime.gather import Sources
+from services.runtime.deidentifying.policies import built_in_policies, checked_policy, sha256_of
+from services.runtime.gathering.sources import Sources
 
 
 async def for_upload_policy(command: UploadPolicy, _: Sources) -> policies.UploadGathered:

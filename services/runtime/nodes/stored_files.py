@@ -9,7 +9,7 @@ from nats.aio.client import Client
 from contracts import subjects
 from contracts.files import ANSWER, LONGEST_PIECE, FileAnswer, StoredFileQuestion
 from contracts.problems import Refused
-from services.runtime.node_files import Piece
+from services.runtime.nodes.files import Piece
 
 _decode = msgspec.json.Decoder(FileAnswer).decode
 

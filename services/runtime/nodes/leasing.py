@@ -8,7 +8,7 @@ from uuid import UUID
 
 from contracts.leases import GpuOffer
 from events.leases import LeasedGpu
-from services.runtime.gpus import Device
+from services.runtime.nodes.gpus import Device
 
 _MARKS = (b"TRAINLEDGER_DEPLOYMENT=", b"TRAINLEDGER_RUN=")
 

@@ -23,7 +23,7 @@ from events.log import EventLog
 from events.projects import Project, ProjectFact
 from events.runs import Run, RunArtifactRecorded, RunFact
 from services.handlers import datasets, deployments, projects, runs, tokens
-from services.runtime.gather_stored import Uploads, stored_for, stored_of
+from services.runtime.gathering.stored import Uploads, stored_for, stored_of
 
 
 class People(Protocol):

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import msgspec
 
+from services import DEPLOY
 from services.runtime import processes
 from services.runtime.durable_files import write_durably
-from services.runtime.nats_accounts import accounts
-from services.runtime.nats_users import NatsUsers
+from services.runtime.nats.accounts import accounts
+from services.runtime.nats.users import NatsUsers
 from services.runtime.settings import SettingRefused
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 DEFAULT_PORT = 4222
 _RELOADED = b"Reloaded server configuration"
 

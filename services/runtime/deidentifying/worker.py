@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from services.runtime.deid_asks import (
+from services.runtime.deidentifying.asks import (
     LAST,
     MORE,
     Answer,

@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from contracts import subjects
 from contracts.nodes import NodeAnswer
 from events.log import LogUnavailable
-from services.runtime.heartbeats import Heartbeats
+from services.runtime.nodes.heartbeats import Heartbeats
 
 _decode = msgspec.json.Decoder(NodeAnswer).decode
 

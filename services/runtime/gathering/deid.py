@@ -7,9 +7,9 @@ import secrets
 
 from contracts.deid import DeidentifyDataset
 from services.handlers.deid import DeidentifyGathered, FrozenPolicy
-from services.runtime.deid_policies import find_policy
-from services.runtime.gather import Sources
-from services.runtime.gather_stored import load_dataset
+from services.runtime.deidentifying.policies import find_policy
+from services.runtime.gathering.sources import Sources
+from services.runtime.gathering.stored import load_dataset
 
 
 async def for_deidentify_dataset(command: DeidentifyDataset, sources: Sources) -> DeidentifyGathered:

@@ -8,12 +8,11 @@ import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from pathlib import Path
 
 from contracts.problems import Refused
-from services.runtime.deid_asks import LAST, LENGTH, Answer, Ask, Broken, decode_answer, framed
+from services import ROOT
+from services.runtime.deidentifying.asks import LAST, LENGTH, Answer, Ask, Broken, decode_answer, framed
 
-_ROOT = Path(__file__).resolve().parents[2]
 _IDLE = 120.0  # seconds after which a process that nobody asks goes
 
 _log = logging.getLogger(__name__)
@@ -111,12 +110,12 @@ async def _start() -> asyncio.subprocess.Process:
         options.append("-I")
     else:
         known = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = f"{_ROOT}{os.pathsep}{known}" if known else str(_ROOT)
+        environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{known}" if known else str(ROOT)
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *options,
         "-m",
-        "services.runtime.deid_worker",
+        "services.runtime.deidentifying.worker",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env=environment,

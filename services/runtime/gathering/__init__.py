@@ -1,0 +1,1 @@
+"""What decisions need to know beside their own aggregate's state."""

@@ -1,0 +1,1 @@
+"""The NATS server that comes with the service, and who may do what on it."""
