@@ -15,6 +15,7 @@ from services import ROOT
 from services.datasets.checking.child import UNREADABLE, Task
 from services.datasets.checking.findings import Verdict, invalid
 from services.datasets.checking.limits import MIB
+from services.runtime import piped
 
 _ATTEMPTS = 2
 _STARTED = 1.0  # seconds on the processor that a check takes before it has read anything, with a wide margin
@@ -65,13 +66,7 @@ class Checker:
             raise FileUnreadable(str(error)) from error
         seconds = self._bounds.processor_seconds(size)
         task = Task(path=str(path), name=name, sha256=sha256, memory=self._bounds.memory, seconds=seconds)
-        process = await asyncio.create_subprocess_exec(
-            *_command(),
-            env=_environment(),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        process = await piped.start(*_command(), env=_environment(), stderr=asyncio.subprocess.DEVNULL)
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -83,9 +78,7 @@ class Checker:
             return invalid(None, "too_slow")
         finally:
             if process.returncode is None:
-                process.kill()
-                await process.wait()
-                await process.stdout.read()  # to its end: only then is what the loop has of the process closed
+                await piped.end(process)
             process.stdin.close()
         if code == UNREADABLE:
             raise FileUnreadable(f"{path.name} cannot be read")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
+from asyncio.base_subprocess import BaseSubprocessTransport
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,11 @@ def pids() -> dict[int, int]:
 
 def children(parent: int) -> list[int]:
     return [pid for pid, its_parent in pids().items() if its_parent == parent]
+
+
+def not_waited_for() -> list[BaseSubprocessTransport]:
+    found = [one for one in gc.get_objects() if isinstance(one, BaseSubprocessTransport)]
+    return [transport for transport in found if transport.get_returncode() is None]
 
 
 async def child(of: int, but: int = 0) -> int:
@@ -66,6 +73,18 @@ async def test_a_check_that_is_cancelled_leaves_no_process(pipe: Path) -> None:
     await asyncio.wait([check])
     assert check.cancelled()
     assert children(os.getpid()) == []
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.001, 0.002, 0.003, 0.005, 0.01, 1.0])
+async def test_a_check_that_is_cancelled_again_and_again_waits_for_its_process(pipe: Path, seconds: float) -> None:
+    """At whatever step it is; else the loop may be closed first, with what it has of the process."""
+    check = asyncio.create_task(Checker()(pipe, "data.jsonl"))
+    await asyncio.sleep(seconds)
+    while not check.done():
+        check.cancel()
+        await asyncio.sleep(0)
+    assert check.cancelled()
+    assert not not_waited_for()
 
 
 async def test_a_child_ends_with_the_service_that_was_killed(pipe: Path) -> None:

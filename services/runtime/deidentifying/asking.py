@@ -11,6 +11,7 @@ from contextlib import aclosing, suppress
 
 from contracts.problems import Refused
 from services import ROOT
+from services.runtime import piped
 from services.runtime.deidentifying.asks import LAST, LENGTH, Answer, Ask, Broken, decode_answer, framed
 
 _IDLE = 120.0  # seconds after which a process that nobody asks goes
@@ -40,7 +41,7 @@ class Deidentifying:
         if self._going is not None:
             self._going.cancel()
         while self.waiting:
-            await _end(self.waiting.pop())
+            await piped.end(self.waiting.pop())
 
     async def ask(self, ask: Ask) -> Answer:
         """The last answer to it. Raises Refused (deid_unavailable); what went wrong is logged."""
@@ -79,7 +80,7 @@ class Deidentifying:
                     self.waiting.append(process)
                     self._going = asyncio.get_running_loop().call_later(self._idle, self._let_go)
                 else:
-                    await _end(process)
+                    await piped.end(process)
 
     async def _answer(self, process: asyncio.subprocess.Process) -> tuple[Answer, bool]:
         """An answer, and whether it is the last one."""
@@ -111,22 +112,5 @@ async def _start() -> asyncio.subprocess.Process:
     else:
         known = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{known}" if known else str(ROOT)
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *options,
-        "-m",
-        "services.runtime.deidentifying.worker",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        env=environment,
-        start_new_session=True,  # the terminal's signals are for the parent to act on
-    )
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """The whole group: the engine may have processes of its own at work on a file."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, 9)
-    await process.wait()
-    assert process.stdout is not None
-    await process.stdout.read()  # to its end: only then is what the loop has of the process closed
+    command = (sys.executable, *options, "-m", "services.runtime.deidentifying.worker")
+    return await piped.start(*command, env=environment)
