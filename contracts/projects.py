@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 from typing import Annotated, Literal
 from uuid import UUID, uuid5
 
@@ -36,6 +37,7 @@ def reads_as_uuid(text: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=1_024)  # a request asks several times
 def project_id(reference: str) -> UUID:
     """The id that a project reference (an id or a name) addresses; names that read as UUIDs do not exist."""
     if reads_as_uuid(reference):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.errors import ProtocolError
+from nats.errors import ConnectionClosedError, MaxPayloadError, ProtocolError
 from nats.protocol.parser import Parser
 
 from events.log.headers import HEADER_LINE, HeaderBlock
@@ -33,6 +33,25 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
 
 
 Receiver = Callable[[Delivery], None]
+
+
+class Publication(msgspec.Struct, frozen=True, gc=False):
+    """A message to publish; names and values of headers are printable ASCII."""
+
+    subject: str
+    reply: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def _frame(message: Publication) -> tuple[bytes, bytes, bytes]:
+    """HPUB <subject> [reply] <bytes of the headers> <bytes in all>, the headers, and the body."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in message.headers.items()])
+    if lines.count("\n") != len(message.headers):
+        raise ValueError("a header of more than one line")
+    block = HEADER_LINE + lines.encode("ascii") + _LINE_END
+    sizes = f"{len(block)} {len(block) + len(message.body)}"
+    return f"HPUB {message.subject} {message.reply} {sizes}\r\n".encode() + block, message.body, _LINE_END
 
 
 class _Frames(Parser):
@@ -88,7 +107,7 @@ class _Frames(Parser):
 
 
 class Connection(Client):
-    """A nats-py client that reads a fact in a third of the time.
+    """A nats-py client that reads a fact in a third of the time, and writes it in a fifth.
 
     nats-py 2.16 tests every character of every header name in Python, most of the cost of reading a log (30 of 45 µs a
     fact), tries two regular expressions on every message, and passes each through a queue and a task. What is
@@ -109,6 +128,23 @@ class Connection(Client):
         subscription = await receive(self, subject, receiver)
         self.receivers[subscription._id] = receiver
         return subscription
+
+    async def publish_all(self, messages: Sequence[Publication]) -> None:
+        """As `publish` of each, in one piece; nats-py tries an expression on every header, and writes each alone."""
+        if self.is_closed:
+            raise ConnectionClosedError
+        frames: list[bytes] = []
+        size = 0
+        for message in messages:
+            if len(message.body) > self._max_payload:
+                raise MaxPayloadError
+            frames += _frame(message)
+            size += len(message.body)
+        self.stats["out_msgs"] += len(messages)
+        self.stats["out_bytes"] += size
+        await self._send_command(b"".join(frames))
+        if self._flush_queue is not None and self._flush_queue.empty():
+            await self._flush_pending()
 
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self.receivers.pop(sid, None)

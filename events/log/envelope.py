@@ -20,6 +20,7 @@ from events.upcasting import UPCASTS, Body, Upcast, upcast
 CONTENT_TYPE = "application/json"
 SOURCE = "/trainledger"
 
+_text = msgspec.to_builtins  # of an id: many times as fast as UUID's own method
 _encode_json = msgspec.json.Encoder().encode
 _decode_body = msgspec.json.Decoder(dict[str, Any]).decode
 _FACT_DECODERS = {kind: msgspec.json.Decoder(kind).decode for kind in FACTS.values()}
@@ -75,7 +76,7 @@ def encode(
     """ValueError: a time without zone, or a text that is no Unicode."""
     if time.tzinfo is None:
         raise ValueError("the time of a fact needs a zone")
-    aggregate, event = str(aggregate_id), str(event_id)
+    aggregate, event, command = map(_text, (aggregate_id, event_id, origin.command_id))
     headers = {
         "ce-specversion": "1.0",
         "ce-id": event,
@@ -89,7 +90,7 @@ def encode(
         "ce-aggregateversion": str(version),
         "ce-revision": str(type(fact).revision),
         "ce-actor": percent_encode(origin.actor),
-        "ce-commandid": str(origin.command_id),
+        "ce-commandid": command,
     }
     if origin.correlation_id is not None:
         headers["ce-correlationid"] = percent_encode(origin.correlation_id)

@@ -17,7 +17,7 @@ from uuid import uuid4
 import msgspec
 
 from events.log import Conflict, LogUnavailable
-from events.log.connection import Delivery
+from events.log.connection import Delivery, Publication
 from events.log.messages import Write
 from events.log.wire import Ack, NoAnswer, Refusal, Wire, decode_ack
 
@@ -179,25 +179,25 @@ class GroupCommit:
         batch = uuid4().hex
         answer: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
         reply = self._wire.expect(lambda delivery: None if answer.done() else answer.set_result(delivery))
-        number = 0
+        messages: list[Publication] = []
+        for append in appends:
+            for write in append.writes:
+                expected: int | None = write.expected
+                for message in write.messages:
+                    headers = message.headers.copy()
+                    if expected is not None:  # inside a batch it is asked of a subject's first message only
+                        headers["Nats-Expected-Last-Subject-Sequence"] = str(expected)
+                        expected = None
+                    if total > 1:
+                        headers["Nats-Batch-Id"] = batch
+                        headers["Nats-Batch-Sequence"] = str(len(messages) + 1)
+                        if len(messages) + 1 == total:
+                            headers["Nats-Batch-Commit"] = "1"
+                    to = reply if len(messages) + 1 == total else ""
+                    messages.append(Publication(message.subject, to, headers, message.body))
         try:
             await self._wire.open()
-            for append in appends:
-                for write in append.writes:
-                    expected: int | None = write.expected
-                    for message in write.messages:
-                        number += 1
-                        headers = message.headers.copy()
-                        if expected is not None:  # inside a batch it is asked of a subject's first message only
-                            headers["Nats-Expected-Last-Subject-Sequence"] = str(expected)
-                            expected = None
-                        if total > 1:
-                            headers["Nats-Batch-Id"] = batch
-                            headers["Nats-Batch-Sequence"] = str(number)
-                            if number == total:
-                                headers["Nats-Batch-Commit"] = "1"
-                        to = reply if number == total else ""
-                        await self._wire.publish(message.subject, message.body, to, headers)
+            await self._wire.publish_all(messages)
             return decode_ack((await self._wire.answered(answer)).body)
         except NoAnswer:
             return None

@@ -9,7 +9,7 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from events.log.connection import Connection, Delivery, cancellation_kept, connect
+from events.log.connection import Connection, Delivery, Publication, cancellation_kept, connect
 
 
 @pytest.mark.parametrize("status", [{}, {"Status": "503"}], ids=["answer", "no responders"])
@@ -78,6 +78,40 @@ async def test_a_frame_that_is_none_is_an_error_of_the_protocol() -> None:
     for wrong in (b"MSG subject 1 many\r\n", b"MSG subject\r\n", b"HMSG subject 1 x 3\r\n", b"WHAT is this\r\n"):
         with pytest.raises(nats.errors.ProtocolError):
             await Connection()._ps.parse(wrong)
+
+
+async def test_what_is_published_in_one_piece_arrives_as_if_one_by_one(nats_url: str, nc: Client) -> None:
+    listening = await nc.subscribe("told.*")
+    await nc.flush()
+    connection = await connect(nats_url)
+    headers = {"ce-id": "1", "ce-actor": "%E7%94%B2 b"}
+    await connection.publish_all(
+        [
+            Publication("told.one", "answer.here", headers, b'{"a": "\r\n"}'),
+            Publication("told.two", "", {"x": "y"}, b""),
+            Publication("told.three", "", headers, "值".encode()),
+        ]
+    )
+    arrived = [await listening.next_msg(30) for _ in range(3)]
+    assert [(one.subject, one.reply, one.headers, one.data) for one in arrived] == [
+        ("told.one", "answer.here", headers, b'{"a": "\r\n"}'),
+        ("told.two", "", {"x": "y"}, b""),
+        ("told.three", "", headers, "值".encode()),
+    ]
+    assert connection.stats["out_msgs"] == 3
+    await connection.close()
+    with pytest.raises(nats.errors.ConnectionClosedError):
+        await connection.publish_all([Publication("told.one", "", {}, b"")])
+
+
+async def test_what_the_server_would_not_take_is_not_sent(nats_url: str) -> None:
+    connection = await connect(nats_url)
+    with pytest.raises(ValueError, match="more than one line"):
+        await connection.publish_all([Publication("told", "", {"a": "b\r\nc: d"}, b"")])
+    with pytest.raises(nats.errors.MaxPayloadError):
+        await connection.publish_all([Publication("told", "", {}, bytes(connection.max_payload + 1))])
+    assert connection.stats["out_msgs"] == 0
+    await connection.close()
 
 
 async def test_other_errors_stay_what_they_are(nc: Client) -> None:
