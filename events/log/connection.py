@@ -18,6 +18,7 @@ from events.log.headers import HEADER_LINE, HeaderBlock
 
 _STATUS_LINE = b"NATS/1.0 "
 _LINE_END = b"\r\n"
+_CANCELLED_AGAIN = 0.03  # seconds
 _WITH_HEADERS = b"HMSG"
 _MESSAGES = (b"MSG", _WITH_HEADERS)
 
@@ -159,10 +160,21 @@ class Connection(Client):
         return await self._process_headers(raw) or {}
 
     async def close(self) -> None:
+        await self._stop_reconnecting()
         if not self.is_connected:
             # nats-py would write it to a socket that is gone, fail, and leave its tasks running
             self._pending, self._pending_data_size = [], 0
         await super().close()
+
+    async def _stop_reconnecting(self) -> None:
+        """One cancellation may not do: the `asyncio.wait_for` in which it connects loses one, see `cancellation_kept`.
+
+        It would then try to connect for ever, on a connection that is closed.
+        """
+        task = self._reconnection_task
+        while task is not None and task is not asyncio.current_task() and not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=_CANCELLED_AGAIN)
 
 
 @contextmanager

@@ -150,3 +150,29 @@ async def test_a_dead_server_is_unavailable(nats_server: NatsServer, nc: Connect
     for asking in (log.append(creation(), origin=ORIGIN), log.last_position(), log.stored_at(1)):
         with pytest.raises(LogUnavailable):
             await asyncio.wait_for(asking, 60)
+
+
+async def test_a_connection_is_closed_although_its_reconnecting_loses_a_cancellation(nats_server: NatsServer) -> None:
+    """As `asyncio.wait_for` of Python 3.11 does where a connection is refused at the same time."""
+    connection = await connect(nats_server.url, reconnect_time_wait=0.05)
+    connecting = asyncio.Event()
+    lost = 0
+
+    async def refused(_: object) -> None:
+        nonlocal lost
+        connecting.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            lost += 1
+        raise ConnectionRefusedError
+
+    connection._connect_to_server = refused  # type: ignore[method-assign]
+    await asyncio.to_thread(nats_server.kill)
+    async with asyncio.timeout(60):
+        await connecting.wait()
+        reconnecting = connection._reconnection_task
+        assert reconnecting is not None
+        await connection.close()
+    assert lost
+    assert reconnecting.done()
