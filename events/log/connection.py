@@ -18,7 +18,7 @@ from events.log.headers import HEADER_LINE, HeaderBlock
 
 _STATUS_LINE = b"NATS/1.0 "
 _LINE_END = b"\r\n"
-_CANCELLED_AGAIN = 0.03  # seconds
+_CANCELLED_AGAIN = 0.03  # seconds; of another length than the pauses of those tasks, not to meet them at the same step
 _WITH_HEADERS = b"HMSG"
 _MESSAGES = (b"MSG", _WITH_HEADERS)
 
@@ -167,14 +167,19 @@ class Connection(Client):
         await super().close()
 
     async def _stop_reconnecting(self) -> None:
-        """One cancellation may not do: the `asyncio.wait_for` in which it connects loses one, see `cancellation_kept`.
-
-        It would then try to connect for ever, on a connection that is closed.
-        """
+        """Else, where it loses its cancellation, it would try for ever, on a connection that is closed."""
         task = self._reconnection_task
-        while task is not None and task is not asyncio.current_task() and not task.done():
+        if task is not None and task is not asyncio.current_task():
+            await cancel_until_over(task)
+
+
+async def cancel_until_over(*tasks: asyncio.Task[Any]) -> None:
+    """Cancels tasks that wait by nats-py until they are over: one cancellation may be lost, see `cancellation_kept`."""
+    left = set(tasks)
+    while left:
+        for task in left:
             task.cancel()
-            await asyncio.wait([task], timeout=_CANCELLED_AGAIN)
+        _, left = await asyncio.wait(left, timeout=_CANCELLED_AGAIN)
 
 
 @contextmanager

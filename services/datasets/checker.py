@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from services import ROOT
+from services import python_path
 from services.datasets.checking.child import UNREADABLE, Task
 from services.datasets.checking.findings import Verdict, invalid
 from services.datasets.checking.limits import MIB
@@ -94,10 +94,9 @@ def _command() -> list[str]:
 
 def _environment() -> dict[str, str]:
     """No settings and no secrets."""
-    known = os.environ.get("PYTHONPATH")
     return {
         "PATH": os.environ.get("PATH", os.defpath),
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{known}" if known else str(ROOT),
+        "PYTHONPATH": python_path(),
         "PYTHONDONTWRITEBYTECODE": "1",
         "ARROW_DEFAULT_MEMORY_POOL": "system",
         "OMP_NUM_THREADS": "1",

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from services import ROOT
+from services import python_path
 from services.runtime.processes import Arguments
 
 _STEADY = 30.0  # seconds after which a process is not in a loop of crashes
@@ -41,8 +41,7 @@ class Child:
         if sys.flags.isolated:
             options.append("-I")
         else:
-            known = environment.get("PYTHONPATH")
-            environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{known}" if known else str(ROOT)
+            environment["PYTHONPATH"] = python_path()
         self._started, self._restart_at = time.monotonic(), None
         self._starts += 1
         self._process = subprocess.Popen(

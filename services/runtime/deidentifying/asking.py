@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 
 from contracts.problems import Refused
-from services import ROOT
+from services import python_path
 from services.runtime import piped
 from services.runtime.deidentifying.asks import LAST, LENGTH, Answer, Ask, Broken, decode_answer, framed
 
@@ -110,7 +110,6 @@ async def _start() -> asyncio.subprocess.Process:
     if sys.flags.isolated:
         options.append("-I")
     else:
-        known = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{known}" if known else str(ROOT)
+        environment["PYTHONPATH"] = python_path()
     command = (sys.executable, *options, "-m", "services.runtime.deidentifying.worker")
     return await piped.start(*command, env=environment)
