@@ -476,8 +476,8 @@ async def test_a_connection_that_is_dead_hinders_nobody(world: World, http: http
         else:
             answer = await send(http, upload, b"y" * (5_000_000 - got), got)
             if answer.status_code == 409:  # what was in memory came after, so that the client asks again
-                got = await offset_of(http, upload)
-                assert got == 3_000_000
+                held, got = got, await offset_of(http, upload)
+                assert held <= got <= 3_000_000
                 answer = await send(http, upload, b"y" * (5_000_000 - got), got)
             assert answer.status_code == 204, answer.text
         assert b" 409 " in await asyncio.wait_for(dead.readline(), 20)
