@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
+
 
 def naive_iso(moment: datetime) -> str:
     """UTC without a zone suffix, always with microseconds: `2024-04-12T08:45:09.192384` (projects, runs, logs)."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+    text: str = msgspec.to_builtins(moment.astimezone(UTC))[: -len("Z")]  # a tenth of isoformat's time
+    return text if moment.microsecond else f"{text}.000000"
 
 
 def zulu_iso(moment: datetime) -> str:

@@ -20,7 +20,7 @@ from events.upcasting import UPCASTS, Body, Upcast, upcast
 CONTENT_TYPE = "application/json"
 SOURCE = "/trainledger"
 
-_text = msgspec.to_builtins  # of an id: many times as fast as UUID's own method
+_text = msgspec.to_builtins  # of an id or a moment (RFC 3339): many times as fast as their own methods
 _encode_json = msgspec.json.Encoder().encode
 _decode_body = msgspec.json.Decoder(dict[str, Any]).decode
 _FACT_DECODERS = {kind: msgspec.json.Decoder(kind).decode for kind in FACTS.values()}
@@ -83,7 +83,7 @@ def encode(
         "ce-type": type(fact).__name__,
         "ce-source": f"{SOURCE}/{context}",
         "ce-subject": aggregate,
-        "ce-time": time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "ce-time": _text(time.astimezone(UTC)),
         # Drafts of the NATS binding say `ce-datacontenttype`, HTTP's says `content-type`; readers look for either.
         "ce-datacontenttype": CONTENT_TYPE,
         "content-type": CONTENT_TYPE,

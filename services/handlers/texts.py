@@ -11,19 +11,17 @@ LONGEST_NAME = 200  # of a project or a person
 
 # Unicode's Cc (control), Cs (lone surrogates), Zl and Zp (line and paragraph separator).
 CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u2028\\u2029]")
-_LAYOUT = str.maketrans("", "", "\t\n\r\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}")
+_CONTROL_BUT_LAYOUT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 
 
 def wrong_with_text(pointer: str, text: str) -> list[Wrong]:
     """Text of one line."""
-    if CONTROL.search(text):
-        return [Wrong(pointer, "不能包含控制字符", "must not contain control characters")]
-    return []
+    return [_holds_control(pointer)] if CONTROL.search(text) else []
 
 
 def wrong_with_prose(pointer: str, text: str | None) -> list[Wrong]:
     """Text of several lines and columns."""
-    return wrong_with_text(pointer, text.translate(_LAYOUT)) if text else []
+    return [_holds_control(pointer)] if text and _CONTROL_BUT_LAYOUT.search(text) else []
 
 
 def wrong_with_ends(pointer: str, text: str) -> list[Wrong]:
@@ -40,3 +38,7 @@ def wrong_with_name(pointer: str, name: str) -> list[Wrong]:
     if len(unicodedata.normalize("NFC", name)) > LONGEST_NAME:
         return [Wrong(pointer, f"最多允许 {LONGEST_NAME} 个字符", f"must have at most {LONGEST_NAME} characters")]
     return wrong_with_ends(pointer, name) or wrong_with_text(pointer, name)
+
+
+def _holds_control(pointer: str) -> Wrong:
+    return Wrong(pointer, "不能包含控制字符", "must not contain control characters")

@@ -38,7 +38,7 @@ class People:
 
     def __init__(self, nc: Client, *, timeout: float = 5.0) -> None:
         self._bucket = Bucket(nc, PEOPLE, self._changed, timeout=timeout)
-        self._by_key: dict[str, Person] = {}
+        self._by_name: dict[str, Person] = {}
         self._names: dict[UUID, str] = {}
         self._erased: set[UUID] = set()
 
@@ -52,11 +52,9 @@ class People:
     async def ensure(self, name: str) -> UUID:
         """The id of the person of that name; a new one is entered in the directory. Raises LogUnavailable."""
         name = unicodedata.normalize("NFC", name)
-        key = _key(name)
-        known = self._by_key.get(key)
-        if known is not None:
+        if (known := self._by_name.get(name)) is not None:
             return known.id
-        person = Person(uuid4(), name)
+        key, person = _key(name), Person(uuid4(), name)
         if await self._bucket.put(key, msgspec.json.encode(person), expected=0) is not None:
             return person.id
         found = await self._look(key)
@@ -76,8 +74,8 @@ class People:
 
     async def find(self, name: str) -> UUID | None:
         """The id of the person of that name, none where nobody has it. Raises LogUnavailable."""
-        key = _key(unicodedata.normalize("NFC", name))
-        person = self._by_key.get(key) or await self._look(key)
+        name = unicodedata.normalize("NFC", name)
+        person = self._by_name.get(name) or await self._look(_key(name))
         return None if person is None else person.id
 
     async def erase(self, who: UUID | str, admin: JetStreamContext) -> bool:
@@ -91,7 +89,7 @@ class People:
                 return False
             who = found
         await self._bucket.catch_up()
-        keys = [key for key, person in self._by_key.items() if person.id == who]
+        keys = [_key(person.name) for person in self._by_name.values() if person.id == who]
         # First what everybody learns from, so that a crash here leaves nobody with a name that is to go.
         await self._bucket.put(_ERASED + str(who), msgspec.json.encode(_Erased(datetime.now(UTC))))
         for key in keys:
@@ -115,8 +113,7 @@ class People:
         person = msgspec.json.decode(stored[0], type=Person)
         if person.id in self._erased:
             return None
-        self._by_key[key] = person
-        self._names[person.id] = person.name
+        self._know(person)
         return person
 
     def _changed(self, key: str, value: bytes | None) -> None:
@@ -125,20 +122,26 @@ class People:
                 self._forget(UUID(key.removeprefix(_ERASED)))
             return
         if value is None:
-            person = self._by_key.pop(key, None)
-            if person is not None:
-                self._names.pop(person.id, None)
+            for person in [person for person in self._by_name.values() if _key(person.name) == key]:
+                self._unknow(person)
             return
         person = msgspec.json.decode(value, type=Person)
         if person.id not in self._erased:
-            self._by_key[key] = person
-            self._names[person.id] = person.name
+            self._know(person)
 
     def _forget(self, person: UUID) -> None:
         self._erased.add(person)
         self._names.pop(person, None)
-        for key in [key for key, known in self._by_key.items() if known.id == person]:
-            del self._by_key[key]
+        for known in [known for known in self._by_name.values() if known.id == person]:
+            self._unknow(known)
+
+    def _know(self, person: Person) -> None:
+        self._by_name[person.name] = person
+        self._names[person.id] = person.name
+
+    def _unknow(self, person: Person) -> None:
+        self._by_name.pop(person.name, None)
+        self._names.pop(person.id, None)
 
 
 def _key(name: str) -> str:
