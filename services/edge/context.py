@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol, cast
 from uuid import UUID
 
 import msgspec
 from litestar import Request
+from litestar.connection import ASGIConnection
 
 from contracts.problems import Language
 from events.log import EventLog
@@ -66,11 +68,15 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What the front found out of a request before it was routed; `head`: its body will not be sent."""
+    """What the front found out of a request before it was routed.
+
+    `headers` by their names in lower case, of a repeated one the last; `head`: the answer's body will not be sent.
+    """
 
     request_id: str
     language: Language
     identity: Identity
+    headers: Mapping[bytes, bytes]
     head: bool = False
 
 
@@ -78,5 +84,5 @@ def edge_of(request: AnyRequest) -> Edge:
     return cast("Edge", request.scope["state"]["edge"])
 
 
-def asked_of(request: AnyRequest) -> Asked:
+def asked_of(request: ASGIConnection[Any, Any, Any, Any]) -> Asked:
     return cast("Asked", request.scope["state"]["asked"])

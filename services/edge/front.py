@@ -77,7 +77,7 @@ class Front:
             inner = {**scope, "method": "GET"}  # the server leaves the body out
         state = inner.setdefault("state", {})
         state["edge"] = self._edge
-        state["asked"] = Asked(request_id, language, identity, scope["method"] == "HEAD")
+        state["asked"] = Asked(request_id, language, identity, headers, scope["method"] == "HEAD")
         await self.app(inner, receive, answer_with_id)
 
     def _identity(self, path: str, headers: dict[bytes, bytes]) -> Identity:

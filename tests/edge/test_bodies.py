@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from contracts.problems import InvalidBody
 from contracts.projects import CreateProject, ProjectChanges
@@ -13,7 +16,7 @@ from services.runtime.complaints import pointer
 from tests.edge.conftest import QWEN
 
 
-def complaints(body: bytes, kind: type = CreateProject) -> list[tuple[str, str, str]]:
+def complaints(body: bytes, kind: Any = CreateProject) -> list[tuple[str, str, str]]:
     with pytest.raises(InvalidBody) as refused:
         decode(body, kind)
     assert refused.value.status == 422
@@ -65,6 +68,35 @@ def test_what_is_no_object_is_refused(body: bytes, zh: str, en: str) -> None:
 def test_a_key_that_is_given_twice_is_refused() -> None:
     body = json.dumps(QWEN)[:-1] + ', "owner": "mallory"}'
     assert complaints(body.encode()) == [("/owner", "重复出现", "is given more than once")]
+
+
+def _as_object(pairs: list[tuple[str, tuple[str, bool]]]) -> tuple[str, bool]:
+    """The text of an object, and whether it or one inside it has a key twice."""
+    keys = [json.loads(f'"{key}"') for key, _ in pairs]
+    text = ", ".join(f'"{key}" : {value}' for key, (value, _) in pairs)
+    return f"{{{text}}}", len(set(keys)) < len(keys) or any(twice for _, (_, twice) in pairs)
+
+
+_KEYS = st.sampled_from(["a", "b", "a:b", "\\u003a", ":", "owner"])
+_VALUES: st.SearchStrategy[tuple[str, bool]] = st.recursive(
+    st.sampled_from([("1", False), ('"a:b"', False), ("null", False), ("[]", False)]),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(
+            lambda items: (f"[{', '.join(text for text, _ in items)}]", any(twice for _, twice in items))
+        ),
+        st.lists(st.tuples(_KEYS, inner), max_size=3).map(_as_object),
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.lists(st.tuples(_KEYS, _VALUES), max_size=4).map(_as_object))
+def test_a_key_that_is_given_twice_is_found_wherever_it_is(made: tuple[str, bool]) -> None:
+    body, twice = made
+    if twice:
+        assert [zh for _, zh, _ in complaints(body.encode(), dict[str, Any])] == ["重复出现"]
+    else:
+        assert decode(body.encode(), dict[str, Any]) == json.loads(body)
 
 
 @pytest.mark.parametrize("value", ["[" * 100_000, "1" + "0" * 5_000, '{"a":' * 50_000, "1e400"])

@@ -9,6 +9,7 @@ from litestar import Response, get
 from litestar.params import PathParameter
 
 from contracts.outcomes import Outcome
+from services.edge.answers import Json
 from services.edge.context import AnyRequest, asked_of, edge_of
 from services.edge.described import problems
 
@@ -32,7 +33,7 @@ async def get_command(request: AnyRequest, command_id: CommandId) -> Response[Ou
     outcome = await edge.intake.outcome(
         await edge.caller(asked.identity), command_id, language=asked.language, request_id=asked.request_id
     )
-    return Response(msgspec.json.encode(outcome), media_type="application/json")  # type: ignore[arg-type]
+    return Json(msgspec.json.encode(outcome))
 
 
 ROUTES: list[Any] = [get_command]

@@ -10,6 +10,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 
 from contracts.deid_texts import DeidRequest, DeidResponse, ReverseRequest, ReverseResponse
+from services.edge.answers import Json
 from services.edge.bodies import StrictBody
 from services.edge.context import AnyRequest, asked_of, edge_of
 from services.edge.described import OF_BODIES, problems
@@ -51,7 +52,7 @@ async def deidentify_texts(
 ) -> Response[DeidResponse]:
     edge, asked = edge_of(request), asked_of(request)
     answer = await edge.deid_texts.deidentify(data, await edge.caller(asked.identity), asked.request_id)
-    return Response(msgspec.json.encode(answer), media_type="application/json", headers=_KEPT_NOWHERE)  # type: ignore[arg-type]
+    return Json(msgspec.json.encode(answer), headers=_KEPT_NOWHERE)
 
 
 @post(
@@ -67,7 +68,7 @@ async def deidentify_texts(
 async def reverse_texts(request: AnyRequest, data: Annotated[ReverseRequest, Body()]) -> Response[ReverseResponse]:
     edge, asked = edge_of(request), asked_of(request)
     answer = await edge.deid_texts.reverse(data, await edge.caller(asked.identity), asked.request_id)
-    return Response(msgspec.json.encode(answer), media_type="application/json", headers=_KEPT_NOWHERE)  # type: ignore[arg-type]
+    return Json(msgspec.json.encode(answer), headers=_KEPT_NOWHERE)
 
 
 ROUTES: list[Any] = [deidentify_texts, reverse_texts]

@@ -25,7 +25,7 @@ from contracts.files import LONGEST_PIECE
 from contracts.problems import Refused
 from events.deployments import DeploymentStatus
 from projections.queries.deployments import DeploymentFilter, deployment_list
-from services.edge.answers import carry_out, show, show_as
+from services.edge.answers import Json, carry_out, show, show_as
 from services.edge.bodies import StrictBody
 from services.edge.context import AnyRequest, asked_of, edge_of
 from services.edge.deployment_logs import END, as_events, as_text, piece, start_of_tail
@@ -241,7 +241,7 @@ async def get_deployment_logs(
     headers = {"Vary": "Accept"}
     if media == _MEDIA[0]:
         found = await piece(edge, view, start, length or _PIECE)
-        return Response(msgspec.json.encode(found), headers=headers, media_type=media)  # type: ignore[arg-type]
+        return Json(msgspec.json.encode(found), headers=headers)
     if media == _MEDIA[2]:
         # Proxies are asked not to hold events back.
         headers |= {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -261,7 +261,7 @@ async def get_deployment_logs(
 )
 async def list_gpus(request: AnyRequest) -> Response[tuple[NodeGpus, ...]]:
     found = await edge_of(request).deployments.gpus()
-    return Response(msgspec.json.encode(found), media_type="application/json")  # type: ignore[arg-type]
+    return Json(msgspec.json.encode(found))
 
 
 ROUTES: list[Any] = [

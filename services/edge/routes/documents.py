@@ -11,6 +11,7 @@ from litestar import Response, get
 from litestar.params import PathParameter
 
 from contracts.problems import Refused
+from services.edge.answers import Json
 from services.edge.context import AnyRequest
 from services.edge.document import document
 
@@ -53,7 +54,7 @@ _ASSETS = {
 
 @get("/openapi.json", include_in_schema=False)
 async def openapi_document(request: AnyRequest) -> Response[bytes]:
-    return Response(document(request.app), media_type="application/json")
+    return Json(document(request.app))
 
 
 @get("/docs", include_in_schema=False)

@@ -12,6 +12,7 @@ from litestar import Response, get
 
 from contracts.problems import Refused, Wrong
 from events.log import LogUnavailable
+from services.edge.answers import Json
 from services.edge.context import AnyRequest, Edge, edge_of
 from services.edge.described import problems
 from services.runtime.storage.store import storage_refusals
@@ -37,7 +38,7 @@ _ALIVE = msgspec.json.encode(Alive())
 
 @get("/healthz", operation_id="healthz", summary="Whether this process lives", tags=["health"], responses=problems())
 async def healthz() -> Response[Alive]:
-    return Response(_ALIVE, media_type="application/json")  # type: ignore[arg-type]
+    return Json(_ALIVE)
 
 
 @get(
@@ -60,7 +61,7 @@ async def readyz(request: AnyRequest) -> Response[Ready]:
             wrongs.append(Wrong("/projector", f"落后 {lag} 个事件", f"is {lag} facts behind"))
         if not wrongs:
             ready = Ready(position=position, projected=projected, projection_lag=0)
-            return Response(msgspec.json.encode(ready), media_type="application/json")  # type: ignore[arg-type]
+            return Json(msgspec.json.encode(ready))
     raise NotReady(wrongs)
 
 

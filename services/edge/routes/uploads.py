@@ -14,7 +14,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from contracts.datasets import AbortUpload, AddDatasetFile, UploadAborted, UploadState
 from contracts.problems import Refused
 from services.edge import tus
-from services.edge.answers import carry_out
+from services.edge.answers import Json, carry_out
 from services.edge.context import AnyRequest, asked_of, edge_of
 from services.edge.described import OF_COMMANDS, OF_READS, problems
 from services.edge.parameters import DatasetId, IdempotencyKey, MinEventPosition, UploadId
@@ -25,7 +25,6 @@ from services.runtime.intake import command_id
 from services.runtime.storage.resumable import Described
 
 _TAGS = ["uploads"]
-_JSON = "application/json"
 _STORAGE = ("storage_full", "storage_unavailable")
 _OF_TUS = ("tus_version", "forbidden", "log_unavailable", *_STORAGE)
 
@@ -195,7 +194,7 @@ async def abort_upload(
     caller = await edge.caller(asked_of(request).identity)
     await edge.intake.require(AbortUpload, caller, LEAST, asked_of(request).request_id)
     if await aborted_unfinished(request, caller, upload):
-        response: Response[Any] = Response(msgspec.json.encode(UploadAborted(upload_id=upload)), media_type=_JSON)
+        response: Response[Any] = Json(msgspec.json.encode(UploadAborted(upload_id=upload)))
     else:
         file = await finished(edge, upload, also_removed=idempotency_key is not None)
         command = AbortUpload(dataset_id=file.dataset_id, upload_id=upload)
@@ -268,4 +267,4 @@ def _created(headers: dict[str, str]) -> Response[Any]:
 
 
 def _state(state: UploadState, headers: dict[str, str]) -> Response[Any]:
-    return Response(msgspec.json.encode(state), headers={**headers, "Cache-Control": "no-store"}, media_type=_JSON)
+    return Json(msgspec.json.encode(state), headers={**headers, "Cache-Control": "no-store"})
