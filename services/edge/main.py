@@ -17,8 +17,8 @@ from services.edge.auth import Authenticator
 from services.edge.bodies import decode
 from services.edge.front import Front
 from services.edge.hosts import HostGuard
-from services.edge.malformed import Http
 from services.edge.parts import started
+from services.edge.protocol import Http
 from services.runtime import wiring
 from services.runtime.process import collect_less_garbage
 from services.runtime.settings import SettingRefused, Settings

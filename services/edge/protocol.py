@@ -1,0 +1,71 @@
+"""HTTP as the server speaks it, and where this service has it otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from contracts.problems import Refused
+from services.edge.front import request_id_of
+from services.edge.problems import MEDIA_TYPE, answer, language_of
+
+
+class Http(HttpToolsProtocol):
+    """The server's protocol, with an answer's head and body in one piece, and a problem for what is no HTTP.
+
+    By itself it answers in plain text what its parser cannot read, and closes.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the server's is
+        super().connection_made(cast("asyncio.Transport", InOnePiece(transport)))
+
+    def send_400_response(self, msg: str) -> None:
+        del msg
+        read = dict(self.headers or [])  # as far as it came
+        request_id = request_id_of(read.get(b"x-request-id"))
+        language = language_of(read.get(b"accept-language", b"").decode("latin-1"))
+        told = answer(Refused("invalid_http"), language=language, request_id=request_id, body_limit=0)
+        headers = {
+            **told.headers,
+            "content-type": MEDIA_TYPE,
+            "content-length": str(len(told.body)),
+            "x-request-id": request_id,
+            "connection": "close",
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self.transport.write(f"HTTP/1.1 {told.status} Bad Request\r\n{head}\r\n".encode("latin-1") + told.body)
+        self.transport.close()
+
+
+class InOnePiece:
+    """A transport that holds a write until the next one, which goes out with it, or to the end of the loop's turn.
+
+    The server writes the head of an answer and its body one by one, and each write costs a call of the kernel and wakes
+    the client.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        if self._held:
+            held, self._held = self._held, b""
+            self._transport.writelines((held, data))
+        else:
+            self._held = data
+            asyncio.get_running_loop().call_soon(self._let_go)
+
+    def close(self) -> None:
+        self._let_go()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _let_go(self) -> None:
+        if self._held:
+            held, self._held = self._held, b""
+            self._transport.write(held)
