@@ -176,14 +176,19 @@ def _blanked(raw: Bytes, introducers: Offsets) -> tuple[Shown | None, Offsets]:
 
 def _next_character(raw: Bytes, closed: Offsets) -> Bytes:
     """The first after each closing quote that is no white space; 0 at the end."""
-    padded = np.append(raw, np.uint8(0))
-    following = padded[closed + 1]
+    following = _at_or_zero(raw, closed + 1)
     blank = _is_blank(following)
     if blank.any():
         solid = np.append(np.flatnonzero(~_is_blank(raw)), len(raw))
-        at = solid[np.searchsorted(solid, closed[blank] + 1)]
-        following[blank] = padded[at]
+        following[blank] = _at_or_zero(raw, solid[np.searchsorted(solid, closed[blank] + 1)])
     return following
+
+
+def _at_or_zero(raw: Bytes, places: Offsets) -> Bytes:
+    """The bytes there, 0 for a place after the last."""
+    found: Bytes = raw.take(places, mode="clip")
+    found[places >= len(raw)] = 0
+    return found
 
 
 def _is_blank(characters: Bytes) -> Flags:

@@ -25,10 +25,10 @@ from services.runtime.deid.policies import Policy
 from services.runtime.deid.refusals import FileRefused
 from services.runtime.durable_files import Flushing, sync_directory
 
-CHUNK_BYTES = 1024 * 1024
+CHUNK_BYTES = 2 * 1024 * 1024
 _FEW_CHUNKS = 2
 """A file of no more is done by one process."""
-_LAST_SHARES, _LEAST_PART = 2, 8
+_LAST_SHARES, _LEAST_PART = 2, 6
 """Where less than so many chunks are left for each process, chunks are that part of what is left, but not smaller."""
 _MOST_WAITING = 4
 """Chunks for each process that may wait to be written."""

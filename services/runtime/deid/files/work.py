@@ -148,13 +148,15 @@ def _done(done: Rewriting, lines: int, records: int, bad: list[Bad]) -> Done:
 
 
 _LINE = msgspec.json.Decoder(msgspec.Raw)
+_MUCH = 256 * 1024
 
 
 def _all_json(chunk: bytes, lines: list[bytes]) -> bool:
     """Every line of the chunk is one JSON value, and none is blank."""
     decode = _LINE.decode
+    if not is_utf8(chunk):
+        return False
     try:
-        chunk.decode()
         for line in lines:
             decode(line)
     except (ValueError, RecursionError):
@@ -175,11 +177,26 @@ def _json_fault(line: bytes) -> tuple[str, str] | None:
 
 
 def _unicode_fault(content: bytes) -> tuple[str, str] | None:
+    return None if is_utf8(content) else ("不是有效的 UTF-8 文本", "is not valid UTF-8")
+
+
+def is_utf8(content: bytes) -> bool:
+    """Of much text Arrow finds it out in half the time, as it builds none."""
+    if len(content) < _MUCH:
+        try:
+            content.decode()
+        except UnicodeDecodeError:
+            return False
+        return True
+    import pyarrow as pa  # only where it is worth its 0.2 s
+
+    offsets = np.array([0, len(content)], dtype=np.int64)
+    text = pa.Array.from_buffers(pa.large_string(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(content)])
     try:
-        content.decode()
-    except UnicodeDecodeError:
-        return "不是有效的 UTF-8 文本", "is not valid UTF-8"
-    return None
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _good_lines(lines: list[bytes], fault_of: object) -> tuple[list[bytes], int, list[Bad]]:

@@ -84,7 +84,7 @@ class Recogniser:
             addresses.find(groups, out)
             codes.find(groups, out)
             anchored.find(groups, out)
-            private_keys.find(groups.content, groups.searched, buffer.areas, out)
+            private_keys.find(groups, buffer.areas, out)
             announced.find(groups.searched, buffer.areas, words, out)
             names.find(buffer, words, out)
         if self._patterns:

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from services.runtime.deid.buffers import Areas, Bytes
+from services.runtime.deid.buffers import Areas
 from services.runtime.deid.reaches import LETTERS, among_bytes
 from services.runtime.deid.recognisers.candidates import Candidates
-from services.runtime.deid.recognisers.groups import MARGIN
+from services.runtime.deid.recognisers.groups import MARGIN, Groups
 
 _FRAME = re.compile(rb"-----(BEGIN|END) [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _PART = re.compile(rb"(?:\\[nr]|[^A-Za-z0-9+/=\\]){0,16}([A-Za-z0-9+/]{2,}={0,2})")
@@ -20,14 +20,16 @@ _BASE64 = among_bytes("0123456789+/" + LETTERS)
 _SHORTEST_LINE, _LONGEST_LINE = 60, 78
 
 
-def find(content: Bytes, searched: bytes, areas: Areas, out: Candidates) -> None:
+def find(groups: Groups, areas: Areas, out: Candidates) -> None:
     """Blocks within one area, and areas that are a line as blocks have them: files of text are looked at by lines.
 
-    `content` and `searched` have margins, unlike the offsets of `areas`.
+    The offsets of `areas` are without the margin of `groups`.
     """
     if "API_KEY" not in out.wanted or not len(areas.starts):
         return
-    if b"PRIVATE KEY" in searched:
+    content, searched = groups.content, groups.searched
+    dashes = groups.places("-")
+    if (np.diff(dashes) == 1).any() and b"PRIVATE KEY" in searched:
         _blocks(searched, areas, out)
     lengths = areas.ends - areas.starts
     starts = areas.starts[(lengths >= _SHORTEST_LINE) & (lengths <= _LONGEST_LINE)] + MARGIN
