@@ -22,6 +22,7 @@ from services.runtime.deid.recognisers import (
     phones,
     private_keys,
 )
+from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN, Groups, Runs
 from services.runtime.deid.recognisers.patterns import Patterns
@@ -81,9 +82,10 @@ class Recogniser:
             phones.find(groups, out)
             digits.find(groups, out)
             dates.find(groups, out)
-            addresses.find(groups, out)
+            begun = Beginnings.of(groups)
+            addresses.find(groups, begun, out)
             codes.find(groups, out)
-            anchored.find(groups, out)
+            anchored.find(groups, begun, out)
             private_keys.find(groups, buffer.areas, out)
             announced.find(groups.searched, buffer.areas, words, out)
             names.find(buffer, words, out)

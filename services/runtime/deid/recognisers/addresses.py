@@ -6,6 +6,7 @@ import numpy as np
 
 from services.runtime.deid.buffers import Bytes, Offsets
 from services.runtime.deid.reaches import ALNUM, LETTERS, among_bytes, is_letter, reach
+from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups
 
@@ -16,10 +17,10 @@ _TRAILING = among_bytes(".,;:!?'\")")
 _LOCAL_PART, _DOMAIN_PART = 64, 128
 
 
-def find(groups: Groups, out: Candidates) -> None:
+def find(groups: Groups, begun: Beginnings, out: Candidates) -> None:
     if "EMAIL" in out.wanted:
         _emails(groups.content, groups.places("@"), out)
-    if "URL" in out.wanted:
+    if "URL" in out.wanted and begun.shapes & {"scheme", "www"}:
         _urls(groups, out)
 
 

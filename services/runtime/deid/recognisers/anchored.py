@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 import socket
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from services.runtime.deid import spelled_dates
 from services.runtime.deid.buffers import Bytes, Offsets
-from services.runtime.deid.pseudonyms.plans import KEY_PREFIXES, PLATE_LETTERS
+from services.runtime.deid.pseudonyms.plans import PLATE_LETTERS
 from services.runtime.deid.reaches import ALNUM, HEX, among_bytes, is_digit, reach, stretches, windows
+from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups
 
-_PLATE, _DATE, _KEYS = range(3)
 _KEY = re.compile(rb"[A-Za-z0-9_.~+/-]{16,4096}=*")
 _JWT = re.compile(rb"eyJ[A-Za-z0-9_-]{5,4096}\.[A-Za-z0-9_-]{5,4096}(?:\.[A-Za-z0-9_-]{0,4096})?")
 _JWT_WORD, _LONGEST_PART = re.compile(rb"[A-Za-z0-9_-]*"), 3 + 4096
@@ -26,51 +25,17 @@ _PLATE_WORDS = tuple(word.encode() for word in "学挂警港澳")
 _LONGEST_PLATE = 6
 
 
-def find(groups: Groups, out: Candidates) -> None:
-    if out.wanted & {"CN_PLATE", "API_KEY", "DATE"}:
-        _begun(groups, out)
-    if out.wanted & {"MAC", "IPV6"}:
+def find(groups: Groups, begun: Beginnings, out: Candidates) -> None:
+    if begun.plates:
+        _plates(groups.content, np.array(begun.plates), out)
+    _dates(groups.searched, begun.dates, out)
+    _keys(groups.content, groups.searched, begun.keys, out)
+    if out.wanted & {"MAC", "IPV6"} and begun.shapes & {"colons", "dashes"}:
         _network(groups, out)
-    if "MAC" in out.wanted:
+    if "MAC" in out.wanted and "dots" in begun.shapes:
         _dotted_macs(groups, out)
-    if "IPV6" in out.wanted:
+    if "IPV6" in out.wanted and "colons" in begun.shapes:
         _short_ipv6(groups, out)
-
-
-@cache
-def _database(provinces: str) -> Any:
-    """Each expression under the number of what it begins."""
-    import hyperscan
-
-    expressions = [
-        (_PLATE, f"(?:{'|'.join(provinces)})[A-HJ-NP-Za-hj-np-z]"),
-        *((_DATE, expression) for expression in (*spelled_dates.ENGLISH, spelled_dates.CHINESE)),
-        *((_KEYS, re.escape(prefix) + rest) for prefix, rest in KEY_PREFIXES.items()),
-    ]
-    flags = {_DATE: hyperscan.HS_FLAG_SOM_LEFTMOST | hyperscan.HS_FLAG_CASELESS}
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(
-        expressions=[expression.encode() for _, expression in expressions],
-        ids=[number for number, _ in expressions],
-        flags=[flags.get(number, hyperscan.HS_FLAG_SOM_LEFTMOST) for number, _ in expressions],
-    )
-    return database
-
-
-def _begun(groups: Groups, out: Candidates) -> None:
-    import hyperscan
-
-    found: tuple[list[int], ...] = [], [], []
-    database = _database(groups.forms.plate_provinces)
-    database.scan(
-        groups.searched,
-        match_event_handler=lambda number, start, *_: found[number].append(start),
-        scratch=hyperscan.Scratch(database),
-    )
-    if found[_PLATE]:
-        _plates(groups.content, np.array(found[_PLATE]), out)
-    _dates(groups.searched, sorted(found[_DATE]), out)
-    _keys(groups.content, groups.searched, sorted(found[_KEYS]), out)
 
 
 def _plates(content: Bytes, starts: Offsets, out: Candidates) -> None:

@@ -33,16 +33,17 @@ def find(buffer: Buffer, runs: Runs, words: Words, free: Flags, out: Candidates)
     """`free`: the runs that nothing was found in. What is marked begins after the country code."""
     if "PHONE" not in out.wanted or not free.any():
         return
-    content = buffer.bytes.tobytes()
+    international, announced = _international(buffer, runs, free).tolist(), _announced(buffer, runs, words, free)
+    content = buffer.bytes.tobytes() if international or announced else b""
     over = 0
-    for run in _international(buffer, runs, free).tolist():
+    for run in international:
         start = int(runs.starts[run])
         if start >= over and (found := _number(content, start + 2 * content.startswith(b"00", start))):
             over = found.end()
             _add(content, found.start(), found.end(), 8, _code_length(found[0]), out)
     first = _three_three_four(buffer, runs, free)
     out.add("PHONE", runs.starts[first], runs.ends[first + 2], 0.55)
-    for before, run in _announced(buffer, runs, words, free):
+    for before, run in announced:
         start = int(runs.starts[run])
         if content[start - 1 : start] == b"+":
             continue
@@ -73,6 +74,8 @@ def _international(buffer: Buffer, runs: Runs, free: Flags) -> Offsets:
 def _three_three_four(buffer: Buffer, runs: Runs, free: Flags) -> Offsets:
     """Groups of so many digits between two dashes or two points, which are hardly ever anything else."""
     first = np.flatnonzero((runs.digits[:-2] == 3) & (runs.digits[1:-1] == 3) & (runs.digits[2:] == 4) & free[:-2])
+    if not len(first):
+        return first
     padded = np.pad(buffer.bytes, 2)
     starts, ends = runs.starts[first], runs.ends[first + 2]
     link = padded[runs.ends[first] + 2]
