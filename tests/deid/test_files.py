@@ -24,7 +24,7 @@ import pytest
 from services.runtime import durable_files
 from services.runtime.deid import policies
 from services.runtime.deid.engine import Deidentifier
-from services.runtime.deid.files import FileFormat, deidentify_file, processes
+from services.runtime.deid.files import FileFormat, deidentify_file, formats, processes
 from services.runtime.deid.keys import Keys
 from services.runtime.deid.refusals import Canceled, FileRefused
 from tests.deid.corpus.chinese import corpus
@@ -432,3 +432,25 @@ def test_killed_and_begun_again_it_is_the_same(tmp_path: Path) -> None:
     deidentify_file(source, tmp_path / "other", ZH, KEYS, workers=2, chunk_bytes=4000)
     assert (tmp_path / "out").read_bytes() == (tmp_path / "other").read_bytes()
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "text", "csv"])
+@pytest.mark.parametrize("chunk_bytes", [1, 10, 1_000])
+def test_a_record_may_be_long_but_not_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: FileFormat, chunk_bytes: int
+) -> None:
+    monkeypatch.setattr(formats, "LONGEST_RECORD", 2_000)
+
+    def made(length: int) -> bytes:
+        value = "手机 13812345678 " + "x" * length
+        line = json.dumps({"a": value}) if kind == "jsonl" else f'"{value}"' if kind == "csv" else value
+        return ("a\n" * (kind == "csv") + f"{line}\n" * 3 + line).encode()
+
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.write_bytes(made(1_500))
+    deidentify_file(source, target, ZH, KEYS, format=kind, chunk_bytes=chunk_bytes)
+    assert target.stat().st_size == source.stat().st_size
+    assert b"13812345678" not in target.read_bytes()
+    source.write_bytes(made(2_100))
+    with pytest.raises(FileRefused, match="a record has more than"):
+        deidentify_file(source, target, ZH, KEYS, format=kind, chunk_bytes=chunk_bytes)

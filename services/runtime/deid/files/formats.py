@@ -37,12 +37,34 @@ def chunks(file: BinaryIO, kind: FileFormat, size_at: Callable[[int], int]) -> I
             raise _too_long()
         if content:
             yield content
-        return
-    quoted = kind in ("csv", "tsv")
+    elif kind in ("csv", "tsv"):
+        yield from _of_rows(file, size_at)
+    else:
+        yield from _of_lines(file, size_at)
+
+
+def _of_lines(file: BinaryIO, size_at: Callable[[int], int]) -> Iterator[bytes]:
+    """Where one ends is looked up first, so that it is read once and never copied."""
+    start = file.tell()
+    while True:
+        size = max(size_at(start), 1)
+        file.seek(start + size - 1)
+        size += max(len(file.readline(LONGEST_RECORD + 1)) - 1, 0)
+        file.seek(start)
+        chunk = file.read(size)
+        if not chunk:
+            return
+        if len(chunk) - (chunk.rfind(b"\n", 0, len(chunk) - 1) + 1) > LONGEST_RECORD:
+            raise _too_long()
+        yield chunk
+        start += len(chunk)
+
+
+def _of_rows(file: BinaryIO, size_at: Callable[[int], int]) -> Iterator[bytes]:
     left = b""
     while block := file.read(size_at(file.tell() - len(left))):
         left += block
-        end = _last_end(left, quoted=quoted)
+        end = _last_end(left)
         if end:
             yield left[:end]
             left = left[end:]
@@ -52,9 +74,9 @@ def chunks(file: BinaryIO, kind: FileFormat, size_at: Callable[[int], int]) -> I
         yield left
 
 
-def _last_end(content: bytes, *, quoted: bool) -> int:
-    """After the last line end; in CSV, of one outside quotes."""
-    if not quoted or b'"' not in content:
+def _last_end(content: bytes) -> int:
+    """After the last line end outside quotes."""
+    if b'"' not in content:
         return content.rfind(b"\n") + 1
     raw = np.frombuffer(content, dtype=np.uint8)
     quotes, ends = np.flatnonzero(raw == ord('"')), np.flatnonzero(raw == ord("\n"))

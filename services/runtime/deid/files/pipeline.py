@@ -15,7 +15,7 @@ from typing import BinaryIO
 import msgspec
 
 from contracts.deid import FileFormat
-from services.runtime.deid.files import processes
+from services.runtime.deid.files import memory, processes
 from services.runtime.deid.files.formats import BYTE_ORDER_MARK, chunks, format_of
 from services.runtime.deid.files.processes import Handed
 from services.runtime.deid.files.tally import Cancellation, Progress, Report, Tally
@@ -25,10 +25,10 @@ from services.runtime.deid.policies import Policy
 from services.runtime.deid.refusals import FileRefused
 from services.runtime.durable_files import Flushing, sync_directory
 
-CHUNK_BYTES = 2 * 1024 * 1024
+CHUNK_BYTES = 1536 * 1024
 _FEW_CHUNKS = 2
 """A file of no more is done by one process."""
-_LAST_SHARES, _LEAST_PART = 2, 6
+_LAST_SHARES, _LEAST_PART = 2, 4
 """Where less than so many chunks are left for each process, chunks are that part of what is left, but not smaller."""
 _MOST_WAITING = 4
 """Chunks for each process that may wait to be written."""
@@ -66,6 +66,7 @@ def deidentify_file(
     else:
         write = lambda out, tally: _write(source, target, out, job, tally, workers, chunk_bytes)  # noqa: E731
     tally = Tally(source.stat().st_size, policy, progress, canceled)
+    memory.keep()
     temporary = target.with_name(f".{target.name}.part")
     for left in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
         left.unlink(missing_ok=True)  # by an attempt that was killed
@@ -80,6 +81,8 @@ def deidentify_file(
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        memory.give_back()
     sync_directory(target.parent)
     return report
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from services.runtime.deid.files import memory
 from services.runtime.deid.refusals import FileRefused
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def told(job: Job) -> bytes:
 def _begin() -> None:
     """In one of these processes, which ends with its parent even where that is killed."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    memory.keep()
 
 
 def _end_with_parent() -> None:
