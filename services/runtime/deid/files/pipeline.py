@@ -25,10 +25,10 @@ from services.runtime.deid.policies import Policy
 from services.runtime.deid.refusals import FileRefused
 from services.runtime.durable_files import Flushing, sync_directory
 
-CHUNK_BYTES = 1536 * 1024
+CHUNK_BYTES = 2 * 1024 * 1024
 _FEW_CHUNKS = 2
 """A file of no more is done by one process."""
-_LAST_SHARES, _LEAST_PART = 2, 4
+_LAST_SHARES, _LEAST_PART = 1, 4
 """Where less than so many chunks are left for each process, chunks are that part of what is left, but not smaller."""
 _MOST_WAITING = 4
 """Chunks for each process that may wait to be written."""
@@ -81,8 +81,6 @@ def deidentify_file(
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    finally:
-        memory.give_back()
     sync_directory(target.parent)
     return report
 
@@ -116,7 +114,7 @@ def _write(source: Path, target: Path, out: BinaryIO, job: Job, tally: Tally, wo
                 for chunk in chunks(file, job.kind, size_at):
                     start = tally.bytes_read
                     tally.take(chunk)
-                    waiting.append((crew.do(chunk, start), tally.bytes_read))
+                    waiting.append((crew.do(chunk, start, tally.size - start), tally.bytes_read))
                     while waiting and (len(waiting) > _MOST_WAITING * workers or not _at_work(waiting[0][0])):
                         add()
                 while waiting:
@@ -129,23 +127,34 @@ def _write(source: Path, target: Path, out: BinaryIO, job: Job, tally: Tally, wo
 
 
 class _Crew:
-    """This process and, beside it, one less than `workers`, each of which takes a chunk whenever it is free for one."""
+    """This process and, beside it, one less than `workers`, which take as many chunks ahead as keep them at work.
+
+    In the end that is no more than their part of what is left: this process is to be done when they are.
+    """
 
     def __init__(self, source: Path, target: Path, job: Job, workers: int) -> None:
         self._source, self._work = source, Work(job)
         self._helpers = processes.helpers(workers - 1) if workers > 1 and job.kind != "json" else None
+        self._workers = workers
         self._told = processes.told(job)
         # A process that outlives this one by an instant writes nothing that the next attempt takes for its own.
         self._pieces = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        self._handed: list[Handed] = []
+        self._handed: list[tuple[Handed, int]] = []
 
-    def do(self, chunk: bytes, start: int) -> Done | Handed:
-        self._handed = [handed for handed in self._handed if handed.at_work()]
-        if self._helpers is None or not self._helpers.spare(len(self._handed)):
+    def do(self, chunk: bytes, start: int, left: int) -> Done | Handed:
+        """`left`: bytes from `start` to the end of the file."""
+        self._handed = [(handed, size) for handed, size in self._handed if handed.at_work()]
+        if self._helpers is None or not self._helpers.spare(len(self._handed)) or self._is_their_part(chunk, left):
             return self._work.do(chunk)
         into = self._pieces.with_name(f"{self._pieces.name}.{start}.part")
-        self._handed.append(self._helpers.hand(self._told, self._source, start, len(chunk), into))
-        return self._handed[-1]
+        handed = self._helpers.hand(self._told, self._source, start, len(chunk), into)
+        self._handed.append((handed, len(chunk)))
+        return handed
+
+    def _is_their_part(self, chunk: bytes, left: int) -> bool:
+        """Whether the others all have something, and more than their part of what is left with this chunk too."""
+        others, at_work = self._workers - 1, sum(size for _, size in self._handed)
+        return len(self._handed) >= others and at_work + len(chunk) > others / self._workers * (at_work + left)
 
 
 def _at_work(done: Done | Handed) -> bool:
