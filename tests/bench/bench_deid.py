@@ -92,12 +92,16 @@ def seconds_of(source: Path, workers: int, target: str = "out") -> tuple[float, 
 
 
 class Measured(NamedTuple):
-    """Seconds of each turn: of one process, its processor's, of two processes, and of two apart on a file each."""
+    """Seconds of each turn: of one process, its processor's, of two processes, and of two apart on a file each.
+
+    `theirs`: MB/s of Presidio, if it was asked for.
+    """
 
     one: list[float]
     busy: list[float]
     two: list[float]
     apart: list[float]
+    theirs: list[float]
 
     def ratios(self) -> str:
         """What two processes gain, at best and in each turn; and what two apart do, which is all that there is."""
@@ -107,17 +111,28 @@ class Measured(NamedTuple):
         ]
         return "".join(f"{best:8.2f} ({min(turns):.2f} to {max(turns):.2f})" for best, turns in gains)
 
+    def times(self, size: float) -> str:
+        """`size` in MB. How many times Presidio's speed, at best and in each turn."""
+        if not self.theirs:
+            return ""
+        turns = [size / busy / theirs for busy, theirs in zip(self.busy, self.theirs, strict=True)]
+        best = size / min(self.busy) / max(self.theirs)
+        return f"{max(self.theirs):10.4f}{best:7.0f} ({min(turns):.0f} to {max(turns):.0f})"
 
-def measured(source: Path, turns: int) -> Measured:
-    found = Measured([], [], [], [])
+
+def measured(source: Path, turns: int, python: str | None) -> Measured:
+    """`python`: an interpreter that has Presidio, which is asked in every turn."""
+    found = Measured([], [], [], [], [])
     apart = Apart(source)
     for _ in range(turns):
         one, busy = seconds_of(source, 1)
         two, _ = seconds_of(source, 2)
         apart.begin()
         here, _ = seconds_of(source, 1)
-        for column, value in zip(found, (one, busy, two, max(here, apart.wait())), strict=True):
+        for column, value in zip(found[:4], (one, busy, two, max(here, apart.wait())), strict=True):
             column.append(value)
+        if python:
+            found.theirs.append(presidio(source, python))
     apart.end()
     return found
 
@@ -200,13 +215,10 @@ def main() -> None:
             large = source.with_name(f"{make.__name__}_8.jsonl")
             large.write_bytes(source.read_bytes() * 8)
             for file, turns in ((source, 7), (large, 1)):
-                found, size = measured(file, turns), file.stat().st_size / 1e6
+                found, size = measured(file, turns, python if file is source else None), file.stat().st_size / 1e6
                 rates = size / min(found.one), size / min(found.busy), size / min(found.two)
                 line = f"{make.__name__:7}{size:4.0f} MB{rates[0]:10.1f}{rates[1]:8.1f}{rates[2]:12.1f}{found.ratios()}"
-                if python and file is source:
-                    theirs = presidio(source, python)
-                    line += f"{theirs:10.4f}{rates[1] / theirs:7.0f}"
-                print(line, flush=True)
+                print(line + found.times(size), flush=True)
     print("\nThe best of the turns, and the range of ratios within one; (busy) and Presidio by processor time.")
     print("\nMilliseconds for hostile inputs of 100 KB, recognised and replaced:")
     taken = sorted(hostile().items(), key=lambda item: -item[1])
