@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from hashlib import sha1
 from typing import Annotated, Literal
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -26,7 +25,6 @@ AssetName = Annotated[str, Meta(min_length=1, max_length=1_000)]
 
 # Never changes: every project id of every ledger is derived from it.
 _PROJECT_NAMESPACE = UUID("5a0c4f0e-6d8e-5b7e-9a52-3c1e6f1f7d10")
-_IN_NAMESPACE = sha1(_PROJECT_NAMESPACE.bytes, usedforsecurity=False)  # begun once: this is `uuid5`, only faster
 # Of the letters, that parser takes those of hexadecimal digits, of `urn:uuid:` and of `0x`.
 _IN_NO_UUID = re.compile(r"[g-hj-mo-qstv-wyzG-WYZ]")
 
@@ -47,9 +45,7 @@ def project_id(reference: str) -> UUID:
     """The id that a project reference (an id or a name) addresses; names that read as UUIDs do not exist."""
     if reads_as_uuid(reference):
         return UUID(reference)
-    digest = _IN_NAMESPACE.copy()
-    digest.update(unicodedata.normalize("NFC", reference).encode())
-    return UUID(bytes=digest.digest()[:16], version=5)
+    return uuid5(_PROJECT_NAMESPACE, unicodedata.normalize("NFC", reference))
 
 
 class CreateProject(Command, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from contracts.assets import CONFIG_PREFIX, DATASET_CONFIG_PREFIX, DATASET_PREFI
 from contracts.problems import InvalidBody, Refused, Wrong
 from contracts.projects import ArchiveProject, CreateProject, ReviseProject, UnarchiveProject, reads_as_uuid
 from events.projects import Project, ProjectArchived, ProjectCreated, ProjectRevised, ProjectUnarchived
-from services.handlers.texts import CONTROL, wrong_with_name, wrong_with_prose, wrong_with_text
+from services.handlers.texts import wrong_with_name, wrong_with_prose, wrong_with_text
 
 # The name of an asset becomes an argument of users' scripts, many of which do not quote: no blanks, no shell syntax.
 _ASSET_NAME = re.compile(r"[\w.\-+@=,:/]+")
@@ -107,8 +107,6 @@ def _wrong_with_project_name(name: str) -> list[Wrong]:
 
 
 def _wrong_with_tags(tags: tuple[str, ...]) -> list[Wrong]:
-    if not any(map(CONTROL.search, tags)):
-        return []
     return [wrong for index, tag in enumerate(tags) for wrong in wrong_with_text(f"/tags/{index}", tag)]
 
 

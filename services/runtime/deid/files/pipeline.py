@@ -144,14 +144,14 @@ class _Crew:
     def do(self, chunk: bytes, start: int, left: int) -> Done | Handed:
         """`left`: bytes from `start` to the end of the file."""
         self._handed = [(handed, size) for handed, size in self._handed if handed.at_work()]
-        if self._helpers is None or not self._helpers.spare(len(self._handed)) or self._is_their_part(chunk, left):
+        if self._helpers is None or not self._helpers.spare(len(self._handed)) or self._is_too_much(chunk, left):
             return self._work.do(chunk)
         into = self._pieces.with_name(f"{self._pieces.name}.{start}.part")
         handed = self._helpers.hand(self._told, self._source, start, len(chunk), into)
         self._handed.append((handed, len(chunk)))
         return handed
 
-    def _is_their_part(self, chunk: bytes, left: int) -> bool:
+    def _is_too_much(self, chunk: bytes, left: int) -> bool:
         """Whether the others all have something, and more than their part of what is left with this chunk too."""
         others, at_work = self._workers - 1, sum(size for _, size in self._handed)
         return len(self._handed) >= others and at_work + len(chunk) > others / self._workers * (at_work + left)
