@@ -17,7 +17,7 @@ from uuid import uuid4
 import msgspec
 
 from events.log import Conflict, LogUnavailable
-from events.log.connection import Delivery, Publication
+from events.log.connection import Publication
 from events.log.messages import Write
 from events.log.wire import Ack, NoAnswer, Refusal, Wire, decode_ack
 
@@ -161,48 +161,25 @@ class GroupCommit:
 
     async def _send(self, appends: Sequence[_Append], alone: bool) -> Sequence[Ack | None]:
         """The answer to each, none where none came."""
-        if not alone and sum(append.length for append in appends) >= _FEWEST_IN_BATCH:
-            answer = await self._publish(appends)
-            if answer is None or answer.error is not None or answer.duplicate:
-                return [answer] * len(appends)
-            answers, last = [], answer.seq - sum(append.length for append in appends)
-            for append in appends:
-                last += append.length
-                answers.append(Ack(seq=last))
-            return answers
-        if len(appends) == 1:
-            return [await self._publish(appends)]
-        return await asyncio.gather(*(self._publish((append,)) for append in appends))
-
-    async def _publish(self, appends: Sequence[_Append]) -> Ack | None:
-        total = sum(append.length for append in appends)
-        batch = uuid4().hex
-        answer: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
-        reply = self._wire.expect(lambda delivery: None if answer.done() else answer.set_result(delivery))
-        messages: list[Publication] = []
+        if alone or sum(append.length for append in appends) < _FEWEST_IN_BATCH:
+            return await self._publish([(append,) for append in appends])
+        [answer] = await self._publish([appends])
+        if answer is None or answer.error is not None or answer.duplicate:
+            return [answer] * len(appends)
+        answers, last = [], answer.seq - sum(append.length for append in appends)
         for append in appends:
-            for write in append.writes:
-                expected: int | None = write.expected
-                for message in write.messages:
-                    headers = message.headers.copy()
-                    if expected is not None:  # inside a batch it is asked of a subject's first message only
-                        headers["Nats-Expected-Last-Subject-Sequence"] = str(expected)
-                        expected = None
-                    if total > 1:
-                        headers["Nats-Batch-Id"] = batch
-                        headers["Nats-Batch-Sequence"] = str(len(messages) + 1)
-                        if len(messages) + 1 == total:
-                            headers["Nats-Batch-Commit"] = "1"
-                    to = reply if len(messages) + 1 == total else ""
-                    messages.append(Publication(message.subject, to, headers, message.body))
+            last += append.length
+            answers.append(Ack(seq=last))
+        return answers
+
+    async def _publish(self, batches: Sequence[Sequence[_Append]]) -> list[Ack | None]:
+        """Sends all in one piece, each batch to be stored whole or not at all; the answer to each."""
         try:
             await self._wire.open()
-            await self._wire.publish_all(messages)
-            return decode_ack((await self._wire.answered(answer)).body)
+            answers = await self._wire.ask_all([_publications(batch) for batch in batches])
         except NoAnswer:
-            return None
-        finally:
-            self._wire.forget(reply)
+            return [None] * len(batches)
+        return [None if answer is None else decode_ack(answer) for answer in answers]
 
     async def _settle(self, appends: Sequence[_Append], answers: Sequence[Ack | None], alone: bool) -> list[_Append]:
         """Decides what can be decided and returns the rest."""
@@ -257,6 +234,28 @@ class _Look(msgspec.Struct, frozen=True, kw_only=True):
 
     landed: int = 0
     overtaken: dict[str, int] = {}
+
+
+def _publications(appends: Sequence[_Append]) -> list[Publication]:
+    """One message, or an atomic batch of several, whose last one is answered."""
+    total = sum(append.length for append in appends)
+    batch = uuid4().hex if total > 1 else ""
+    messages: list[Publication] = []
+    for append in appends:
+        for write in append.writes:
+            expected: int | None = write.expected
+            for message in write.messages:
+                headers = message.headers.copy()
+                if expected is not None:  # inside a batch it is asked of a subject's first message only
+                    headers["Nats-Expected-Last-Subject-Sequence"] = str(expected)
+                    expected = None
+                if total > 1:
+                    headers["Nats-Batch-Id"] = batch
+                    headers["Nats-Batch-Sequence"] = str(len(messages) + 1)
+                    if len(messages) + 1 == total:
+                        headers["Nats-Batch-Commit"] = "1"
+                messages.append(Publication(message.subject, "", headers, message.body))
+    return messages
 
 
 def _fail(append: _Append, error: Exception) -> None:

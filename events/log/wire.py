@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,6 +21,7 @@ from events.log.messages import Stored
 
 NO_MESSAGE_FOUND = 10037
 STREAM_NOT_FOUND = 10059
+NOBODY = "503"  # is subscribed to the subject
 
 _encode = msgspec.json.Encoder().encode
 
@@ -165,13 +168,46 @@ class Wire:
         finally:
             self.forget(reply)
 
+    async def ask_all(self, batches: Sequence[Sequence[Publication]]) -> list[bytes | None]:
+        """Publishes everything in one piece; what the last message of each batch was answered, none where nobody did.
+
+        NoAnswer: nothing was sent.
+        """
+        answers: list[bytes | None] = [None] * len(batches)
+        missing = len(batches)
+        complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def on_answer(index: int, delivery: Delivery) -> None:
+            nonlocal missing
+            missing -= 1
+            self.forget(delivery.subject)
+            if delivery.status != NOBODY:
+                answers[index] = delivery.body
+            if not missing and not complete.done():
+                complete.set_result(None)
+
+        replies = [self.expect(partial(on_answer, index)) for index in range(len(batches))]
+        messages: list[Publication] = []
+        for batch, reply in zip(batches, replies, strict=True):
+            messages += batch[:-1]
+            messages.append(msgspec.structs.replace(batch[-1], reply=reply))
+        try:
+            await self.publish_all(messages)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.timeout):
+                    await complete
+        finally:
+            for reply in replies:
+                self.forget(reply)
+        return answers
+
     async def answered(self, answer: asyncio.Future[Delivery]) -> Delivery:
         try:
             async with asyncio.timeout(self.timeout):
                 delivery = await answer
         except TimeoutError as error:
             raise NoAnswer(f"no answer in {self.timeout} s") from error
-        if delivery.status == "503":
+        if delivery.status == NOBODY:
             raise NoAnswer("nobody answers for this stream")
         return delivery
 

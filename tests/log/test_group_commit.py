@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +12,10 @@ import msgspec
 import pytest
 
 from events.log import Conflict, LogUnavailable
+from events.log.connection import Publication
 from events.log.group_commit import GroupCommit
 from events.log.messages import Outgoing, Stored, Write
-from events.log.wire import NoAnswer, Wire
+from events.log.wire import Wire
 
 WRONG_LAST_SEQUENCE = {"error": {"code": 400, "err_code": 10071, "description": "wrong last sequence"}}
 NO_ANSWER = None
@@ -36,24 +37,17 @@ class ScriptedWire(Wire):
     async def open(self) -> None:
         return
 
-    def expect(self, handler: Callable[[Any], None]) -> str:
-        return "inbox"
-
-    def forget(self, reply: str) -> None:
-        return
-
-    async def publish(self, subject: str, body: bytes, reply: str = "", headers: dict[str, str] | None = None) -> None:
-        self.published[-1].append(subject)
-        if reply:
+    async def ask_all(self, batches: Sequence[Sequence[Publication]]) -> list[bytes | None]:
+        for batch in batches:
+            self.published[-1] += [message.subject for message in batch]
             self.published.append([])
-            self.sent.set()
-
-    async def answered(self, answer: asyncio.Future[Any]) -> Any:
+        self.sent.set()
         await self.answering.wait()
+        return [self._answer() for _ in batches]
+
+    def _answer(self) -> bytes | None:
         said = self._answers.pop(0) if self._answers else self._always
-        if said is NO_ANSWER:
-            raise NoAnswer
-        return SimpleNamespace(body=msgspec.json.encode(said))
+        return None if said is NO_ANSWER else msgspec.json.encode(said)
 
     async def next_of_subject(self, stream: str, subject: str, position: int) -> Stored | None:
         return self._found.pop(0) if self._found else None
