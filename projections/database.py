@@ -131,6 +131,8 @@ def _open_sqlite(url: URL, readers: int) -> Database:
         # and where a page that changes often is copied into the file less often than every 1,000 pages.
         connection.execute("PRAGMA cache_size=-32000")
         connection.execute("PRAGMA wal_autocheckpoint=8000")
+        # What a statement may have to undo, beyond 16 pages, goes to a file otherwise, made and removed each time.
+        connection.execute("PRAGMA temp_store=MEMORY")
 
     @event.listens_for(reader, "begin")
     def _begin_reading(connection: Connection) -> None:
