@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any, Literal
+from uuid import UUID
 
 import msgspec
 
@@ -28,7 +29,10 @@ class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The body of an error response, media type `application/problem+json`."""
+    """The body of an error response, media type `application/problem+json`.
+
+    `aggregate_id` is what there is nonetheless: the run that could not be launched.
+    """
 
     title: str
     status: int
@@ -37,6 +41,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_id: str
     type: str = "about:blank"
     errors: tuple[FieldError, ...] = ()
+    aggregate_id: UUID | None = None
 
 
 class Wrong(msgspec.Struct, frozen=True):
@@ -58,11 +63,14 @@ class Wrong(msgspec.Struct, frozen=True):
 class Refused(Exception):
     """A request that is answered with a problem and changes nothing.
 
-    `code` is a key of PROBLEMS; the keyword arguments fill its sentence and become plain text, never markup.
-    `position` is that of the last fact, where something had been recorded before it came to this.
+    `code` is a key of PROBLEMS; the keyword arguments fill its sentence and become plain text, never markup. One whose
+    name ends in `_en` stands in the English sentence for the one without.
+    `position` is that of the last fact, and `aggregate_id` whose it is, where something had been recorded before it
+    came to this.
     """
 
     position: int | None = None
+    aggregate_id: UUID | None = None
 
     def __init__(self, code: str, /, **values: Any) -> None:
         self.kind = PROBLEMS[code]
@@ -76,8 +84,10 @@ class Refused(Exception):
         return self.kind.status
 
     def text(self, language: Language) -> str:
-        sentence = self.kind.zh if language == "zh" else self.kind.en
-        return sentence.format(**self.values)
+        if language == "zh":
+            return self.kind.zh.format(**self.values)
+        english = {name.removesuffix("_en"): value for name, value in self.values.items() if name.endswith("_en")}
+        return self.kind.en.format(**self.values | english)
 
     def problem(self, language: Language, request_id: str) -> Problem:
         return Problem(
@@ -87,6 +97,7 @@ class Refused(Exception):
             code=self.code,
             request_id=request_id,
             errors=tuple(wrong.error(language) for wrong in self.wrongs),
+            aggregate_id=self.aggregate_id,
         )
 
 

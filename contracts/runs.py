@@ -106,6 +106,7 @@ class ReportLaunchFailed(Command, frozen=True, kw_only=True):
     run_id: UUID
     attempt: int
     reason: str
+    reason_en: str | None = None
 
 
 class ReportAttemptFailed(Command, frozen=True, kw_only=True):
@@ -114,6 +115,7 @@ class ReportAttemptFailed(Command, frozen=True, kw_only=True):
     run_id: UUID
     attempt: int
     reason: str
+    reason_en: str | None = None
 
 
 class ReportStopUnconfirmed(Command, frozen=True, kw_only=True):
@@ -152,6 +154,7 @@ class ReportRunEnded(Command, frozen=True, kw_only=True):
     exit_code: int | None
     cause: FailureCause | None = None
     reason: str | None = None
+    reason_en: str | None = None
     output_bytes: int = 0
     output_sha256: str | None = None
     telemetry: int = 0

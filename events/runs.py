@@ -100,11 +100,13 @@ class RunAttemptFailed(RunFact, frozen=True, kw_only=True):
 
     attempt: int
     reason: str
+    reason_en: str | None = None
 
 
 class RunLaunchFailed(RunFact, frozen=True, kw_only=True):
     attempt: int
     reason: str
+    reason_en: str | None = None
 
 
 class RunCancelRequested(RunFact, frozen=True, kw_only=True):
@@ -165,6 +167,7 @@ class RunFailed(RunFact, frozen=True, kw_only=True):
     cause: FailureCause
     exit_code: int | None
     reason: str
+    reason_en: str | None = None
     output_bytes: int = 0
     output_sha256: str | None = None
     telemetry: int = 0

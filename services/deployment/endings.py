@@ -30,7 +30,7 @@ def explain(state: Ended | Lost) -> Ending:
         return Ending(cause="lost", reason="服务进程已消失且没有留下退出码（可能与其包装进程一起被终止）")
     code = state.exit_code
     if state.refused is not None:
-        return Ending(cause="launch", reason=state.refused, exit_code=code)
+        return Ending(cause="launch", reason=state.refused.zh, exit_code=code)
     if code == 0:
         return Ending(cause=None, reason="服务进程已自行结束（退出码 0）", exit_code=code)
     if state.out_of_memory:

@@ -30,7 +30,8 @@ async def launch(attempt: Attempt, placed: DeploymentPlaced, workdir: Path) -> E
         await asyncio.to_thread(host.launch, attempt, placed.argv, _environment(placed), workdir)
     except (LaunchFailed, OSError) as failure:
         if await asyncio.to_thread(host.prevent, attempt):
-            return Ending(cause="launch", reason=str(failure))
+            reason = failure.reason.zh if isinstance(failure, LaunchFailed) else str(failure)
+            return Ending(cause="launch", reason=reason)
     deadline = time.monotonic() + _WITHIN
     while isinstance(await asyncio.to_thread(host.look, attempt), NeverStarted):
         if time.monotonic() > deadline and await asyncio.to_thread(host.prevent, attempt):

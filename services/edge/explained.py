@@ -116,7 +116,7 @@ def _told(fact: AnyRunFact, who: str, canceler: str | None, artifacts: dict[UUID
             return (
                 "observed",
                 f"第 {fact.attempt} 次尝试启动失败：{fact.reason}；将再次尝试",
-                f"attempt {fact.attempt} could not be launched: {fact.reason}; another one follows",
+                f"attempt {fact.attempt} could not be launched: {fact.reason_en or fact.reason}; another one follows",
             )
         case RunStopUnconfirmed():
             pids = ", ".join(map(str, fact.pids))
@@ -126,7 +126,8 @@ def _told(fact: AnyRunFact, who: str, canceler: str | None, artifacts: dict[UUID
                 f"processes outlived their killing: {pids}; the node goes on trying",
             )
         case RunLaunchFailed():
-            return "observed", f"训练启动失败：{fact.reason}", f"the training could not be launched: {fact.reason}"
+            why = fact.reason_en or fact.reason
+            return "observed", f"训练启动失败：{fact.reason}", f"the training could not be launched: {why}"
         case RunCancelRequested():
             return "asked", f"{who} 请求取消训练", f"{who} asked for the training to be canceled"
         case RunArtifactRecorded():
@@ -154,10 +155,11 @@ def _told(fact: AnyRunFact, who: str, canceler: str | None, artifacts: dict[UUID
             )
         case RunFailed():
             code = "" if fact.exit_code is None else str(fact.exit_code)
+            why = fact.reason_en or fact.reason
             return (
                 "observed",
                 f"训练失败（{fact.cause}{f'，退出码 {code}' if code else ''}）：{fact.reason}",
-                f"the training failed ({fact.cause}{f', exit code {code}' if code else ''}): {fact.reason}",
+                f"the training failed ({fact.cause}{f', exit code {code}' if code else ''}): {why}",
             )
         case RunCanceled() if canceler is None:  # before any node had taken it
             return "decided", f"{who} 在训练启动前取消了它", f"{who} canceled the training before it was launched"

@@ -66,13 +66,13 @@ def report_run_started(run: Run, command: ReportRunStarted, _: None) -> tuple[Ru
 def report_launch_failed(run: Run, command: ReportLaunchFailed, _: None) -> tuple[RunLaunchFailed, ...]:
     if run.status != "pending" or command.attempt != run.attempt:
         return ()
-    return (RunLaunchFailed(attempt=command.attempt, reason=command.reason),)
+    return (RunLaunchFailed(attempt=command.attempt, reason=command.reason, reason_en=command.reason_en),)
 
 
 def report_attempt_failed(run: Run, command: ReportAttemptFailed, _: None) -> tuple[RunAttemptFailed, ...]:
     if run.status != "pending" or command.attempt != run.attempt or run.failed_attempt == run.attempt:
         return ()
-    return (RunAttemptFailed(attempt=command.attempt, reason=command.reason),)
+    return (RunAttemptFailed(attempt=command.attempt, reason=command.reason, reason_en=command.reason_en),)
 
 
 def report_stop_unconfirmed(run: Run, command: ReportStopUnconfirmed, _: None) -> tuple[RunStopUnconfirmed, ...]:
@@ -114,8 +114,16 @@ def report_run_ended(run: Run, command: ReportRunEnded, _: None) -> tuple[RunCom
         return (RunCanceled(attempt=attempt, exit_code=command.exit_code, **said),)
     if command.exit_code == 0 and command.cause is None:
         return (RunCompleted(attempt=attempt, **said),)
-    cause, reason = command.cause or "exit", command.reason or f"exit code {command.exit_code}"
-    return (RunFailed(attempt=attempt, cause=cause, exit_code=command.exit_code, reason=reason, **said),)
+    return (
+        RunFailed(
+            attempt=attempt,
+            cause=command.cause or "exit",
+            exit_code=command.exit_code,
+            reason=command.reason or f"exit code {command.exit_code}",
+            reason_en=command.reason_en,
+            **said,
+        ),
+    )
 
 
 def report_run_lost(run: Run, command: ReportRunLost, _: None) -> tuple[RunFailed, ...]:
@@ -124,7 +132,13 @@ def report_run_lost(run: Run, command: ReportRunLost, _: None) -> tuple[RunFaile
         return ()
     reason = f"节点 {command.node} 已 {command.silent_seconds:.0f} 秒没有心跳，视为失联"
     reason += "；训练尚未启动" if run.attempt == 0 else "，训练进程的下落不明；节点恢复后会停止其残留进程"
-    return (RunFailed(attempt=run.attempt, cause="lost", exit_code=None, reason=reason),)
+    silent = f"node {command.node} has been silent for {command.silent_seconds:.0f} s and counts as lost"
+    silent += (
+        "; the training had not been launched"
+        if run.attempt == 0
+        else ("; nobody knows what became of the training, and the node stops what is left of it when it is back")
+    )
+    return (RunFailed(attempt=run.attempt, cause="lost", exit_code=None, reason=reason, reason_en=silent),)
 
 
 def artifact_id(run_id: UUID, path: str) -> UUID:

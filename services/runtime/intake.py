@@ -192,7 +192,9 @@ class Intake:
         status: Literal["accepted", "refused"] = "accepted" if settled.refusal is None else "refused"
         result, problem = None, None
         if settled.refusal is not None:
-            problem = settled.refusal.refused().problem(language, request_id)
+            refused = settled.refusal.refused()
+            refused.aggregate_id = settled.aggregate_id
+            problem = refused.problem(language, request_id)
         else:
             kind = next(kind for kind in HANDLERS if kind.__name__ == command)
             result = msgspec.Raw(await self._body(settled, kind))
@@ -266,7 +268,8 @@ class Intake:
             return accepted.position, None
         position = max(accepted.position, found.meta.position)
         if isinstance(command, _LAUNCHING) and isinstance(found.fact, RunLaunchFailed):
-            return position, Refused("launch_failed", reason=found.fact.reason)
+            reason = found.fact.reason
+            return position, Refused("launch_failed", reason=reason, reason_en=found.fact.reason_en or reason)
         return position, None
 
     async def _passed(self, position: int) -> bool:
@@ -282,7 +285,7 @@ class Intake:
     async def _answer(self, settled: Settled, command: Command, identity: UUID) -> Answer:
         if settled.refusal is not None:
             refused = settled.refusal.refused()
-            refused.position = settled.position
+            refused.position, refused.aggregate_id = settled.position, settled.aggregate_id
             raise refused
         return Answer(
             status=settled.status,

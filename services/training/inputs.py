@@ -90,8 +90,11 @@ class Inputs:
                     await asyncio.to_thread(draft.unlink, missing_ok=True)
             except OSError as error:
                 full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-                reason = "磁盘空间不足" if full else error.strerror or str(error)
-                raise LaunchFailed(f"无法在训练目录中放置 {file.name}：{reason}") from error
+                said = error.strerror or str(error)
+                raise LaunchFailed(
+                    f"无法在训练目录中放置 {file.name}：{'磁盘空间不足' if full else said}",
+                    f"{file.name} cannot be put into the training directory: {'the disk is full' if full else said}",
+                ) from error
 
     def _target(self, path: str) -> Path:
         """Makes the directory, which must be one inside the training directory. OSError, LaunchFailed."""
@@ -99,7 +102,10 @@ class Inputs:
         directory.mkdir(parents=True, exist_ok=True)
         real = directory.resolve()
         if not real.is_relative_to(self._root.resolve()):
-            raise LaunchFailed(f"无法在训练目录中放置文件：{directory} 指向训练目录之外")
+            raise LaunchFailed(
+                f"无法在训练目录中放置文件：{directory} 指向训练目录之外",
+                f"no file can be put into {directory}, which leads out of the training directory",
+            )
         return real / Path(path).name
 
     async def _fill(self, draft: Path, file: StoredConfig | StoredDataset) -> None:
@@ -118,9 +124,15 @@ class Inputs:
         while position < file.size:
             piece = await self._piece(file, position)
             if piece.answer.status != "ok":
-                raise LaunchFailed(f"存储中没有 {file.name} 的文件 {file.stored_name}，它可能已被删除")
+                raise LaunchFailed(
+                    f"存储中没有 {file.name} 的文件 {file.stored_name}，它可能已被删除",
+                    f"the store has no file {file.stored_name} of {file.name}; it may have been deleted",
+                )
             if piece.answer.size != file.size or not piece.data:
-                raise LaunchFailed(f"{file.name} 在存储中的文件与登记的内容不符")
+                raise LaunchFailed(
+                    f"{file.name} 在存储中的文件与登记的内容不符",
+                    f"the store's file of {file.name} is not what was registered",
+                )
             await asyncio.to_thread(_write_all, descriptor, piece.data)
             position += len(piece.data)
 
@@ -130,7 +142,10 @@ class Inputs:
                 return await self._store.piece(file.stored_name, position, LONGEST_PIECE)
             except Refused as refused:
                 if attempt == _TRIES - 1:
-                    raise LaunchFailed(f"无法取得 {file.name}：{refused.text('zh')}") from refused
+                    raise LaunchFailed(
+                        f"无法取得 {file.name}：{refused.text('zh')}",
+                        f"{file.name} cannot be had: {refused.text('en')}",
+                    ) from refused
             await asyncio.sleep(_PAUSE)
         raise AssertionError
 
@@ -141,7 +156,10 @@ def _named(run: Run) -> bool:
 
 def _known(inputs: Inputs | None) -> Inputs:
     if inputs is None:
-        raise LaunchFailed("该训练服务没有配置上传文件的存储，无法使用已上传的文件")
+        raise LaunchFailed(
+            "该训练服务没有配置上传文件的存储，无法使用已上传的文件",
+            "this training service has no store of uploaded files, and cannot use them",
+        )
     return inputs
 
 
@@ -216,7 +234,10 @@ def _finish(draft: Path, target: Path, file: StoredConfig | StoredDataset) -> No
         os.fchmod(descriptor, 0o644)
         os.fsync(descriptor)
         if _sha256(descriptor) != file.sha256:
-            raise LaunchFailed(f"{file.name} 的内容与登记的 SHA-256 不符，训练未启动")
+            raise LaunchFailed(
+                f"{file.name} 的内容与登记的 SHA-256 不符，训练未启动",
+                f"what {file.name} holds has another SHA-256 than was registered; nothing was started",
+            )
     draft.replace(target)
     sync_directory(target.parent)
 

@@ -20,12 +20,12 @@ from contracts.runs import (
     ReportStopUnconfirmed,
 )
 from events.runs import Run
-from services.runtime.children import Ended, LaunchFailed, Lost, NeverStarted, Starting
+from services.runtime.children import Ended, LaunchFailed, Lost, NeverStarted, Reason, Starting
 from services.runtime.commands import RUNS
 from services.runtime.dispatch import Loaded, load
 from services.training.assignment import is_assigned_here, make_assignment_id
 from services.training.collecting import files, keep_output, keep_report
-from services.training.endings import explain, overtime_mark
+from services.training.endings import directory_gone, explain, overtime, overtime_mark
 from services.training.executors import Executor, Place
 from services.training.inputs import place_config, place_inputs
 from services.training.launching import Plan, prepare, shared_directory, variables
@@ -43,6 +43,7 @@ _STOP_AGAIN = 30.0
 _LONGEST_RETRY_PAUSE = 60.0
 _FIRST_ATTEMPT = 1
 _CLAIM_WITHIN = 10.0
+_SILENT = Reason("启动包装进程没有响应，训练未启动", "the wrapper of the command does not answer; nothing was started")
 
 
 class Supervisor:
@@ -128,7 +129,7 @@ class Supervisor:
             try:
                 await place_inputs(self._node.inputs, self._run_id, run, self._cancel)
             except LaunchFailed as failure:
-                return await self._report_launch_failed(place, str(failure), report) == "over"
+                return await self._report_launch_failed(place, failure.reason, report) == "over"
         plan = await asyncio.to_thread(prepare, place, run, self._node.root, own_output=self._node.own_output)
         shared = await asyncio.to_thread(os.path.realpath, self._node.root / plan.shared) if plan.shared else None
         self._node.slots.occupy(self._run_id, Running(executor.name, None if plan.output else shared))
@@ -155,11 +156,11 @@ class Supervisor:
                 await executor.launch(place, plan.argv, variables(plan) | given)
             except LaunchFailed as failure:
                 if not self._tries_again(place) or await executor.prevent(place):
-                    return await self._report_launch_failed(place, str(failure), report)
+                    return await self._report_launch_failed(place, failure.reason, report)
             deadline = time.monotonic() + _CLAIM_WITHIN
             while isinstance(await executor.look(place), NeverStarted):
                 if time.monotonic() > deadline and await executor.prevent(place):
-                    return await self._report_launch_failed(place, "启动包装进程没有响应，训练未启动", report)
+                    return await self._report_launch_failed(place, _SILENT, report)
                 await asyncio.sleep(_LAUNCH_LOOK)
         while isinstance(state := await executor.look(place), Starting):  # noqa: ASYNC110 - no task of ours
             await asyncio.sleep(_LAUNCH_LOOK)
@@ -171,12 +172,14 @@ class Supervisor:
     def _tries_again(self, place: Place) -> bool:
         return place.attempt <= self._node.launch_retries and not self._cancel.is_set()
 
-    async def _report_launch_failed(self, place: Place, reason: str, report: Reports) -> Literal["over", "again"]:
+    async def _report_launch_failed(self, place: Place, reason: Reason, report: Reports) -> Literal["over", "again"]:
         if self._tries_again(place):
-            again = ReportAttemptFailed(run_id=self._run_id, attempt=place.attempt, reason=reason)
+            again = ReportAttemptFailed(
+                run_id=self._run_id, attempt=place.attempt, reason=reason.zh, reason_en=reason.en
+            )
             await report(again, f"{place.attempt}/attempt_failed")
             return "again"
-        final = ReportLaunchFailed(run_id=self._run_id, attempt=place.attempt, reason=reason)
+        final = ReportLaunchFailed(run_id=self._run_id, attempt=place.attempt, reason=reason.zh, reason_en=reason.en)
         await report(final, f"{place.attempt}/launch_failed")
         return "over"
 
@@ -197,13 +200,14 @@ class Supervisor:
         await recording.record(*kept.artifacts)
         code, cause, reason = explain(state)
         if await asyncio.to_thread(overtime_mark(place).exists):
-            cause, reason = "wall_time", f"超过最长运行时间 {plan.max_wall_seconds:g} 秒，已停止训练"
+            cause, reason = "wall_time", overtime(plan.max_wall_seconds)
         ended = ReportRunEnded(
             run_id=self._run_id,
             attempt=place.attempt,
             exit_code=code,
             cause=cause,
-            reason=reason,
+            reason=reason.zh if reason else None,
+            reason_en=reason.en if reason else None,
             output_bytes=kept.stdout.size if kept.stdout else 0,
             output_sha256=kept.stdout.sha256 if kept.stdout else None,
             stderr_bytes=kept.stderr.size if kept.stderr else 0,
@@ -244,13 +248,14 @@ class Supervisor:
         assert run.executor is not None
         await self._clear(self._node.executors[run.executor], place, report)
         published = await self._publisher(place).recover()
-        reason = f"训练的运行目录 {place.directory} 已被删除，无法得知训练的结果"
+        reason = directory_gone(place.directory)
         ended = ReportRunEnded(
             run_id=self._run_id,
             attempt=place.attempt,
             exit_code=None,
             cause="lost",
-            reason=reason,
+            reason=reason.zh,
+            reason_en=reason.en,
             telemetry=published.sequence,
         )
         await report(ended, f"{place.attempt}/ended")

@@ -46,7 +46,7 @@ class StandIn:
         self.dispatch = Dispatch(sources)
         self.missing: set[str] = set()
         self.outside: set[str] = set()
-        self.launch_error: str | None = None
+        self.launch_error: tuple[str, str] | None = None
         self.idle = False
         self.launched = 0
         self.served: dict[UUID, int] = {}
@@ -80,7 +80,8 @@ class StandIn:
         self.launched += 1
         await self.report(AssignRun(run_id=run_id, attempt=1, node=NODE, executor="local"))
         if self.launch_error is not None:
-            await self.report(ReportLaunchFailed(run_id=run_id, attempt=1, reason=self.launch_error))
+            zh, en = self.launch_error
+            await self.report(ReportLaunchFailed(run_id=run_id, attempt=1, reason=zh, reason_en=en))
         else:
             await self.report(ReportRunStarted(run_id=run_id, attempt=1))
 

@@ -82,13 +82,22 @@ async def test_missing_assets_are_each_named_and_nothing_is_run(
 async def test_a_failed_launch_answers_500_with_the_reason(
     http: httpx.AsyncClient, qwen: dict[str, object], world: World
 ) -> None:
-    world.training.launch_error = "容器 qwen 未运行"
-    answer = await http.post("/projects/qwen-finetune/runs")
+    world.training.launch_error = "容器 qwen 未运行", "the container qwen does not run"
+    answer = await http.post("/projects/qwen-finetune/runs", headers={"Idempotency-Key": "once"})
     assert answer.status_code == 500
     assert "容器 qwen 未运行" in answer.json()["detail"]
     [run] = (await http.get("/projects/qwen-finetune/runs")).json()
     assert run["status"] == "failed"
     assert run["logs"][-1]["level"] == "ERROR"
+    assert answer.json()["aggregate_id"] == run["id"]
+    in_english = {"Idempotency-Key": "once", "Accept-Language": "en"}
+    again = (await http.post("/projects/qwen-finetune/runs", headers=in_english)).json()
+    assert again["detail"] == "The training could not be launched: the container qwen does not run"
+    assert again["aggregate_id"] == run["id"]
+    why = (
+        await http.get(f"/projects/qwen-finetune/runs/{run['id']}/explain", headers={"Accept-Language": "en"})
+    ).json()
+    assert why["why"] == "the training could not be launched: the container qwen does not run"
 
 
 async def test_a_run_is_canceled(http: httpx.AsyncClient, qwen: dict[str, object]) -> None:

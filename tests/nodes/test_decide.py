@@ -58,7 +58,11 @@ ASSIGNED = RunAssigned(attempt=1, node="gpu-1", executor="local")
 STARTED = RunStarted(attempt=1)
 RUN_LOST = ReportRunLost(run_id=RUN_ID, node="gpu-1", silent_seconds=301.0)
 LAUNCHED_REASON = "节点 gpu-1 已 301 秒没有心跳，视为失联，训练进程的下落不明；节点恢复后会停止其残留进程"
-FAILED = RunFailed(attempt=1, cause="lost", exit_code=None, reason=LAUNCHED_REASON)
+LAUNCHED_REASON_EN = (
+    "node gpu-1 has been silent for 301 s and counts as lost; nobody knows what became of the training, and the node"
+    " stops what is left of it when it is back"
+)
+FAILED = RunFailed(attempt=1, cause="lost", exit_code=None, reason=LAUNCHED_REASON, reason_en=LAUNCHED_REASON_EN)
 
 
 @pytest.mark.parametrize("before", [(ASSIGNED,), (ASSIGNED, STARTED), (ASSIGNED, STARTED, RunCancelRequested())])
@@ -68,7 +72,10 @@ def test_a_run_of_a_lost_node_fails(before: tuple[RunAssigned, ...]) -> None:
 
 def test_a_run_that_was_never_launched_fails_too_and_says_so() -> None:
     reason = "节点 gpu-1 已 301 秒没有心跳，视为失联；训练尚未启动"
-    given(REQUESTED).when(RUN_LOST).then(RunFailed(attempt=0, cause="lost", exit_code=None, reason=reason))
+    reason_en = "node gpu-1 has been silent for 301 s and counts as lost; the training had not been launched"
+    given(REQUESTED).when(RUN_LOST).then(
+        RunFailed(attempt=0, cause="lost", exit_code=None, reason=reason, reason_en=reason_en)
+    )
 
 
 def test_what_is_over_or_elsewhere_is_not_lost() -> None:

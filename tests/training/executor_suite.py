@@ -9,10 +9,11 @@ from uuid import uuid4
 
 import pytest
 
-from services.runtime.children import Ended, LaunchFailed, Lost, NeverStarted, Running, State
+from services.runtime.children import Ended, LaunchFailed, Lost, NeverStarted, Reason, Running, State
 from services.training.executors import Executor, Place
 from tests.training.ledger import BOUND
 
+NO_SCRIPT = "there is no such script, or it cannot be read"
 TREE = """
 trap '' TERM
 setsid bash -c 'trap "" TERM; echo $$ >> pids; sleep 600' &
@@ -123,12 +124,12 @@ class ExecutorSuite:
     @pytest.mark.parametrize(
         ("argv", "reason"),
         [
-            (("bash", "missing.sh", "a.yaml"), "脚本不存在或不可读：missing.sh"),
-            (("bash", "."), "脚本不存在或不可读：."),
-            (("no-such-command",), "找不到命令：no-such-command"),
+            (("bash", "missing.sh", "a.yaml"), Reason("脚本不存在或不可读：missing.sh", f"{NO_SCRIPT}: missing.sh")),
+            (("bash", "."), Reason("脚本不存在或不可读：.", f"{NO_SCRIPT}: .")),
+            (("no-such-command",), Reason("找不到命令：no-such-command", "there is no such command: no-such-command")),
         ],
     )
-    async def test_what_cannot_start_says_why(self, bench: Bench, argv: tuple[str, ...], reason: str) -> None:
+    async def test_what_cannot_start_says_why(self, bench: Bench, argv: tuple[str, ...], reason: Reason) -> None:
         place = await bench.launch(*argv)
         assert await bench.becomes(place, Ended, Lost) == Ended(127, reason)
 
@@ -137,7 +138,9 @@ class ExecutorSuite:
         script.write_text("#!/no/such/interpreter\n")
         script.chmod(0o755)
         place = await bench.launch("./odd")
-        assert await bench.becomes(place, Ended, Lost) == Ended(126, "无法执行命令：./odd")
+        assert await bench.becomes(place, Ended, Lost) == Ended(
+            126, Reason("无法执行命令：./odd", "the command cannot be executed: ./odd")
+        )
 
     async def test_a_signal_shows_in_the_code(self, bench: Bench) -> None:
         place = await bench.launch("bash", "-c", "kill -KILL $$")
@@ -183,4 +186,6 @@ class ExecutorSuite:
             return
         state = await bench.becomes(place, Ended, Lost)
         assert isinstance(state, Ended)
-        assert "工作目录不存在" in (state.refused or "")
+        assert state.refused is not None
+        assert "工作目录不存在" in state.refused.zh
+        assert "no such working directory" in state.refused.en

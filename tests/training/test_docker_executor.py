@@ -107,7 +107,9 @@ class TestDockerExecutor(ExecutorSuite):
         try:
             place = await bench.launch("true")
             state = await bench.becomes(place, Ended, Lost)
-            assert state == Ended(127, "工作目录不存在或无法进入：elsewhere")
+            assert isinstance(state, Ended)
+            assert state.refused is not None
+            assert (state.exit_code, state.refused.zh) == (127, "工作目录不存在或无法进入：elsewhere")
         finally:
             await bench.executor.close()
 

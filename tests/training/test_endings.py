@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from services.runtime.children import Ended, Lost, wrapped
+from services.runtime.children import Ended, Lost, Reason, wrapped
 from services.training.endings import explain
 from services.training.executors import Place
 
@@ -20,7 +20,7 @@ from services.training.executors import Place
         (Ended(137), "signal"),
         (Ended(137, out_of_memory=True), "out_of_memory"),
         (Ended(143), "signal"),
-        (Ended(127, "找不到命令：x"), "launch"),
+        (Ended(127, Reason("找不到命令：x", "there is no such command: x")), "launch"),
         (Ended(250), "exit"),
         (Lost(), "lost"),
     ],

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 
+class Reason(NamedTuple):
+    """One sentence in Chinese and in English."""
+
+    zh: str
+    en: str
+
+
 class LaunchFailed(Exception):
-    """There is nothing to run, or nothing to run it in. Its text is a Chinese sentence that names the cause.
+    """There is nothing to run, or nothing to run it in; `reason` names the cause."""
 
-    `english` says the same, where it is told to the service's operators too.
-    """
-
-    def __init__(self, text: str, english: str = "") -> None:
-        super().__init__(text)
-        self.english = english or text
+    def __init__(self, zh: str, en: str) -> None:
+        super().__init__(zh)
+        self.reason = Reason(zh, en)
 
 
 class Unreachable(Exception):
@@ -50,13 +54,13 @@ class Running(msgspec.Struct, frozen=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """`exit_code` as a shell gives it; `refused` says in Chinese why there was nothing to run, where that was so.
+    """`exit_code` as a shell gives it; `refused` says why there was nothing to run, where that was so.
 
     `out_of_memory`: the command was killed while the kernel killed processes of its memory cgroup for memory.
     """
 
     exit_code: int
-    refused: str | None = None
+    refused: Reason | None = None
     out_of_memory: bool = False
 
 

@@ -37,9 +37,12 @@ def launch(
     """
     bash, setsid = shutil.which("bash"), shutil.which("setsid")
     if bash is None:
-        raise LaunchFailed("本机没有 bash，无法启动命令")
+        raise LaunchFailed("本机没有 bash，无法启动命令", "this machine has no bash to start the command with")
     if setsid is None:
-        raise LaunchFailed("本机没有 setsid（util-linux），无法启动命令")
+        raise LaunchFailed(
+            "本机没有 setsid（util-linux），无法启动命令",
+            "this machine has no setsid (util-linux) to start the command with",
+        )
     wrapper = wrapped.install(child)
     with (child.directory / "wrapper.log").open("ab") as messages:
         # --fork gives the wrapper to init: it is nobody's zombie and does not care when this service ends.

@@ -7,16 +7,16 @@ import secrets
 import shutil
 from pathlib import Path
 
-from services.runtime.children import Child, Ended
+from services.runtime.children import Child, Ended, Reason
 from services.runtime.children.processes import Identity
 
 _WRAPPER = Path(__file__).parent / "wrapper.sh"
 
 _REFUSALS = {
-    "workdir": "工作目录不存在或无法进入：{what}",
-    "command": "找不到命令：{what}",
-    "script": "脚本不存在或不可读：{what}",
-    "exec": "无法执行命令：{what}",
+    "workdir": ("工作目录不存在或无法进入", "there is no such working directory, or it cannot be entered"),
+    "command": ("找不到命令", "there is no such command"),
+    "script": ("脚本不存在或不可读", "there is no such script, or it cannot be read"),
+    "exec": ("无法执行命令", "the command cannot be executed"),
 }
 
 
@@ -84,12 +84,13 @@ def ended(child: Child) -> Ended | None:
     return Ended(int(code), refusal(child), "oom" in further)
 
 
-def refusal(child: Child) -> str | None:
+def refusal(child: Child) -> Reason | None:
     text = _read(child.directory / "refused")
     if text is None:
         return None
     kind, _, what = text.rstrip("\n").partition(" ")
-    return _REFUSALS[kind].format(what=what)
+    zh, en = _REFUSALS[kind]
+    return Reason(f"{zh}：{what}", f"{en}: {what}")
 
 
 def _identity(path: Path) -> Identity | None:

@@ -83,7 +83,7 @@ class DockerExecutor:
         try:
             await self._named()
         except LaunchFailed as failure:
-            return failure.english
+            return failure.reason.en
         return None
 
     async def launch(self, place: Place, argv: tuple[str, ...], variables: Mapping[str, str]) -> None:
@@ -95,8 +95,11 @@ class DockerExecutor:
         try:
             code, _ = await self._engine.exec(container, "bash", "-c", "type -P setsid")
             if code != 0:
-                missing = "setsid（util-linux）" if code == 1 else "bash"
-                raise LaunchFailed(f"容器 {self._name} 中没有 {missing}，无法启动命令")
+                zh, en = ("setsid（util-linux）", "setsid (util-linux)") if code == 1 else ("bash", "bash")
+                raise LaunchFailed(
+                    f"容器 {self._name} 中没有 {zh}，无法启动命令",
+                    f"the container {self._name} has no {en} to start the command with",
+                )
             wrapper = await asyncio.to_thread(wrapped.install, place)
             output = variables.get("OUTPUT_DIR")
             seen = self._root is None or _mounted_at(details.get("Mounts") or [], self._root) is not None
@@ -119,13 +122,15 @@ class DockerExecutor:
             execution = await container.exec(command, stdout=False, stderr=False, environment=dict(variables))
             await execution.start(detach=True)
         except NotThere as error:
-            raise LaunchFailed(f"容器 {self._name} 未在运行") from error
+            raise LaunchFailed(f"容器 {self._name} 未在运行", f"the container {self._name} does not run") from error
         except Unreachable as error:
             _log.warning("the launch of %s may not have reached the engine: %s", place.key, error)
         except errors() as error:
             # What the engine refused did not start; whether anything else did, the run's directory will tell.
             if getattr(error, "status", 500) < 500 and await self.prevent(place):
-                raise LaunchFailed(f"容器引擎拒绝执行：{said(error)}") from error
+                raise LaunchFailed(
+                    f"容器引擎拒绝执行：{said(error)}", f"the container engine refuses: {said(error)}"
+                ) from error
             _log.warning("the launch of %s may not have reached the engine: %s", place.key, said(error))
 
     async def look(self, place: Place) -> State:
@@ -229,7 +234,11 @@ class DockerExecutor:
         )
         code, said = await self._engine.exec(container, "bash", "-c", script, "install", directory, wrapper)
         if code != 0:
-            raise LaunchFailed(f"容器 {self._name} 中无法写入 {directory}：{said.decode(errors='replace').strip()}")
+            what = said.decode(errors="replace").strip()
+            raise LaunchFailed(
+                f"容器 {self._name} 中无法写入 {directory}：{what}",
+                f"{directory} in the container {self._name} cannot be written to: {what}",
+            )
 
     async def _named(self) -> tuple[DockerContainer, dict[str, Any]]:
         """The container that new runs go to. Raises LaunchFailed where it cannot take them."""
