@@ -13,6 +13,7 @@ from services.edge.context import Edge
 from services.edge.document import RAW_BODIES, openapi_config
 from services.edge.front import Front
 from services.edge.hosts import HostGuard
+from services.edge.methods import options_for
 from services.edge.parameters import refuse_unknown_query
 from services.edge.problems import MEDIA_TYPE, TUS_VERSION, answer
 from services.edge.routes import (
@@ -85,7 +86,7 @@ def _routed(body_limit: int) -> Litestar:
         await refuse_unread(request, RAW_BODIES)
 
     return Litestar(
-        ROUTES,
+        [*options_for(ROUTES), *ROUTES],
         openapi_config=openapi_config(),
         exception_handlers={Exception: on_error},
         before_request=refuse_unknown,

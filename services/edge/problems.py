@@ -20,6 +20,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from contracts.problems import InvalidBody, Language, Refused, Wrong
 from events.log import LogUnavailable
+from services.edge.methods import allow
 from services.edge.parameters import InvalidParameter
 from services.runtime.complaints import wrong_of
 
@@ -46,6 +47,8 @@ def answer(error: Exception, *, language: Language, request_id: str, body_limit:
         _log.error("request %s failed", request_id, exc_info=error)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     headers["content-language"] = language
+    if "allow" in headers:
+        headers["allow"] = allow(headers["allow"].split(", "))
     if refused.code == "unauthenticated":
         headers["www-authenticate"] = "Bearer"
     if refused.code == "range_not_satisfiable":

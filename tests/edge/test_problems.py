@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 import httpx
 import pytest
 
+from services.edge.app import ROUTES
 from services.edge.problems import language_of
 from tests.edge.conftest import QWEN, World
 
@@ -141,7 +143,19 @@ async def test_media_types_of_json(http: httpx.AsyncClient) -> None:
 async def test_a_method_that_is_not_allowed_names_those_that_are(http: httpx.AsyncClient) -> None:
     answer = await http.delete("/projects/x")
     check(answer, 405, "method_not_allowed")
-    assert {"GET", "PATCH"} <= {method.strip() for method in answer.headers["allow"].split(",")}
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS, PATCH"
+
+
+async def test_options_names_every_method_of_an_address(http: httpx.AsyncClient) -> None:
+    methods: dict[str, set[str]] = {}
+    for route in ROUTES:
+        for path in route.paths:
+            methods.setdefault(re.sub(r"\{[^}]*\}", "1", path), set()).update(route.http_methods)
+    told = {path: await http.options(path) for path, found in methods.items() if "OPTIONS" not in found}
+    assert {path for path, answer in told.items() if answer.status_code != 204} == set()
+    assert {path: set(answer.headers["allow"].split(", ")) for path, answer in told.items()} == {
+        path: methods[path] | {"OPTIONS"} | ({"HEAD"} if "GET" in methods[path] else set()) for path in told
+    }
 
 
 async def test_a_fault_tells_nothing_of_the_inside(
