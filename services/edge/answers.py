@@ -17,7 +17,7 @@ from projections.queries.cut import Cut
 from services.edge.context import AnyRequest, asked_of, edge_of
 from services.edge.parameters import wants_async
 from services.runtime.intake import Answer
-from services.runtime.reads import Shown
+from services.runtime.questions import Shown
 
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 

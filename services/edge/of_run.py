@@ -14,7 +14,7 @@ from projections.queries.cut import NOW, Cut
 from projections.queries.projects import project_summary
 from projections.tables import runs
 from services.edge.context import Edge
-from services.runtime.reads import Shown
+from services.runtime.questions import Shown
 
 T = TypeVar("T")
 

@@ -6,17 +6,13 @@ import asyncio
 import contextlib
 import heapq
 import logging
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
-from typing import Generic, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
-import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -25,10 +21,10 @@ from contracts.problems import Refused
 from contracts.projects import ProjectDetail
 from contracts.runs import RunDetail
 from projections.database import Database
-from projections.positions import projected_position
 from projections.queries.cut import NOW, Cut
 from projections.queries.projects import NameOf, ProjectPage, project_detail, project_list
 from projections.queries.runs import LATEST_LOGS, run_detail, run_list
+from services.runtime.questions import Question, Questions, Shown
 
 # Messages may be lost while the connection is: whoever waits has the position looked up in SQL this often (seconds).
 _LOOK = 0.25
@@ -37,21 +33,13 @@ _LAST_LOOK = 1.0  # of whoever has waited in vain, in seconds
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Question = Callable[[Connection], T]
-
-
-class Shown(msgspec.Struct, Generic[T], frozen=True):
-    """An answer, and the position of the last fact that it shows."""
-
-    answer: T
-    position: int
 
 
 class Reads:
-    """Every question is one transaction in one thread, so that it sees one state of the tables.
+    """Every question sees one state of the tables.
 
-    `name_of` gives a person's name; `threads` bounds how many questions are asked of the database at once; `log_lines`
-    how many of a run's output lines its detail shows. Every question raises Refused (`database_unavailable`), also
+    `name_of` gives a person's name; `threads` bounds how many transactions there are at once; `log_lines` how many of a
+    run's output lines its detail shows. Every question raises Refused (`database_unavailable`), also
     after `patience` seconds: behind a broken network a database neither answers nor refuses to.
     """
 
@@ -65,12 +53,11 @@ class Reads:
         log_lines: int = LATEST_LOGS,
         patience: float = 30.0,
     ) -> None:
-        self._database = database
+        self._questions = Questions(database, threads)
         self._nc = nc
         self._name_of = name_of
         self._log_lines = log_lines
         self._patience = patience
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="reads")
         self._subscription: Subscription | None = None
         self._position = 0
         self._heard = 0
@@ -92,7 +79,7 @@ class Reads:
         if self._subscription is not None and not self._nc.is_closed:
             await self._subscription.unsubscribe()
         self._subscription = None
-        await asyncio.to_thread(self._threads.shutdown)
+        await self._questions.close()
 
     @property
     def position(self) -> int:
@@ -137,18 +124,13 @@ class Reads:
         return await self.ask(lambda connection: run_list(connection, project_id, cut))
 
     async def ask(self, question: Question[T]) -> Shown[T]:
-        """Asks anything, in one thread hop."""
+        """Asks anything."""
         try:
             async with asyncio.timeout(self._patience):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, question)
+                shown = await self._questions.ask(question)
         except TimeoutError as error:
             self._no_answer(f"nothing within {self._patience:.0f} s")
             raise Refused("database_unavailable") from error
-
-    def _answer(self, question: Question[T]) -> Shown[T]:
-        try:
-            with self._database.reading() as connection:
-                shown = Shown(question(connection), projected_position(connection))
         except (DBAPIError, PoolTimeoutError) as error:
             self._no_answer(error)
             raise Refused("database_unavailable") from error

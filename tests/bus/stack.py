@@ -33,7 +33,7 @@ from services.runtime.intake import Caller, Intake, Waits
 from services.runtime.nodes.asking import Nodes
 from services.runtime.outcomes import Outcomes
 from services.runtime.people import People
-from services.runtime.reads import Shown
+from services.runtime.questions import Shown
 from services.runtime.settling import Runs
 
 

@@ -32,7 +32,7 @@ from services.edge.deployment_logs import END, as_events, as_text, piece, start_
 from services.edge.described import COMMAND_ID, EVENT_POSITION, OF_BODIES, OF_COMMANDS, OF_READS, problems
 from services.edge.negotiated import preferred
 from services.edge.parameters import AsOf, IdempotencyKey, InvalidParameter, MinEventPosition, Prefer
-from services.runtime.reads import Shown
+from services.runtime.questions import Shown
 
 _EXAMPLE = Example(
     summary="The documented one",

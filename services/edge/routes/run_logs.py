@@ -26,7 +26,7 @@ from services.edge.log_stream import END, as_events, as_text, place_of
 from services.edge.negotiated import preferred
 from services.edge.of_run import ask_of_run, run_id_of
 from services.edge.parameters import AsOf, InvalidParameter, MinEventPosition, ProjectReference, RunId, moment_of
-from services.runtime.reads import Shown
+from services.runtime.questions import Shown
 
 _PAGE_SIZE, _LIMIT, _MOST = 100, 100, 1_000
 _MEDIA = ("application/json", "text/plain", "text/event-stream")

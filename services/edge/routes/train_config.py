@@ -40,7 +40,7 @@ from services.edge.parameters import (
     after_cursor,
     cursor_of,
 )
-from services.runtime.reads import Shown
+from services.runtime.questions import Shown
 from services.runtime.train_config.differences import difference
 from services.runtime.train_config.reading import read
 

@@ -25,7 +25,7 @@ from services.runtime.answers import datasets, deid, nodes, policies, projects, 
 from services.runtime.answers.deployments import OF_DEPLOYMENTS, DeploymentAnswers
 from services.runtime.commands import HANDLERS
 from services.runtime.dispatch import Accepted, load
-from services.runtime.reads import Shown
+from services.runtime.questions import Shown
 
 # By what the command says and led to.
 _BY_OUTCOME: dict[type[Command], Callable[[Any, Accepted], Any]] = {**datasets.TOLD, **train_config.TOLD}

@@ -32,7 +32,8 @@ from contracts.problems import Refused
 from events.log import LogUnavailable
 from projections.queries.cut import NOW, Cut
 from projections.queries.deployments import deployment_detail, run_of_artifact
-from services.runtime.reads import Reads, Shown
+from services.runtime.questions import Shown
+from services.runtime.reads import Reads
 
 _WITHIN = 2.0  # seconds for any answer
 _WINDOW = 0.3  # seconds for a further one
