@@ -10,7 +10,6 @@ from contracts import subjects
 from contracts.runs import AssetReport
 from services.runtime.nodes.asking import Nodes
 from tests.bus.conftest import Connect
-from tests.bus.stack import Stack
 
 
 def node(report: AssetReport) -> Callable[[Msg], Awaitable[None]]:
@@ -37,8 +36,9 @@ async def test_a_node_that_does_not_answer_is_waited_for_so_long(connect: Connec
     await nodes.stop()
 
 
-async def test_the_node_that_has_everything_wins_else_the_one_that_lacks_least(parts: Stack, connect: Connect) -> None:
-    nc = await connect()
+async def test_the_node_that_has_everything_wins_else_the_one_that_lacks_least(connect: Connect) -> None:
+    nc, nodes = await connect(), Nodes(await connect(), timeout=60.0, window=2.0)
+    await nodes.start()
     reports = [
         AssetReport(node="n1", missing=("a", "b")),
         AssetReport(node="n2", outside=("a",)),
@@ -48,7 +48,9 @@ async def test_the_node_that_has_everything_wins_else_the_one_that_lacks_least(p
     for report in reports[:3]:
         await nc.subscribe(subjects.NODE_ASSETS, cb=node(report))
     await nc.flush()
-    assert await parts.nodes.assets(("a", "b")) == reports[2]
+    assert await nodes.assets(("a", "b")) == reports[2]
+    nodes._window = 60.0  # which is not waited for, as one has everything
     await nc.subscribe(subjects.NODE_ASSETS, cb=node(reports[3]))
     await nc.flush()
-    assert await parts.nodes.assets(("a", "b")) == reports[3]
+    assert await nodes.assets(("a", "b")) == reports[3]
+    await nodes.stop()
