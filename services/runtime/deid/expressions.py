@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from contracts.problems import Wrong
 from services.runtime.deid.rules import Pattern
 
 LONGEST_MATCH = 256
 """Bytes."""
+
+
+class _Unfit(NamedTuple):
+    zh: str
+    en: str
+
+    def at(self, pointer: str) -> Wrong:
+        return Wrong(pointer, self.zh, self.en)
+
+
+_EMPTY = _Unfit("不得匹配空文本", "must not match empty text")
+_NOT_LINEAR = _Unfit("不是线性时间引擎支持的正则表达式", "is not a regular expression of the linear-time engine")
+_NOT_COMMON = _Unfit(
+    "不得使用 Python 的 re 不支持或读法不同的写法，如 \\p{…}、\\x{…}、\\Q…\\E、[[:alpha:]]",
+    "must not use what Python's re does not know or reads otherwise, such as \\p{…}, \\x{…}, \\Q…\\E or [[:alpha:]]",
+)
+_UNBOUNDED = _Unfit(
+    f"匹配长度必须有上限，且不超过 {LONGEST_MATCH} 字节：用 {{1,64}} 代替 + 和 *",
+    f"must have matches of at most {LONGEST_MATCH} bytes: write {{1,64}} for + and *",
+)
 
 
 def compiled(patterns: Sequence[Pattern]) -> Any:
@@ -37,16 +57,15 @@ def unfit(patterns: Sequence[Pattern]) -> list[Wrong]:
         try:
             compiled([own])
             empty, longest = _widths(own)
-        except (hyperscan.error, hyperscan.HyperscanError, UnicodeEncodeError, re.error, OverflowError):
-            zh, en = "不是线性时间引擎支持的正则表达式", "is not a regular expression of the linear-time engine"
-            wrongs.append(Wrong(at, zh, en))
-            continue
-        if empty:
-            wrongs.append(Wrong(at, "不得匹配空文本", "must not match empty text"))
-        elif longest > LONGEST_MATCH:
-            zh = f"匹配长度必须有上限，且不超过 {LONGEST_MATCH} 字节：用 {{1,64}} 代替 + 和 *"
-            en = f"must have matches of at most {LONGEST_MATCH} bytes: write {{1,64}} for + and *"
-            wrongs.append(Wrong(at, zh, en))
+        except (hyperscan.error, hyperscan.HyperscanError, UnicodeEncodeError) as error:
+            wrongs.append(_EMPTY.at(at) if "empty" in str(error) else _NOT_LINEAR.at(at))
+        except (re.error, OverflowError):
+            wrongs.append(_NOT_COMMON.at(at))
+        else:
+            if empty:
+                wrongs.append(_EMPTY.at(at))
+            elif longest > LONGEST_MATCH:
+                wrongs.append(_UNBOUNDED.at(at))
     return wrongs
 
 
@@ -54,6 +73,8 @@ def _widths(own: Pattern) -> tuple[bool, float]:
     """Whether it matches nothing at all, and the most bytes that it can match; of hyperscan's syntax, Python's too."""
     from re import _parser  # type: ignore[attr-defined]
 
+    if "[:" in own.pattern:
+        raise re.error("a class of POSIX, which Python reads as a set of these characters")
     least, most = _parser.parse(own.pattern).getwidth()
     one_byte = own.pattern.isascii() and not re.search(r"\.|\[\^|\\[DSWpPxuN]", own.pattern)
     return least == 0, most * (1 if one_byte else 4)
