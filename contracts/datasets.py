@@ -222,10 +222,12 @@ class DatasetSummary(msgspec.Struct, frozen=True, kw_only=True):
 class DatasetRecord(DatasetSummary, frozen=True, kw_only=True):
     """`GET /v1/datasets/{dataset_id}`.
 
-    `check` is `pending` while the content of a file was not looked at yet, then `valid` or, as `status`, `invalid`;
-    null without files.
+    `files` are the uploads, as version `uploads_version` names them (0 before the first); a later `version` was made of
+    them by de-identification and has files of its own. `check` is `pending` while the content of a file was not looked
+    at yet, then `valid` or, as `status`, `invalid`; null without files.
     """
 
+    uploads_version: int
     check: Literal["pending", "valid", "invalid"] | None
     files: tuple[DatasetFileView, ...]
     train_config: TrainConfigRef | None

@@ -24,8 +24,8 @@ KINDS: dict[str, ProblemKind] = {
     ),
     "reveal_forbidden": ProblemKind(
         403,
-        "令牌没有查看原文的权限（trainledger token add … --may reveal）",
-        "The token may not be told originals (trainledger token add … --may reveal)",
+        "没有查看原文的权限：需要用 trainledger token add … --may reveal 创建的令牌",
+        "Originals are told only to a token that was made with trainledger token add … --may reveal",
     ),
     "not_reversible": ProblemKind(
         409,

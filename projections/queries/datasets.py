@@ -96,6 +96,7 @@ def dataset_record(
     config = train_config_from_column(row["train_config"])
     return DatasetRecord(
         **_fields(row),
+        uploads_version=connection.execute(_uploads_version(dataset_id, cut)).scalar_one_or_none() or 0,
         check=_check(files),
         files=files,
         train_config=None
@@ -206,6 +207,11 @@ def _row(connection: Connection, dataset_id: UUID, cut: Cut) -> RowMapping | Non
 def _versions(dataset_id: UUID, cut: Cut) -> Any:
     of_dataset = dataset_versions.c.dataset_id == str(dataset_id)
     return select(dataset_versions).where(of_dataset, cut.holds(dataset_versions))
+
+
+def _uploads_version(dataset_id: UUID, cut: Cut) -> Any:
+    own = _versions(dataset_id, cut).where(dataset_versions.c.deidentified == 0).subquery()
+    return select(func.max(own.c.number))
 
 
 def _fields(row: RowMapping) -> dict[str, Any]:

@@ -233,7 +233,7 @@ async def test_fifty_uploads_at_once_all_appear_once(http: httpx.AsyncClient, wo
     assert {file["name"]: file["bytes"] for file in body["files"]} == {
         name: len(content) for name, content in contents.items()
     }
-    assert len(body["files"]) == body["version"] == 50
+    assert len(body["files"]) == body["version"] == body["uploads_version"] == 50
     assert bytes_of(world) == sorted(file["stored_name"] for file in body["files"])
 
 

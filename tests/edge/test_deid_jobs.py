@@ -115,6 +115,8 @@ async def test_a_dataset_is_deidentified(http: httpx.AsyncClient, working: Worki
     assert (name, PHONE.encode() in output) == ("train.jsonl", False)
     assert [json.loads(line)["id"] for line in output.splitlines()] == list(range(20))
 
+    record = (await http.get(f"/v1/datasets/{dataset}")).json()
+    assert (record["version"], record["uploads_version"], len(record["files"])) == (2, 1, 1)
     version = (await http.get(f"/v1/datasets/{dataset}/versions")).json()[1]
     assert (version["deidentified"], version["source"], version["job_id"]) == (True, 1, job["id"])
     assert (version["policy_id"], version["policy_version"]) == ("default", "2024-01-01")
