@@ -10,5 +10,6 @@ KINDS: dict[str, ProblemKind] = {
     "project_archived": ProblemKind(
         409, "项目 {name} 已归档，不能修改或启动训练", "The project {name} is archived: it takes no changes and no runs"
     ),
+    "project_already_archived": ProblemKind(409, "项目 {name} 已经归档", "The project {name} is archived already"),
     "project_not_archived": ProblemKind(409, "项目 {name} 未归档", "The project {name} is not archived"),
 }

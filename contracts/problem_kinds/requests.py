@@ -12,6 +12,11 @@ KINDS: dict[str, ProblemKind] = {
     "unsupported_media_type": ProblemKind(
         415, "不支持的内容类型，请使用 {expected}", "Unsupported content type, use {expected}"
     ),
+    "unsupported_content_encoding": ProblemKind(
+        415,
+        "不支持 Content-Encoding，请直接发送未压缩的内容",
+        "No Content-Encoding is supported: send the content as it is",
+    ),
     "not_found": ProblemKind(404, "没有这个地址", "There is nothing at this address"),
     "method_not_allowed": ProblemKind(405, "此地址不支持该方法", "This address does not support that method"),
     "unauthenticated": ProblemKind(401, "需要有效的访问令牌", "A valid token is required"),
@@ -46,7 +51,17 @@ KINDS: dict[str, ProblemKind] = {
         "相同 Idempotency-Key 的请求仍在处理，请稍后重试",
         "A request with the same Idempotency-Key is still at work, try again later",
     ),
-    "command_not_found": ProblemKind(404, "没有编号为 {id} 的命令", "There is no command {id}"),
+    "command_not_found": ProblemKind(
+        404,
+        "没有编号为 {id} 的命令：只记录带有 Idempotency-Key（NATS 为 command-id）的命令，且只有其发送者与管理员可查",
+        "There is no command {id}: those are kept that carried an Idempotency-Key (over NATS a command-id), for their"
+        " senders and administrators",
+    ),
+    "unknown_command": ProblemKind(
+        404,
+        "没有命令 {context}.{name}：$SRV.INFO 列出全部命令及其格式",
+        "There is no command {context}.{name}: $SRV.INFO lists all, with their schemas",
+    ),
     "too_much_contention": ProblemKind(
         409, "该对象正被频繁修改，请重试", "This object is being changed by others, try again"
     ),

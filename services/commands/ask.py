@@ -33,11 +33,12 @@ _logger = logging.getLogger(__name__)
 class Asks:
     """Answers `ask.>` together with every other process of its kind (queue group)."""
 
-    def __init__(self, nc: Client, intake: Intake, callers: Callers, decode: Decode) -> None:
+    def __init__(self, nc: Client, intake: Intake, callers: Callers, decode: Decode, body_limit: int) -> None:
         self._nc = nc
         self._intake = intake
         self._callers = callers
         self._decode = decode
+        self._body_limit = body_limit
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._working: set[asyncio.Task[None]] = set()
         self._refused: dict[str, int] = {}
@@ -93,7 +94,7 @@ class Asks:
         try:
             caller = await self._callers.caller(asked.user)
             answer = await self._intake.handle(
-                asked.command(self._decode),
+                asked.command(self._decode, self._body_limit),
                 caller,
                 key=asked.key,
                 identity=identity,

@@ -16,17 +16,20 @@ from services.runtime.people import People
 
 
 @asynccontextmanager
-async def serve_commands(nc: Client, intake: Intake, people: People, decode: Decode) -> AsyncIterator[None]:
+async def serve_commands(
+    nc: Client, intake: Intake, people: People, decode: Decode, *, body_limit: int = 1_048_576
+) -> AsyncIterator[None]:
     """Both ways in, while the context lasts; what is at work when it ends is waited for.
 
-    `decode` gives the struct that a JSON body holds or raises InvalidBody. Raises LogUnavailable.
+    `decode` gives the struct that a JSON body holds or raises InvalidBody; a body has at most `body_limit` bytes.
+    Raises LogUnavailable.
     """
     async with AsyncExitStack() as stack:
         roles = Roles(nc)
         await roles.start()
         stack.push_async_callback(roles.stop)
         callers = Callers(people, roles)
-        for way in (Asks(nc, intake, callers, decode), Queue(nc, intake, callers, decode)):
+        for way in (Asks(nc, intake, callers, decode, body_limit), Queue(nc, intake, callers, decode, body_limit)):
             await way.start()
             stack.push_async_callback(way.stop)
         yield

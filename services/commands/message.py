@@ -48,11 +48,13 @@ class Asked(msgspec.Struct, frozen=True):
             correlation_id=given.get("correlation-id"),
         )
 
-    def command(self, decode: Decode) -> Command:
-        """Raises Refused: there is no such command, or InvalidBody."""
+    def command(self, decode: Decode, body_limit: int) -> Command:
+        """`body_limit` in bytes. Raises Refused: there is no such command, or it is too large; or InvalidBody."""
         kind = PUBLIC.get((self.context, self.name))
         if kind is None:
-            raise Refused("not_found")
+            raise Refused("unknown_command", context=self.context, name=self.name)
+        if len(self.body) > body_limit:
+            raise Refused("body_too_large", limit=body_limit)
         command: Command = decode(self.body, kind)
         return command
 

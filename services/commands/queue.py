@@ -38,12 +38,13 @@ _logger = logging.getLogger(__name__)
 class Queue:
     """Takes messages of `commands.>` together with every other process of its kind."""
 
-    def __init__(self, nc: Client, intake: Intake, callers: Callers, decode: Decode) -> None:
+    def __init__(self, nc: Client, intake: Intake, callers: Callers, decode: Decode, body_limit: int) -> None:
         self._nc = nc
         self._js = nc.jetstream()
         self._intake = intake
         self._callers = callers
         self._decode = decode
+        self._body_limit = body_limit
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._working: set[asyncio.Task[None]] = set()
         self._held: dict[str, Msg] = {}  # by their acknowledgement subject
@@ -121,7 +122,7 @@ class Queue:
         try:
             caller = await self._callers.caller(asked.user)
             identity = _identity(message, asked, caller)
-            command = asked.command(self._decode)
+            command = asked.command(self._decode, self._body_limit)
             await self._intake.handle(
                 command,
                 caller,

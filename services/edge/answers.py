@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from litestar import MediaType, Response
-from litestar.status_codes import HTTP_200_OK
+from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_202_ACCEPTED
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from contracts.command import Command
@@ -49,9 +49,17 @@ class Json(Response[Any]):
 
 
 async def carry_out(
-    request: AnyRequest, command: Command, idempotency_key: str | None, prefer: str | None = None
+    request: AnyRequest,
+    command: Command,
+    idempotency_key: str | None,
+    prefer: str | None = None,
+    *,
+    location: str | None = None,
 ) -> Response[Any]:
-    """Hands a command in and answers with its view, where to read it, and whether reads show it already."""
+    """Hands a command in and answers with its view, where to read it, and whether reads show it already.
+
+    `location` is the path below which what is made by it stands under its id.
+    """
     edge, asked = edge_of(request), asked_of(request)
     respond_async = wants_async(prefer)
     answer = await edge.intake.handle(
@@ -62,17 +70,21 @@ async def carry_out(
         traceparent=traceparent_of(request),
         correlation_id=asked.request_id,
     )
-    return answered(request, answer, respond_async=respond_async)
+    return answered(request, answer, respond_async=respond_async, location=location)
 
 
-def answered(request: AnyRequest, answer: Answer, *, respond_async: bool = False) -> Response[Any]:
+def answered(
+    request: AnyRequest, answer: Answer, *, respond_async: bool = False, location: str | None = None
+) -> Response[Any]:
     """The answer to a command, and in headers where to read what it led to."""
     headers: dict[str, str] = {"Command-Id": msgspec.to_builtins(answer.command_id)}
     if answer.position is not None:
         headers["Event-Position"] = str(answer.position)
         if answer.lagging:
             headers["Projection-Lag"] = str(max(answer.position - edge_of(request).reads.position, 1))
-    if respond_async and answer.status == 202:
+    if location is not None and answer.status in (HTTP_201_CREATED, HTTP_202_ACCEPTED):
+        headers["Location"] = f"{location}/{answer.aggregate_id}"
+    if respond_async and answer.status == HTTP_202_ACCEPTED:
         headers["Preference-Applied"] = "respond-async"
     return Json(answer.body, status_code=answer.status, headers=headers)
 

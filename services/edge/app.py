@@ -7,9 +7,10 @@ from typing import Any
 
 from litestar import Litestar, Request, Response
 
+from contracts.problems import Refused
 from services.edge.auth import Authenticator
 from services.edge.bodies import refuse_unread
-from services.edge.context import Edge
+from services.edge.context import Edge, asked_of
 from services.edge.document import RAW_BODIES, openapi_config
 from services.edge.front import Front
 from services.edge.hosts import HostGuard
@@ -82,6 +83,8 @@ def _routed(body_limit: int) -> Litestar:
         return Response(told.body, status_code=told.status, headers=told.headers, media_type=MEDIA_TYPE)
 
     async def refuse_unknown(request: Request[Any, Any, Any]) -> None:
+        if asked_of(request).headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise Refused("unsupported_content_encoding")
         await refuse_unknown_query(request)
         await refuse_unread(request, RAW_BODIES)
 

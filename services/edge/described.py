@@ -21,6 +21,9 @@ COMMAND_ID = ResponseHeader(
     required=True,
     description="Id of this command, which its facts carry; its outcome is kept where an `Idempotency-Key` was sent",
 )
+LOCATION = ResponseHeader(
+    name="Location", documentation_only=True, description="Where what was made, or is being made, is to be read"
+)
 LINK = ResponseHeader(
     name="Link",
     documentation_only=True,

@@ -16,7 +16,8 @@ from services.edge.lingering import Lingering
 from services.edge.problems import MEDIA_TYPE, answer, language_of
 
 # Nothing of the ledger is told here, and who looks after the service, or for its documentation, may have no token.
-_OPEN = ("/healthz", "/readyz", "/openapi.json", "/docs")
+_OPEN = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/docs"})
+_OF_KEYS = "/v1/commands/"
 _NOBODY = Identity("", "reader")
 _LONGEST_REQUEST_ID = 128
 
@@ -81,19 +82,17 @@ class Front:
         await self.app(inner, receive, answer_with_id)
 
     def _identity(self, path: str, headers: dict[bytes, bytes]) -> Identity:
-        authorization = headers.get(b"authorization")
-        if authorization is None and path.startswith(_OPEN) and self._is_open(path):
+        if path in _OPEN or path.startswith("/docs/"):
             return _NOBODY
-        return self._authenticator.identify(authorization, headers.get(b"x-actor"))
-
-    @staticmethod
-    def _is_open(path: str) -> bool:
-        return path in _OPEN or path.startswith("/docs/")
+        return self._authenticator.identify(headers.get(b"authorization"), headers.get(b"x-actor"))
 
 
 def _refuse_hidden_slash(scope: HTTPScope) -> None:
-    """No name holds a slash, and the router, which sees the decoded path, would take it for one of its own."""
-    if b"%2f" in scope.get("raw_path", b"").lower():
+    """No name holds a slash, and the router, which sees the decoded path, would take it for one of its own.
+
+    A key of a command may hold one, and nothing stands below it.
+    """
+    if b"%2f" in scope.get("raw_path", b"").lower() and not scope["path"].startswith(_OF_KEYS):
         raise Refused("not_found")
 
 

@@ -47,7 +47,7 @@ async def run(settings: Settings) -> None:
                 hosts=HostGuard(extra) if loopback or extra else None,
                 body_limit=settings.body_limit_bytes,
             )
-            async with serve_commands(nc, parts.intake, parts.people, decode):
+            async with serve_commands(nc, parts.intake, parts.people, decode, body_limit=settings.body_limit_bytes):
                 collect_less_garbage()
                 _log.info("HTTP is answered on %s port %d", settings.host, settings.port)
                 await serve(app, listener, settings.stop_seconds, parts.edge.live.close)

@@ -76,7 +76,10 @@ def revise_project(project: Project, command: ReviseProject, gathered: Gathered)
 
 
 def archive_project(project: Project, command: ArchiveProject, _: Gathered) -> tuple[ProjectArchived, ...]:
-    _require_active(project, command.project)
+    if not project.exists:
+        raise Refused("project_not_found", reference=command.project)
+    if project.archived:
+        raise Refused("project_already_archived", name=project.name)
     return (ProjectArchived(),)
 
 

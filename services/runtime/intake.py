@@ -182,7 +182,8 @@ class Intake:
             if record is None or (record.actor != str(caller.person) and caller.role != "admin"):
                 continue
             if record.settled is None or record.transient:
-                return Outcome(command_id=candidate, status="at_work")
+                at_work = await self._outcomes.is_at_work(candidate, record)
+                return Outcome(command_id=candidate, status="at_work" if at_work else "unsettled")
             return await self._outcome(candidate, record.command, record.settled, language, request_id)
         raise Refused("command_not_found", id=id_or_key)
 

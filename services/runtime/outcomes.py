@@ -77,6 +77,10 @@ class Outcomes:
         stored = await self._read(command_id)
         return None if stored is None else stored.record
 
+    async def is_at_work(self, command_id: UUID, record: Record) -> bool:
+        """Whether somebody executes the command of a record that is not settled. Raises LogUnavailable."""
+        return record.settled is None and not await self._is_abandoned(command_id, record.claim)
+
     async def once(
         self, command_id: UUID, actor: str, command: Command, execute: Callable[[], Awaitable[Settled]]
     ) -> Settled:

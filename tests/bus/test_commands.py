@@ -25,6 +25,7 @@ from tests.bus.stack import Stack, commands, stack, training
 from tests.bus.waiting import becomes_true, eventually
 
 ISSUE_TOKEN = json.dumps({"owner": "x", "role": "admin", "digest": "0" * 64}).encode()
+TOO_LARGE = json.dumps({"name": "x" * 1_048_576}).encode()
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ async def _settled(parts: Stack, caller: Any, key: str) -> Any:
         if refused.code != "command_not_found":
             raise
         return None
-    return None if outcome.status == "at_work" else outcome
+    return None if outcome.status in ("at_work", "unsettled") else outcome
 
 
 async def test_a_plain_client_starts_a_run_by_request(
@@ -88,6 +89,9 @@ async def test_a_plain_client_starts_a_run_by_the_queue(
     recorded = await eventually(lambda: _launched(served, outcome.aggregate_id))
     assert recorded[0].meta.origin.actor == str(await served.people.find("alice"))
     await eventually(lambda: _drained(served))
+    reply = await client.request("ask.alice.runs.StartRun", body, 15, headers={"command-id": key})
+    assert json.loads(reply.data)["aggregate_id"] == str(outcome.aggregate_id)  # its outcome, and no second run
+    assert len(await _launched(served, outcome.aggregate_id)) == 3
     await client.close()
 
 
@@ -183,6 +187,7 @@ async def test_refusals_are_outcomes_with_the_headers_of_the_services_framework(
     cases = [
         ("projects.ArchiveProject", json.dumps({"project": "nowhere"}).encode(), "project_not_found", "404"),
         ("projects.CreateProject", b"{", "invalid_body", "422"),
+        ("projects.CreateProject", TOO_LARGE, "body_too_large", "413"),
         ("projects.CreateProject", project_body("x", nmae="y"), "invalid_body", "422"),
         ("projects.CreateProject", b"\xff\xfe", "invalid_body", "422"),
         ("tokens.IssueToken", ISSUE_TOKEN, "forbidden", "403"),
@@ -218,8 +223,9 @@ async def test_the_service_is_discoverable(served: Stack, connect: Connect) -> N
     [
         ("commands.alice.projects.CreateProject", b"{", "invalid_body", "projects"),
         ("commands.alice.projects.CreateProject", b"\xff", "invalid_body", "projects"),
-        ("commands.alice.projects.Obliterate", b"{}", "not_found", "unknown"),
-        ("commands.alice.runs.AssignRun", b"{}", "not_found", "unknown"),
+        ("commands.alice.projects.Obliterate", b"{}", "unknown_command", "unknown"),
+        ("commands.alice.runs.AssignRun", b"{}", "unknown_command", "unknown"),
+        ("commands.alice.projects.CreateProject", TOO_LARGE, "body_too_large", "projects"),
         ("commands.alice.tokens.IssueToken", ISSUE_TOKEN, "forbidden", "tokens"),
         ("commands.alice.x", b"{}", "not_found", "unknown"),
     ],
@@ -295,7 +301,7 @@ async def test_a_message_that_was_handled_and_not_acknowledged_is_handled_once(p
     asked = Asked.of(message.subject, message.headers, message.data)
     caller = await parts.caller()
     identity = _identity(message, asked, caller)
-    await parts.intake.handle(asked.command(decode), caller, identity=identity)
+    await parts.intake.handle(asked.command(decode, 1_048_576), caller, identity=identity)
     await message.nak()
     await consumer.unsubscribe()
     before = await parts.log.last_position()

@@ -100,7 +100,7 @@ async def test_a_transient_refusal_is_not_kept(parts: Stack) -> None:
     start = StartRun(project=command.name)
     with pytest.raises(Refused, match="no_training_node"):
         await parts.intake.handle(start, caller, key=key)
-    assert (await parts.intake.outcome(caller, key)).status == "at_work"
+    assert (await parts.intake.outcome(caller, key)).status == "unsettled"
     async with training(parts):
         answer = await parts.intake.handle(start, caller, key=key)
     assert msgspec.json.decode(answer.body, type=RunDetail).status == "running"
@@ -117,6 +117,7 @@ async def test_who_waits_no_longer_is_told_that_it_is_at_work(connect: Connect) 
         first = asyncio.create_task(parts.intake.handle(start, caller, key=key))
         await asked.next_msg(timeout=60)
         for each in (parts, other):
+            assert (await each.intake.outcome(caller, key)).status == "at_work"
             with pytest.raises(Refused, match="command_in_progress"):
                 await each.intake.handle(start, caller, key=key)
         with pytest.raises(Refused, match="no_training_node"):

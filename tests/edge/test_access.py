@@ -61,6 +61,7 @@ async def test_without_a_token_nobody_is_served(world: World) -> None:
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
         assert answer.headers["www-authenticate"] == "Bearer"
         assert (await http.post("/projects", json=QWEN, headers={"X-Actor": "root"})).status_code == 401
+        assert (await http.get("/healthz", headers=bearer("wrong"))).status_code == 200
         for path in ("/healthz", "/readyz", "/docs", "/openapi.json", "/docs/swagger-ui.css"):
             assert (await http.get(path)).status_code == 200, path
         assert (await http.get("/docsx")).status_code == 401

@@ -48,6 +48,7 @@ async def test_a_run_is_started_by_name(http: httpx.AsyncClient, qwen: dict[str,
     answer = await http.post("/projects/qwen-finetune/runs")
     assert answer.status_code == 201, answer.text
     run = answer.json()
+    assert answer.headers["location"] == f"/projects/qwen-finetune/runs/{run['id']}"
     assert run["project_id"] == qwen["id"]
     assert (run["status"], run["progress"], run["metrics"]) == ("running", 0.05, {})
     assert run["start_command"] == "bash run_train_full_sft.sh configs/qwen_demo.yaml"
@@ -115,3 +116,17 @@ async def test_it_lives(http: httpx.AsyncClient) -> None:
     answer = await http.get("/healthz")
     assert answer.status_code == 200
     assert answer.json()["status"] == "ok"
+
+
+async def test_what_is_made_says_where_it_is(http: httpx.AsyncClient, world: World) -> None:
+    made = await http.post("/projects", json=QWEN | {"name": "微调 100%"})
+    assert (await http.get(made.headers["location"])).json() == made.json()
+    headers = {"Prefer": "respond-async"}
+    asked = await http.post("/projects/%E5%BE%AE%E8%B0%83%20100%25/runs", headers=headers)
+    assert asked.status_code == 202
+    assert (await http.get(asked.headers["location"])).json()["id"] == asked.json()["id"]
+
+
+async def test_the_bare_address_leads_to_the_documentation(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (302, "/docs")

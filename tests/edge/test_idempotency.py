@@ -45,6 +45,9 @@ async def test_what_became_of_a_command(http: httpx.AsyncClient) -> None:
         assert str(outcome["position"]) == created.headers["event-position"]
         assert outcome["result"] == created.json()
     await http.post("/projects", json=QWEN, headers={"Idempotency-Key": "create-4"})
+    await http.post("/projects", json=QWEN, headers={"Idempotency-Key": "2026/01/create"})
+    for address in ("2026/01/create", "2026%2F01%2Fcreate"):
+        assert (await http.get(f"/v1/commands/{address}")).json()["problem"]["code"] == "project_exists"
     outcome = (await http.get("/v1/commands/create-4", headers={"Accept-Language": "en"})).json()
     assert (outcome["status"], outcome["problem"]["code"]) == ("refused", "project_exists")
 

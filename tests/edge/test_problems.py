@@ -140,6 +140,17 @@ async def test_media_types_of_json(http: httpx.AsyncClient) -> None:
         check(answer, 422, "invalid_body")
 
 
+async def test_nothing_is_unpacked(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/projects", json=QWEN, headers={"Content-Encoding": "gzip"})
+    check(answer, 415, "unsupported_content_encoding")
+    assert (await http.post("/projects", json=QWEN, headers={"Content-Encoding": "identity"})).status_code == 201
+
+
+async def test_an_archived_project_is_not_archived_again(http: httpx.AsyncClient, qwen: dict[str, object]) -> None:
+    assert (await http.post("/projects/qwen-finetune/archive")).status_code == 200
+    check(await http.post("/projects/qwen-finetune/archive"), 409, "project_already_archived")
+
+
 async def test_a_method_that_is_not_allowed_names_those_that_are(http: httpx.AsyncClient) -> None:
     answer = await http.delete("/projects/x")
     check(answer, 405, "method_not_allowed")

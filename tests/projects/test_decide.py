@@ -173,7 +173,7 @@ def test_an_unknown_project_takes_nothing() -> None:
 def test_archiving_and_back() -> None:
     archive, unarchive = ArchiveProject(project="qwen-finetune"), UnarchiveProject(project="qwen-finetune")
     given(CREATED).when(archive, Gathered()).then(ProjectArchived())
-    given(CREATED, ProjectArchived()).when(archive, Gathered()).then_refused("project_archived")
+    given(CREATED, ProjectArchived()).when(archive, Gathered()).then_refused("project_already_archived")
     given(CREATED, ProjectArchived()).when(revise(description="x"), Gathered()).then_refused("project_archived")
     given(CREATED, ProjectArchived()).when(unarchive, Gathered()).then(ProjectUnarchived())
     given(CREATED).when(unarchive, Gathered()).then_refused("project_not_archived")

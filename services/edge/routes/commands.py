@@ -22,7 +22,7 @@ CommandId = Annotated[
 
 
 @get(
-    "/v1/commands/{command_id:str}",
+    "/v1/commands/{command_id:path}",
     operation_id="getCommand",
     summary="What became of a command that carried an Idempotency-Key",
     tags=["commands"],
@@ -31,7 +31,10 @@ CommandId = Annotated[
 async def get_command(request: AnyRequest, command_id: CommandId) -> Response[Outcome]:
     edge, asked = edge_of(request), asked_of(request)
     outcome = await edge.intake.outcome(
-        await edge.caller(asked.identity), command_id, language=asked.language, request_id=asked.request_id
+        await edge.caller(asked.identity),
+        command_id.removeprefix("/"),
+        language=asked.language,
+        request_id=asked.request_id,
     )
     return Json(msgspec.json.encode(outcome))
 

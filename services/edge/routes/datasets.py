@@ -40,7 +40,16 @@ from projections.queries.datasets import (
 from services.edge.answers import carry_out, show, show_as
 from services.edge.bodies import StrictBody
 from services.edge.context import AnyRequest, Edge, asked_of, edge_of
-from services.edge.described import COMMAND_ID, EVENT_POSITION, LINK, OF_BODIES, OF_COMMANDS, OF_READS, problems
+from services.edge.described import (
+    COMMAND_ID,
+    EVENT_POSITION,
+    LINK,
+    LOCATION,
+    OF_BODIES,
+    OF_COMMANDS,
+    OF_READS,
+    problems,
+)
 from services.edge.parameters import (
     AsOf,
     Cursor,
@@ -83,7 +92,7 @@ _Version = Annotated[int, PathParameter(description="Number of the version, from
     status_code=200,
     dto=StrictBody[CreateDataset],
     return_dto=None,
-    response_headers=[EVENT_POSITION, COMMAND_ID],
+    response_headers=[EVENT_POSITION, COMMAND_ID, LOCATION],
     responses=problems(*OF_COMMANDS, *OF_BODIES),
 )
 async def create_dataset(
@@ -91,7 +100,7 @@ async def create_dataset(
     data: Annotated[CreateDataset, Body(examples=[_EXAMPLE])],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[CreatedDataset]:
-    return await carry_out(request, data, idempotency_key)
+    return await carry_out(request, data, idempotency_key, location="/v1/datasets")
 
 
 @get(

@@ -16,7 +16,16 @@ from projections.queries.deid import MOST_JOBS, job_detail, job_list, job_report
 from services.edge.answers import carry_out, show, show_as
 from services.edge.bodies import StrictBody
 from services.edge.context import AnyRequest, edge_of
-from services.edge.described import COMMAND_ID, EVENT_POSITION, LINK, OF_BODIES, OF_COMMANDS, OF_READS, problems
+from services.edge.described import (
+    COMMAND_ID,
+    EVENT_POSITION,
+    LINK,
+    LOCATION,
+    OF_BODIES,
+    OF_COMMANDS,
+    OF_READS,
+    problems,
+)
 from services.edge.parameters import AsOf, Cursor, IdempotencyKey, InvalidParameter, Limit, MinEventPosition
 
 _TAGS = ["deid"]
@@ -34,7 +43,7 @@ OfDataset = Annotated[str | None, QueryParameter(name="dataset_id", description=
     status_code=202,
     dto=StrictBody[DatasetDeidentification],
     return_dto=None,
-    response_headers=[EVENT_POSITION, COMMAND_ID],
+    response_headers=[EVENT_POSITION, COMMAND_ID, LOCATION],
     responses=problems(
         *OF_COMMANDS,
         *OF_BODIES,
@@ -61,7 +70,7 @@ async def deidentify_dataset(
         fields=data.fields,
         seed=data.seed,
     )
-    return await carry_out(request, command, idempotency_key)
+    return await carry_out(request, command, idempotency_key, location="/v1/deid/jobs")
 
 
 @get(

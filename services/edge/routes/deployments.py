@@ -29,7 +29,7 @@ from services.edge.answers import Json, carry_out, show, show_as
 from services.edge.bodies import StrictBody
 from services.edge.context import AnyRequest, asked_of, edge_of
 from services.edge.deployment_logs import END, as_events, as_text, piece, start_of_tail
-from services.edge.described import COMMAND_ID, EVENT_POSITION, OF_BODIES, OF_COMMANDS, OF_READS, problems
+from services.edge.described import COMMAND_ID, EVENT_POSITION, LOCATION, OF_BODIES, OF_COMMANDS, OF_READS, problems
 from services.edge.negotiated import preferred
 from services.edge.parameters import AsOf, IdempotencyKey, InvalidParameter, MinEventPosition, Prefer
 from services.runtime.questions import Shown
@@ -89,7 +89,7 @@ _PIECE = 65_536
     tags=_TAGS,
     dto=StrictBody[CreateDeployment],
     return_dto=None,
-    response_headers=[EVENT_POSITION, COMMAND_ID],
+    response_headers=[EVENT_POSITION, COMMAND_ID, LOCATION],
     responses=_LATER
     | problems(
         *OF_COMMANDS,
@@ -115,7 +115,7 @@ async def create_deployment(
     idempotency_key: IdempotencyKey = None,
     prefer: Prefer = None,
 ) -> Response[DeploymentInfo]:
-    return await carry_out(request, data, idempotency_key, prefer)
+    return await carry_out(request, data, idempotency_key, prefer, location="/deployments")
 
 
 @get(

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from litestar import Response, get
 from litestar.params import PathParameter
+from litestar.response import Redirect
 
 from contracts.problems import Refused
 from services.edge.answers import Json
@@ -52,6 +53,11 @@ _ASSETS = {
 }
 
 
+@get("/", include_in_schema=False)
+async def root() -> Redirect:
+    return Redirect("/docs")
+
+
 @get("/openapi.json", include_in_schema=False)
 async def openapi_document(request: AnyRequest) -> Response[bytes]:
     return Json(document(request.app))
@@ -72,7 +78,7 @@ async def docs_asset(asset: Annotated[str, PathParameter()]) -> Response[bytes]:
     return Response(content, media_type=_ASSETS[asset], headers=_HEADERS | {"Cache-Control": "max-age=86400"})
 
 
-ROUTES: list[Any] = [openapi_document, docs, docs_asset]
+ROUTES: list[Any] = [root, openapi_document, docs, docs_asset]
 
 
 def _read_asset(name: str) -> bytes:

@@ -24,7 +24,16 @@ from contracts.projects import (
 from services.edge.answers import carry_out, show, show_as
 from services.edge.bodies import StrictBody
 from services.edge.context import AnyRequest, edge_of
-from services.edge.described import COMMAND_ID, EVENT_POSITION, LINK, OF_BODIES, OF_COMMANDS, OF_READS, problems
+from services.edge.described import (
+    COMMAND_ID,
+    EVENT_POSITION,
+    LINK,
+    LOCATION,
+    OF_BODIES,
+    OF_COMMANDS,
+    OF_READS,
+    problems,
+)
 from services.edge.parameters import (
     AsOf,
     Cursor,
@@ -57,7 +66,7 @@ _TAGS = ["projects"]
     tags=_TAGS,
     dto=StrictBody[CreateProject],
     return_dto=None,
-    response_headers=[EVENT_POSITION, COMMAND_ID],
+    response_headers=[EVENT_POSITION, COMMAND_ID, LOCATION],
     responses=problems(*OF_COMMANDS, *OF_BODIES, "project_exists"),
 )
 async def create_project(
@@ -65,7 +74,7 @@ async def create_project(
     data: Annotated[CreateProject, Body(examples=[_EXAMPLE])],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[ProjectDetail]:
-    return await carry_out(request, data, idempotency_key)
+    return await carry_out(request, data, idempotency_key, location="/projects")
 
 
 @get(
@@ -141,7 +150,7 @@ async def revise_project(
     tags=_TAGS,
     status_code=200,
     response_headers=[EVENT_POSITION, COMMAND_ID],
-    responses=problems(*OF_COMMANDS, "project_not_found", "project_archived"),
+    responses=problems(*OF_COMMANDS, "project_not_found", "project_already_archived"),
 )
 async def archive_project(
     request: AnyRequest, project_reference: ProjectReference, idempotency_key: IdempotencyKey = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import quote
 from uuid import UUID
 
 from litestar import Response, get, post
@@ -16,7 +17,7 @@ from projections.queries.projects import project_summary
 from services.edge.answers import carry_out, show
 from services.edge.bodies import StrictBody
 from services.edge.context import AnyRequest, edge_of
-from services.edge.described import COMMAND_ID, EVENT_POSITION, OF_BODIES, OF_COMMANDS, OF_READS, problems
+from services.edge.described import COMMAND_ID, EVENT_POSITION, LOCATION, OF_BODIES, OF_COMMANDS, OF_READS, problems
 from services.edge.of_run import artifact_id_of
 from services.edge.parameters import AsOf, IdempotencyKey, MinEventPosition, Prefer, ProjectReference, RunId
 
@@ -38,7 +39,7 @@ _LATER = {202: ResponseSpec(RunDetail, generate_examples=False, description="Ask
     tags=_TAGS,
     dto=StrictBody[RunOptions],
     return_dto=None,
-    response_headers=[EVENT_POSITION, COMMAND_ID],
+    response_headers=[EVENT_POSITION, COMMAND_ID, LOCATION],
     responses=_LATER
     | problems(
         *OF_COMMANDS,
@@ -65,7 +66,7 @@ async def start_run(
         start_command=data.start_command if data else None,
         max_wall_seconds=data.max_wall_seconds if data else None,
     )
-    return await carry_out(request, command, idempotency_key, prefer)
+    return await carry_out(request, command, idempotency_key, prefer, location=_location(project_reference))
 
 
 @get(
@@ -121,7 +122,7 @@ async def get_run(
     tags=_TAGS,
     dto=StrictBody[RunOptions],
     return_dto=None,
-    response_headers=[EVENT_POSITION, COMMAND_ID],
+    response_headers=[EVENT_POSITION, COMMAND_ID, LOCATION],
     responses=_LATER
     | problems(
         *OF_COMMANDS,
@@ -158,7 +159,7 @@ async def resume_run(
         start_command=data.start_command if data else None,
         max_wall_seconds=data.max_wall_seconds if data else None,
     )
-    return await carry_out(request, command, idempotency_key, prefer)
+    return await carry_out(request, command, idempotency_key, prefer, location=_location(project_reference))
 
 
 @post(
@@ -183,6 +184,10 @@ async def cancel_run(
 
 
 ROUTES: list[Any] = [start_run, list_runs, get_run, resume_run, cancel_run]
+
+
+def _location(project_reference: str) -> str:
+    return f"/projects/{quote(project_reference, safe='')}/runs"
 
 
 def _run_id(text: str) -> UUID:
