@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from contracts.problems import InvalidBody, Refused
+from contracts.problems import InvalidBody, Refused, Wrong
 from contracts.tokens import IssueToken, RevokeToken
 from events.tokens import Token, TokenIssued, TokenRevoked
 from services.handlers.texts import wrong_with_name
@@ -17,7 +17,14 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_issue(command: IssueToken) -> None:
-    if wrongs := wrong_with_name("/owner", command.owner):
+    wrongs = wrong_with_name("/owner", command.owner)
+    if command.may_reveal and command.role == "reader":  # who may not even ask
+        zh, en = (
+            "角色 reader 不能请求原文，需要 operator 或 admin",
+            "a reader cannot ask for originals: operator or admin",
+        )
+        wrongs.append(Wrong("/may_reveal", zh, en))
+    if wrongs:
         raise InvalidBody(*wrongs)
 
 

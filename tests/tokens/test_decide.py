@@ -37,6 +37,12 @@ def test_no_role_includes_that_originals_may_be_told() -> None:
     given().when(revealing, Gathered(owner=ALICE)).then(issued)
 
 
+def test_a_reader_who_cannot_ask_for_originals_is_not_told_them() -> None:
+    command = IssueToken(owner="alice", role="reader", digest=DIGEST, may_reveal=True)
+    refused = given().when(command, Gathered(owner=ALICE)).then_refused("invalid_body")
+    assert [wrong.pointer for wrong in refused.wrongs] == ["/may_reveal"]
+
+
 def test_a_token_is_revoked_once() -> None:
     given(ISSUED).when(REVOKE).then(TokenRevoked())
     given(ISSUED, TokenRevoked()).when(REVOKE).then()
