@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, func, select
+import msgspec
+from sqlalchemy import Connection, Integer, RowMapping, Select, and_, bindparam, func, select
 
 from contracts.runs import Artifact, LogEntry, RunDetail
 from contracts.times import naive_iso
@@ -29,25 +30,45 @@ def run_detail(
     connection: Connection, run_id: UUID, cut: Cut = NOW, *, latest_logs: int = LATEST_LOGS
 ) -> RunDetail | None:
     """A run with the last `latest_logs` lines of its output, none where it did not exist at the cut."""
-    views = _views(connection, _one(cut.like), {"run": str(run_id)}, cut, latest_logs)
-    return views[0] if views else None
+    rows = connection.execute(_one(cut.like), {**cut.values, "run": str(run_id)}).mappings().all()
+    return _views(connection, rows, cut, latest_logs)[0] if rows else None
+
+
+class RunPage(msgspec.Struct, frozen=True):
+    """Runs in the order of their creation; `after` is where the next page begins, none on the last."""
+
+    items: tuple[RunDetail, ...]
+    after: int | None
 
 
 def run_list(
-    connection: Connection, project_id: UUID, cut: Cut = NOW, *, latest_logs: int = LATEST_LOGS_IN_LISTS
-) -> tuple[RunDetail, ...] | None:
-    """The runs of a project in the order of their creation, none where there was no such project at the cut."""
+    connection: Connection,
+    project_id: UUID,
+    cut: Cut = NOW,
+    *,
+    after: int = 0,
+    limit: int | None = None,
+    latest_logs: int = LATEST_LOGS_IN_LISTS,
+) -> RunPage | None:
+    """The runs of a project, or at most `limit` of those created after position `after`; none where there was no such
+    project at the cut.
+    """
     known = connection.execute(_known(cut.like), {**cut.values, "project": str(project_id)})
     if known.one_or_none() is None:
         return None
-    return runs_of_project(connection, project_id, cut, latest_logs=latest_logs)
+    asked = {"project": str(project_id), "after": after} | ({} if limit is None else {"most": limit + 1})
+    rows = connection.execute(_page_of_project(cut.like, limit is not None), {**cut.values, **asked}).mappings().all()
+    more = limit is not None and len(rows) > limit
+    shown = rows[:limit]
+    return RunPage(_views(connection, shown, cut, latest_logs), shown[-1]["created"] if more else None)
 
 
 def runs_of_project(
     connection: Connection, project_id: UUID, cut: Cut = NOW, *, latest_logs: int = LATEST_LOGS_IN_LISTS
 ) -> tuple[RunDetail, ...]:
     """The runs of a project that is known to exist, in the order of their creation."""
-    return _views(connection, _of_project(cut.like), {"project": str(project_id)}, cut, latest_logs)
+    rows = connection.execute(_of_project(cut.like), {**cut.values, "project": str(project_id)}).mappings().all()
+    return _views(connection, rows, cut, latest_logs)
 
 
 def run_status(connection: Connection, run_id: UUID) -> RunStatus | None:
@@ -69,6 +90,12 @@ def _one(cut: Cut) -> Select[Any]:
 @cache
 def _of_project(cut: Cut) -> Select[Any]:
     return _at(cut).where(runs.c.project_id == bindparam("project"))
+
+
+@cache
+def _page_of_project(cut: Cut, bounded: bool) -> Select[Any]:
+    statement = _of_project(cut).where(runs.c.created > bindparam("after"))
+    return statement.limit(bindparam("most", type_=Integer)) if bounded else statement
 
 
 @cache
@@ -103,10 +130,7 @@ def _at(cut: Cut) -> Select[Any]:
     )
 
 
-def _views(
-    connection: Connection, statement: Select[Any], of: Mapping[str, str], cut: Cut, latest_logs: int
-) -> tuple[RunDetail, ...]:
-    rows = connection.execute(statement, {**cut.values, **of}).mappings().all()
+def _views(connection: Connection, rows: Sequence[RowMapping], cut: Cut, latest_logs: int) -> tuple[RunDetail, ...]:
     views: list[RunDetail] = []
     for first in range(0, len(rows), _CHUNK):
         chunk = rows[first : first + _CHUNK]

@@ -23,7 +23,7 @@ from contracts.runs import RunDetail
 from projections.database import Database
 from projections.queries.cut import NOW, Cut
 from projections.queries.projects import NameOf, ProjectPage, project_detail, project_list
-from projections.queries.runs import LATEST_LOGS, run_detail, run_list
+from projections.queries.runs import LATEST_LOGS, RunPage, run_detail, run_list
 from services.runtime.questions import Question, Questions, Shown
 
 # Messages may be lost while the connection is: whoever waits has the position looked up in SQL this often (seconds).
@@ -119,9 +119,11 @@ class Reads:
     async def run_detail(self, run_id: UUID, cut: Cut = NOW) -> Shown[RunDetail | None]:
         return await self.ask(lambda connection: run_detail(connection, run_id, cut, latest_logs=self._log_lines))
 
-    async def run_list(self, project_id: UUID, cut: Cut = NOW) -> Shown[tuple[RunDetail, ...] | None]:
+    async def run_list(
+        self, project_id: UUID, cut: Cut = NOW, *, after: int = 0, limit: int | None = None
+    ) -> Shown[RunPage | None]:
         """The runs of a project, none where there is no such project at the cut."""
-        return await self.ask(lambda connection: run_list(connection, project_id, cut))
+        return await self.ask(lambda connection: run_list(connection, project_id, cut, after=after, limit=limit))
 
     async def ask(self, question: Question[T]) -> Shown[T]:
         """Asks anything."""

@@ -130,3 +130,20 @@ async def test_what_is_made_says_where_it_is(http: httpx.AsyncClient, world: Wor
 async def test_the_bare_address_leads_to_the_documentation(http: httpx.AsyncClient) -> None:
     answer = await http.get("/")
     assert (answer.status_code, answer.headers["location"]) == (302, "/docs")
+
+
+async def test_runs_come_by_pages_where_asked(http: httpx.AsyncClient) -> None:
+    await http.post("/projects", json=QWEN | {"name": "许多 次"})
+    address = "/projects/%E8%AE%B8%E5%A4%9A%20%E6%AC%A1/runs"
+    made = [(await http.post(address)).json()["id"] for _ in range(5)]
+    assert [run["id"] for run in (await http.get(address)).json()] == made
+    pages, following = [], f"{address}?limit=2"
+    while following:
+        answer = await http.get(following)
+        pages.append([run["id"] for run in answer.json()])
+        following = answer.links.get("next", {}).get("url", "")
+        if len(pages) == 1:
+            made.append((await http.post(address)).json()["id"])
+    assert pages == [made[:2], made[2:4], made[4:]]
+    assert (await http.get(f"{address}?cursor=x")).json()["code"] == "invalid_parameter"
+    assert (await http.get(f"{address}?limit=0")).status_code == 400

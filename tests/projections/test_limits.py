@@ -44,8 +44,8 @@ def test_places_in_the_queue_of_now_and_then(database: Database) -> None:
     fold_all(database, history.facts)
     shown = ask(database, lambda connection: run_list(connection, PROJECT, cut_at(full)))
     assert shown is not None
-    assert [run.queue_position for run in shown] == [None, 1, 2, 3]
-    assert [run.status for run in shown] == ["running", *["pending"] * 3]
+    assert [run.queue_position for run in shown.items] == [None, 1, 2, 3]
+    assert [run.status for run in shown.items] == ["running", *["pending"] * 3]
     assert [detail(database, number).queue_position for number in range(4)] == [None, None, None, 1]
     assert said(detail(database, 3))[1] == ("INFO", "排队等待启动，前面还有 2 个训练在排队")
 

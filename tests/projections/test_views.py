@@ -304,6 +304,7 @@ def view_of(connection: Connection, position: int | None, runs: list[UUID], proj
         project_list(connection, name_of, cut, limit=1),
         [project_detail(connection, project, name_of, cut) for project in projects],
         [run_list(connection, project, cut) for project in projects],
+        [run_list(connection, project, cut, limit=1) for project in projects],
         [run_detail(connection, run, cut) for run in runs],
     ]
 

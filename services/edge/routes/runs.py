@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
+import msgspec
 from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Body, QueryParameter
@@ -14,12 +15,32 @@ from contracts.problems import Refused
 from contracts.projects import project_id
 from contracts.runs import CancelRun, ResumeRun, RunDetail, RunOptions, StartRun
 from projections.queries.projects import project_summary
-from services.edge.answers import carry_out, show
+from services.edge.answers import carry_out, show, show_as
 from services.edge.bodies import StrictBody
 from services.edge.context import AnyRequest, edge_of
-from services.edge.described import COMMAND_ID, EVENT_POSITION, LOCATION, OF_BODIES, OF_COMMANDS, OF_READS, problems
+from services.edge.described import (
+    COMMAND_ID,
+    EVENT_POSITION,
+    LINK,
+    LOCATION,
+    OF_BODIES,
+    OF_COMMANDS,
+    OF_READS,
+    problems,
+)
 from services.edge.of_run import artifact_id_of
-from services.edge.parameters import AsOf, IdempotencyKey, MinEventPosition, Prefer, ProjectReference, RunId
+from services.edge.parameters import (
+    AsOf,
+    Cursor,
+    IdempotencyKey,
+    Limit,
+    MinEventPosition,
+    Prefer,
+    ProjectReference,
+    RunId,
+    after_cursor,
+    cursor_of,
+)
 
 _TAGS = ["runs"]
 _SourceArtifact = Annotated[
@@ -72,21 +93,32 @@ async def start_run(
 @get(
     "/projects/{project_reference:str}/runs",
     operation_id="listRuns",
-    summary="The runs of a project in the order of their creation",
+    summary="The runs of a project, or a page of them, in the order of their creation",
+    description="Of the output of each, the last 20 lines.",
     tags=_TAGS,
-    response_headers=[EVENT_POSITION],
+    response_headers=[EVENT_POSITION, LINK],
     responses=problems(*OF_READS, "project_not_found"),
 )
 async def list_runs(
     request: AnyRequest,
     project_reference: ProjectReference,
+    limit: Limit = None,
+    cursor: Cursor = None,
     as_of: AsOf = None,
     min_event_position: MinEventPosition = None,
 ) -> Response[tuple[RunDetail, ...]]:
     edge = edge_of(request)
+    after = after_cursor("runs", cursor)
     cut = await edge.past.cut(as_of, min_event_position)
-    shown = await edge.reads.run_list(project_id(project_reference), cut)
-    return show(shown, cut, Refused("project_not_found", reference=project_reference))
+    shown = await edge.reads.run_list(project_id(project_reference), cut, after=after, limit=limit)
+    if shown.answer is None:
+        raise Refused("project_not_found", reference=project_reference)
+    headers: dict[str, str] = {}
+    if shown.answer.after is not None:
+        asked = {"limit": limit, "cursor": cursor_of("runs", shown.answer.after), "as_of": as_of}
+        query = urlencode({name: value for name, value in asked.items() if value is not None})
+        headers["Link"] = f'<{_location(project_reference)}?{query}>; rel="next"'
+    return show_as(msgspec.json.encode(shown.answer.items), shown, cut, **headers)
 
 
 @get(
