@@ -11,6 +11,7 @@ from services.runtime import wiring
 from services.runtime.nats.roles import announce_users
 from services.runtime.nats.users import NatsUsers
 from services.runtime.settings import SettingRefused, Settings, without_secrets
+from services.runtime.told_command import told_command
 
 
 async def prepare(settings: Settings) -> None:
@@ -37,7 +38,8 @@ async def require_streams(settings: Settings) -> None:
             await _require_direct_reads(nc, settings)
         except (nats.js.errors.NotFoundError, nats.js.errors.ServiceUnavailableError) as error:
             raise SettingRefused(
-                f"{_server(settings)} has no streams of TrainLedger yet: make them with `trainledger prepare`."
+                f"{_server(settings)} has no streams of TrainLedger yet: "
+                f"make them with {told_command('prepare', settings.data_dir)}."
             ) from error
         except (nats.errors.Error, nats.js.errors.Error) as error:
             raise wiring.NotReachable(f"{_server(settings)} does not answer for its streams: {error}.") from error

@@ -22,6 +22,7 @@ from services.edge.protocol import Http
 from services.runtime import wiring
 from services.runtime.process import collect_less_garbage
 from services.runtime.settings import SettingRefused, Settings
+from services.runtime.told_command import told_command
 
 _BACKLOG = 2048
 _TAKES_NOTHING = 300.0  # seconds; what is accepted has it from the listener
@@ -39,7 +40,8 @@ async def run(settings: Settings) -> None:
             if not loopback and not parts.tokens.any_active:
                 raise SettingRefused(
                     f"TRAINLEDGER_HOST is {settings.host}, which others can reach, and there is no access token yet: "
-                    "make one with `trainledger token add NAME --role admin`, or serve on 127.0.0.1."
+                    f"make one with {told_command('token add NAME --role admin', settings.data_dir)}, "
+                    "or serve on 127.0.0.1."
                 )
             app = create_app(
                 parts.edge,

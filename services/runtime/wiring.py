@@ -17,6 +17,7 @@ from services.runtime.nats.embedded import EmbeddedNats
 from services.runtime.nats.nkey import InvalidSeed, UserKey
 from services.runtime.nats.users import ADMIN, SERVICE, NatsUsers
 from services.runtime.settings import SettingRefused, Settings, without_secrets
+from services.runtime.told_command import told_command
 
 if TYPE_CHECKING:
     from projections.database import Database
@@ -85,7 +86,7 @@ async def bus(settings: Settings, name: str, *, admin: bool = False, patience: f
             if settings.nats_url is None:
                 raise NotReachable(
                     f"NATS_URL is not set, and the embedded NATS of {settings.data_dir} does not answer{reason}; start "
-                    "`trainledger serve` there, or set NATS_URL."
+                    f"{told_command('serve', settings.data_dir)}, or set NATS_URL."
                 )
             raise NotReachable(f"NATS_URL: nothing answers at {without_secrets(url)}{reason}.")
         await connecting
@@ -143,7 +144,7 @@ def _where(settings: Settings, admin: bool) -> tuple[str, Path | None]:
     if embedded.url is None:
         raise SettingRefused(
             f"NATS_URL is not set, and no embedded NATS server was ever started in {settings.data_dir}; "
-            "start `trainledger serve` there, or set NATS_URL."
+            f"start {told_command('serve', settings.data_dir)}, or set NATS_URL."
         )
     own = settings.nats_admin_credentials if admin else settings.nats_credentials
     return embedded.url, own or NatsUsers(embedded.directory).seed_file(ADMIN if admin else SERVICE)

@@ -18,6 +18,7 @@ from services.runtime.durable_files import sync_directory
 from services.runtime.handover import ensure_directories, make_directory
 from services.runtime.settings import SettingRefused, Settings
 from services.runtime.settings.training import DOCUMENTED_TRAINING_DIR
+from services.runtime.told_command import told_command
 
 
 class Lock:
@@ -39,8 +40,8 @@ class Lock:
             holder = self.holder()
             raise SettingRefused(
                 f"TrainLedger already serves the data directory {self._data_dir}"
-                f"{f' (process {holder})' if holder else ''}; stop it with `trainledger stop`, or choose another "
-                "directory with --data-dir or TRAINLEDGER_DATA_DIR."
+                f"{f' (process {holder})' if holder else ''}; stop it with {told_command('stop', self._data_dir)}, "
+                "or choose another directory with --data-dir or TRAINLEDGER_DATA_DIR."
             )
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -18,6 +18,7 @@ from services.runtime import handover, processes
 from services.runtime.nats.embedded import EmbeddedNats
 from services.runtime.nats.users import ADMIN, SERVICE
 from services.runtime.settings import SettingRefused, Settings, without_secrets
+from services.runtime.told_command import told_command
 from services.serve.child import Child, is_child_of
 from services.serve.data_dir import Lock, prepared, running_deployments, running_trainings
 
@@ -157,7 +158,8 @@ class Parent:
             ("deployments", running_deployments(self.settings.data_dir)),
         ):
             if running:
-                _say(f"These {what} go on; the next start takes them up again (`trainledger stop --all` ends them):")
+                ends = told_command("stop --all", self.settings.data_dir)
+                _say(f"These {what} go on; the next start takes them up again ({ends} ends them):")
             for identity in running:
                 _say(f"  {identity}")
 

@@ -59,8 +59,8 @@ def test_refuses_a_second_start_on_the_same_data(running: Serving) -> None:
     refused = running.command("serve", "--port", "1")
     assert refused.returncode == 78
     assert refused.stderr.count("\n") == 1
-    assert str(running.data) in refused.stderr
-    assert "trainledger stop" in refused.stderr
+    assert f"data directory {running.data}" in refused.stderr
+    assert f"`trainledger stop --data-dir {running.data}`" in refused.stderr
     assert running.healthy()
 
 
@@ -166,7 +166,9 @@ def test_trainings_go_on_and_end_with_all(serving: Serving) -> None:
     run = serving.post("/projects/qwen-finetune/runs")[1]
     assert run["status"] == "running"
     assert serving.stop() == 0
-    assert run["id"] in serving.said().partition("These trainings go on")[2]
+    goes_on = serving.said().partition("These trainings go on")[2]
+    assert f"`trainledger stop --all --data-dir {serving.data}`" in goes_on
+    assert run["id"] in goes_on
     child = int(next((serving.data / "runs" / run["id"]).glob("*/pid")).read_text().split()[0])
     os.kill(child, 0)
 
@@ -212,7 +214,7 @@ def test_a_command_says_in_one_line_that_the_database_is_away(serving: Serving) 
 def test_others_are_served_only_with_a_token(serving: Serving) -> None:
     refused = serving.command("serve", "--host", "0.0.0.0", "--port", str(serving.port))
     assert refused.returncode == 78
-    assert "trainledger token add" in refused.stderr
+    assert f"`trainledger token add NAME --role admin --data-dir {serving.data}`" in refused.stderr
 
     made = serving.command("token", "add", "alice", "--role", "reader")
     assert made.returncode == 0, made.stderr
