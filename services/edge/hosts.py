@@ -7,17 +7,18 @@ from functools import lru_cache
 
 from contracts.problems import Refused
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 class HostGuard:
     """Answers requests whose `Host` names this machine, and pages that were loaded from the very host they ask.
 
-    The name decides and not the port, since a tunnel (`ssh -L 9000:localhost:8000`) changes the port. `extra` are
-    further hosts, as `name` or `name:port`, of a proxy in front.
+    The name decides and not the port, since a tunnel (`ssh -L 9000:localhost:8000`) changes the port. `bound`
+    is the address that is listened on; `extra` are further hosts, as `name` or `name:port`, of a proxy in front.
     """
 
-    def __init__(self, extra: Iterable[str] = ()) -> None:
+    def __init__(self, extra: Iterable[str] = (), bound: str = "localhost") -> None:
+        self._names = frozenset({*_LOOPBACK, (f"[{bound}]" if ":" in bound else bound).lower()})
         self._extra = frozenset(host.lower() for host in extra)
         self._known = lru_cache(maxsize=256)(self._decide)
 
@@ -39,7 +40,7 @@ class HostGuard:
 
     def _is_ours(self, authority: str) -> bool:
         name, port = _split(authority)
-        return (name in _LOOPBACK and (not port or port.isdecimal())) or self._is_extra(authority)
+        return (name in self._names and (not port or port.isdecimal())) or self._is_extra(authority)
 
     def _is_extra(self, authority: str) -> bool:
         return authority in self._extra or _split(authority)[0] in self._extra

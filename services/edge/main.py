@@ -46,7 +46,7 @@ async def run(settings: Settings) -> None:
             app = create_app(
                 parts.edge,
                 Authenticator(parts.tokens, parts.people, required=not loopback),
-                hosts=HostGuard(extra) if loopback or extra else None,
+                hosts=HostGuard(extra, settings.host) if loopback or extra else None,
                 body_limit=settings.body_limit_bytes,
             )
             async with serve_commands(nc, parts.intake, parts.people, decode, body_limit=settings.body_limit_bytes):

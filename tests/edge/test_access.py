@@ -167,6 +167,17 @@ def test_hosts_and_origins(host: str | None, origin: str | None, answered: bool)
         assert (refused.value.code, refused.value.status) == ("foreign_host", 403)
 
 
+@pytest.mark.parametrize(("bound", "host"), [("127.0.0.2", "127.0.0.2:8000"), ("0:0::1", "[0:0::1]:8000")])
+def test_the_address_that_is_listened_on_is_answered_for(bound: str, host: str) -> None:
+    guard = HostGuard(bound=bound)
+    guard.check(host.encode(), None)
+    guard.check(host.encode(), f"http://{host}".encode())
+    with pytest.raises(Refused):
+        HostGuard().check(host.encode(), None)
+    with pytest.raises(Refused):
+        guard.check(b"localhost:8000", f"http://{host}".encode())
+
+
 async def test_a_foreign_host_changes_nothing(http: httpx.AsyncClient, world: World) -> None:
     for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
         answer = await http.post("/projects", json=QWEN, headers=headers)

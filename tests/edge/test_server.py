@@ -195,13 +195,14 @@ async def test_a_command_is_accepted_though_the_database_is_away(nats_server: Na
 
 async def test_the_process_serves_until_it_is_cancelled(nats_server: NatsServer, settings: Settings) -> None:
     async with made(nats_server.url, settings):
-        port = free_port()
-        serving = asyncio.create_task(run(msgspec.structs.replace(settings, nats_url=nats_server.url, port=port)))
+        host, port = "127.0.0.2", free_port()  # as much loopback as the usual one
+        own = msgspec.structs.replace(settings, nats_url=nats_server.url, host=host, port=port)
+        serving = asyncio.create_task(run(own))
 
         async def answers() -> bool:
             with contextlib.suppress(httpx.ConnectError):
                 async with httpx.AsyncClient() as client:
-                    return (await client.get(f"http://localhost:{port}/readyz")).status_code == 200
+                    return (await client.get(f"http://{host}:{port}/readyz")).status_code == 200
             assert not serving.done()
             return False
 
@@ -210,7 +211,7 @@ async def test_the_process_serves_until_it_is_cancelled(nats_server: NatsServer,
         with pytest.raises(asyncio.CancelledError):
             await serving
         with pytest.raises(OSError, match="refused"):
-            socket.create_connection(("127.0.0.1", port), timeout=60)
+            socket.create_connection((host, port), timeout=60)
 
 
 async def test_an_address_that_others_reach_needs_a_token(nats_server: NatsServer, settings: Settings) -> None:
