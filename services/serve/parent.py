@@ -21,6 +21,7 @@ from services.runtime.settings import SettingRefused, Settings, without_secrets
 from services.runtime.told_command import told_command
 from services.serve.child import Child, is_child_of
 from services.serve.data_dir import Lock, prepared, running_deployments, running_trainings
+from services.serve.readiness import is_ready
 
 _HOPELESS = 5  # crashes in a row before anything was served
 
@@ -179,21 +180,7 @@ class Parent:
         return self.nats.answers()
 
     def _ready(self) -> bool:
-        """Whether the edge answers and the tables that it reads are there, however far the projector is."""
-        answer = self._edge_answers("/readyz")
-        return b" 200 " in answer[:16] or (b" 503 " in answer[:16] and b'"/database"' not in answer)
-
-    def _edge_answers(self, path: str) -> bytes:
-        """Its answer, of which the head may come alone; empty where there is none."""
-        host = self.settings.host
-        target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # a comparison binds nothing
-        request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
-        with suppress(OSError), socket.create_connection((target, self.settings.port), timeout=1) as connection:
-            connection.settimeout(2.5)  # readyz may wait for the projector, 2 s at most
-            connection.sendall(request)
-            with connection.makefile("rb") as answer:
-                return answer.read(16_384)
-        return b""
+        return self._edge.pid is not None and is_ready(self.settings.host, self.settings.port, self._edge.pid)
 
     def _announce(self) -> None:
         settings = self.settings
