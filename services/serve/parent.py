@@ -46,7 +46,7 @@ class Parent:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.nats = None if settings.nats_url else EmbeddedNats(settings.data_dir, settings.nats_port)
+        self.nats = None if settings.nats_url else EmbeddedNats(settings.data_dir, settings.nats_port, settings.port)
         self._edge = Child("edge", settings.data_dir)
         self._workers = Child("workers", settings.data_dir)
         self._stops = 0

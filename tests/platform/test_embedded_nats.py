@@ -136,6 +136,20 @@ def test_a_taken_port_is_named_where_it_was_asked_for(tmp_path: Path) -> None:
             EmbeddedNats(tmp_path, port).start()
 
 
+def test_the_port_of_http_is_left_to_it(server: EmbeddedNats, tmp_path: Path) -> None:
+    remembered = int(str(server.url).rpartition(":")[2])
+    server.stop()
+    with pytest.raises(SettingRefused, match=f"Port {remembered} cannot serve both .* TRAINLEDGER_NATS_PORT"):
+        EmbeddedNats(tmp_path, remembered, http_port=remembered).start()
+    later = EmbeddedNats(tmp_path, http_port=remembered)
+    later.start()
+    try:
+        until(later.answers, "an answer")
+        assert later.url != f"nats://127.0.0.1:{remembered}"
+    finally:
+        later.stop()
+
+
 async def test_what_cannot_be_reached_or_let_in_is_one_sentence(server: EmbeddedNats, tmp_path: Path) -> None:
     nowhere = load({"NATS_URL": f"nats://u:secret@127.0.0.1:{free_port()}"})
     with pytest.raises(wiring.NotReachable, match="NATS_URL: nothing answers at") as missing:

