@@ -16,9 +16,11 @@ from services import DEPLOY
 from services.runtime import processes
 from services.runtime.durable_files import sync_directory
 from services.runtime.handover import ensure_directories, make_directory
+from services.runtime.nats.embedded import EmbeddedNats
 from services.runtime.settings import SettingRefused, Settings
 from services.runtime.settings.training import DOCUMENTED_TRAINING_DIR
 from services.runtime.told_command import told_command
+from services.serve.child import is_child_of
 
 
 class Lock:
@@ -129,18 +131,30 @@ def _running(directory: Path) -> list[str]:
     return running
 
 
+def end_left_behind(settings: Settings) -> list[int]:
+    """Ends what of the service itself outlived its `serve`, and returns the pids. The caller holds the lock."""
+    children = processes.end_all(lambda arguments: is_child_of(settings.data_dir, arguments), settings.stop_seconds)
+    return children + EmbeddedNats(settings.data_dir).end_left_behind()
+
+
 def stop(settings: Settings) -> int:
-    """Ends the `serve` of this data directory, as Ctrl-C does, and waits for it. The exit code."""
+    """Ends the `serve` of this data directory, as Ctrl-C does, and what one left behind; waits. The exit code."""
     lock = Lock(settings.data_dir)
     holder = lock.holder()
-    if holder is None:
+    if holder is not None:
+        found = processes.hold(holder)
+        if found is not None and lock.holder() == holder:  # so it is the process that we hold
+            found.send(signal.SIGTERM)
+            if not lock.wait_free(2 * settings.stop_seconds + 15):
+                print(f"Process {holder} does not end.", file=sys.stderr)
+                return 1
+    left = []
+    if (settings.data_dir / "lock").exists():
+        lock.take()
+        left = end_left_behind(settings)
+        lock.release()
+    if holder is None and not left:
         print(f"TrainLedger does not serve {settings.data_dir}.")
-        return 0
-    found = processes.hold(holder)
-    if found is not None and lock.holder() == holder:  # so it is the process that we hold
-        found.send(signal.SIGTERM)
-        if not lock.wait_free(2 * settings.stop_seconds + 15):
-            print(f"Process {holder} does not end.", file=sys.stderr)
-            return 1
-    print(f"TrainLedger no longer serves {settings.data_dir}.")
+    else:
+        print(f"TrainLedger no longer serves {settings.data_dir}.")
     return 0

@@ -14,13 +14,13 @@ from contextlib import suppress
 import msgspec
 
 from services import VERSION
-from services.runtime import handover, processes
+from services.runtime import handover
 from services.runtime.nats.embedded import EmbeddedNats
 from services.runtime.nats.users import ADMIN, SERVICE
 from services.runtime.settings import SettingRefused, Settings, without_secrets
 from services.runtime.told_command import told_command
-from services.serve.child import Child, is_child_of
-from services.serve.data_dir import Lock, prepared, running_deployments, running_trainings
+from services.serve.child import Child
+from services.serve.data_dir import Lock, end_left_behind, prepared, running_deployments, running_trainings
 from services.serve.readiness import is_ready
 
 _HOPELESS = 5  # crashes in a row before anything was served
@@ -31,14 +31,11 @@ def serve(settings: Settings) -> int:
     handover.ensure_directories(settings)
     lock = Lock(settings.data_dir)
     lock.take()
-    left = processes.end_all(lambda arguments: is_child_of(settings.data_dir, arguments), settings.stop_seconds)
-    _require_free_port(settings)
-    parent = Parent(prepared(settings))
-    if parent.nats is not None:
-        left += parent.nats.end_left_behind()
+    left = end_left_behind(settings)
     if left:
         _say(f"Ended what an earlier start had left behind: {', '.join(map(str, left))}")
-    return parent.run()
+    _require_free_port(settings)
+    return Parent(prepared(settings)).run()
 
 
 class Parent:

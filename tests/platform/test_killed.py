@@ -33,6 +33,16 @@ def test_children_do_not_outlive_their_parent(serving: Serving) -> None:
     until(lambda: set(serving.parts()) == {"nats-server"}, "the children's end")
 
 
+def test_what_outlives_it_is_stopped(serving: Serving) -> None:
+    serving.start()
+    serving.kill("serve")
+    stopped = serving.command("stop")
+    assert (stopped.returncode, stopped.stderr) == (0, "")
+    assert "no longer serves" in stopped.stdout
+    assert not serving.parts()
+    assert "does not serve" in serving.command("stop").stdout
+
+
 @pytest.mark.parametrize("left", [(), ("nats-server",), ("edge",)], ids=str)
 def test_the_next_start_just_works(serving: Serving, left: tuple[str, ...]) -> None:
     """`left` is what survives, and hangs, so that it does not notice that its parent is gone."""
