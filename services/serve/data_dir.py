@@ -8,12 +8,14 @@ import shutil
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from services import DEPLOY
 from services.runtime import processes
+from services.runtime.children.processes import Identity, alive
 from services.runtime.durable_files import sync_directory
 from services.runtime.handover import ensure_directories, make_directory
 from services.runtime.nats.embedded import EmbeddedNats
@@ -119,15 +121,15 @@ def running_deployments(data_dir: Path) -> list[str]:
 def _running(directory: Path) -> list[str]:
     """By what the wrapper of each child left.
 
-    `<directory>/<id>/<attempt>/pid` holds pid and start time in clock ticks since boot (and the boot's id).
+    `<directory>/<id>/<attempt>/pid` holds the identity of its process, or nothing after a power cut.
     """
     running = []
     for pid_file in sorted(directory.glob("*/*/pid")):
         if (pid_file.parent / "exit").exists():
             continue
-        pid, start, _ = pid_file.read_text().split()
-        if processes.start_time(int(pid)) == int(start):
-            running.append(pid_file.parent.parent.name)
+        with suppress(ValueError):
+            if alive(Identity.parse(pid_file.read_text())):
+                running.append(pid_file.parent.parent.name)
     return running
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from services.runtime.children.processes import boot_id
 from services.runtime.settings import SettingRefused, Settings, load
 from services.serve import data_dir
 from services.serve.data_dir import Lock, prepared, running_trainings
@@ -65,7 +66,9 @@ def test_only_a_living_training_runs(tmp_path: Path) -> None:
 
     own = Path("/proc/self/stat").read_text()
     pid, start = own.split()[0], own.rpartition(")")[2].split()[19]
-    run("alive", f"{pid} {start} boot")
-    run("recycled", f"{pid} {int(start) + 1} boot")
-    (run("ended", f"{pid} {start} boot") / "exit").write_text("0 1")
+    run("alive", f"{pid} {start} {boot_id()}")
+    run("recycled", f"{pid} {int(start) + 1} {boot_id()}")
+    run("before the reboot", f"{pid} {start} another")
+    run("empty", "")
+    (run("ended", f"{pid} {start} {boot_id()}") / "exit").write_text("0 1")
     assert running_trainings(tmp_path) == ["alive"]

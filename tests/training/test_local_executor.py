@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.runtime.children import Lost, processes
+from services.runtime.children import Ended, Lost, processes
 from services.runtime.children.processes import Identity
 from services.training.executors.local import LocalExecutor
 from services.training.launching import withheld
@@ -51,6 +51,18 @@ async def test_a_reused_pid_is_never_signalled(bench: Bench, stranger: subproces
     assert isinstance(await bench.executor.look(place), Lost)
     assert await bench.executor.stop(place, 0.1) == ()
     assert stranger.poll() is None
+
+
+async def test_what_a_power_cut_left_empty_is_nobody(bench: Bench) -> None:
+    place = await bench.launch("bash", "-c", "echo $$ $PPID > pids; exec sleep 600")
+    bench.kill(list(reversed(await bench.pids(2))))
+    await bench.becomes(place, Lost)
+    for name in ("pid", "started/wrapper", "refused"):
+        (place.directory / name).write_text("")
+    assert isinstance(await bench.executor.look(place), Lost)
+    assert await bench.executor.stop(place, 0.1) == ()
+    (place.directory / "exit").write_text("127 1700000000\n")
+    assert await bench.executor.look(place) == Ended(127)
 
 
 def test_an_identity_is_more_than_a_pid(stranger: subprocess.Popen[bytes]) -> None:

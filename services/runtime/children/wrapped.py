@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from services.runtime.children import Child, Ended, Reason
@@ -89,13 +90,17 @@ def refusal(child: Child) -> Reason | None:
     if text is None:
         return None
     kind, _, what = text.rstrip("\n").partition(" ")
+    if kind not in _REFUSALS:  # empty, see _identity
+        return None
     zh, en = _REFUSALS[kind]
     return Reason(f"{zh}：{what}", f"{en}: {what}")
 
 
 def _identity(path: Path) -> Identity | None:
     text = _read(path)
-    return None if text is None else Identity.parse(text)
+    with suppress(ValueError):  # a power cut may leave the file empty, and then nobody of whom it told lives
+        return None if text is None else Identity.parse(text)
+    return None
 
 
 def _read(path: Path) -> str | None:
