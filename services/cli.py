@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -130,6 +131,10 @@ def _add_common(command: argparse.ArgumentParser, default: str | None = None) ->
 
 
 def _load(parsed: argparse.Namespace) -> Settings:
+    from services.runtime.settings.unknown import unknown_settings
+
+    for sentence in unknown_settings(os.environ):
+        print(sentence, file=sys.stderr)
     given = {name: getattr(parsed, name, None) for name in ("host", "port", "data_dir")}
     return load(config=parsed.config, options=given)
 

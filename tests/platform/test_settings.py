@@ -7,8 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from services.cli import main
 from services.runtime.handover import decode, encode
 from services.runtime.settings import ENVIRONMENT_NAMES, SettingRefused, Settings, load, markdown, without_secrets
+from services.runtime.settings.unknown import unknown_settings
 
 DOCUMENTED = {
     "TRAINING_DB_URL": "sqlite:///./training.db",
@@ -97,6 +99,23 @@ def test_a_wrong_file_is_refused(tmp_path: Path, content: str, sentence: str) ->
     config.write_text(content)
     with pytest.raises(SettingRefused, match=sentence):
         load({}, config=config)
+
+
+def test_a_misspelt_variable_is_told() -> None:
+    others = ("PATH", "TRAINLEDGER_RUN", "TRAINLEDGER_CONFIG_FILE", *ENVIRONMENT_NAMES.values())
+    assert unknown_settings(("TRAINLEDGER_RUN_GPU", "TRAINLEDGER_COLOUR", *others)) == [
+        "The environment variable TRAINLEDGER_COLOUR is no setting and is ignored.",
+        "The environment variable TRAINLEDGER_RUN_GPU is no setting and is ignored; is TRAINLEDGER_RUN_GPUS meant?",
+    ]
+
+
+def test_the_command_line_tells_of_a_misspelt_variable_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRAINLEDGER_LOG_LEVELS", "hidden")
+    with pytest.raises(SystemExit):
+        main(["settings"])
+    assert capsys.readouterr().err.count("TRAINLEDGER_LOG_LEVELS") == 1
 
 
 def test_children_get_the_same_settings(tmp_path: Path) -> None:
