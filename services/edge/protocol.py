@@ -3,23 +3,59 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, cast
 
+from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from contracts.problems import Refused
 from services.edge.front import request_id_of
 from services.edge.problems import MEDIA_TYPE, answer, language_of
 
+_log = logging.getLogger("trainledger.edge")
+
 
 class Http(HttpToolsProtocol):
     """The server's protocol, with an answer's head and body in one piece, and a problem for what is no HTTP.
 
-    By itself it answers in plain text what its parser cannot read, and closes.
+    By itself it answers in plain text what its parser cannot read, and closes. It warns of both that and of each
+    upgrade that a client offers.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the server's is
         super().connection_made(cast("asyncio.Transport", InOnePiece(transport)))
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            while data:
+                try:
+                    self.parser.feed_data(data)
+                    data = b""
+                except HttpParserUpgrade as offered:
+                    data = (self._head_without_upgrade() if self._is_upgrade() else b"") + data[offered.args[0] :]
+        except HttpParserError as error:
+            _log.debug("what %s sends is no HTTP: %s", self.client, error)
+            self.send_400_response("")
+
+    def on_headers_complete(self) -> None:
+        if not self._is_upgrade():
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if not self._is_upgrade():
+            super().on_message_complete()
+
+    def _is_upgrade(self) -> bool:
+        """Whether the parser takes what follows the head for another protocol, as it does after CONNECT too."""
+        return self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers)
+
+    def _head_without_upgrade(self) -> bytes:
+        """Read in place of the one that came: an upgrade may be ignored (RFC 9110, 7.8), and a body follows then."""
+        request = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        kept = [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join((request, *kept, b"", b""))
 
     def send_400_response(self, msg: str) -> None:
         del msg

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import socket
 from collections.abc import AsyncIterator
 
@@ -109,7 +110,9 @@ async def test_what_is_no_http_is_refused(server: httpx.AsyncClient) -> None:
     await writer.wait_closed()
 
 
-async def test_what_cannot_be_parsed_is_a_problem_too(server: httpx.AsyncClient) -> None:
+async def test_what_cannot_be_parsed_is_a_problem_too(
+    server: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
     head = b"Host: localhost\r\nX-Request-Id: mine\r\nAccept-Language: en\r\n"
     for request in (
         b"GET /healthz HTTP/1.1\r\n" + head + b"Transfer-Encoding: A\r\n\r\n",
@@ -126,6 +129,27 @@ async def test_what_cannot_be_parsed_is_a_problem_too(server: httpx.AsyncClient)
     reader, writer = await raw(server.base_url, b"\x16\x03\x01\x02")  # as TLS begins
     assert json.loads((await reader.read()).partition(b"\r\n\r\n")[2])["detail"] == "这不是有效的 HTTP 请求"
     writer.close()
+    assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
+
+
+async def test_an_upgrade_that_is_offered_is_passed_over(
+    server: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = json.dumps(QWEN).encode()
+    offer = b"Host: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    requests = (
+        b"GET /healthz HTTP/1.1\r\n" + offer + b"\r\n",
+        b"POST /projects HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n%b" % (offer, len(body), body),
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    )
+    reader, writer = await raw(server.base_url, b"".join(requests))
+    answers = await reader.read()
+    assert [answers.count(status) for status in (b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 201 Created\r\n")] == [2, 1]
+    writer.close()
+    reader, writer = await raw(server.base_url, b"CONNECT localhost:1 HTTP/1.1\r\n" + offer + b"\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+    writer.close()
+    assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
 
 
 async def test_a_request_at_work_is_answered_before_the_server_stops(world: World) -> None:
