@@ -20,7 +20,10 @@ esac
 
 # Two at once (make serve, make test) take turns. The lock is on this file and goes with the process.
 exec 9< "$0"
-if command -v flock > /dev/null; then flock 9; fi
+if command -v flock > /dev/null && ! flock -n 9; then
+  echo "Waiting for another make, which looks after the environment .venv too" >&2
+  flock 9
+fi
 
 # Complete or not, and of what: an interrupted install leaves "incomplete", and is then not believed.
 stamp=$venv/trainledger-installed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -52,16 +53,18 @@ class Machine:
     def bootstrap(
         self, *arguments: str, user: str | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        lacking = {"NO_ENSUREPIP": "", "NO_PIP": "", "LOG": str(self.log), "PATH": str(self.path), "LC_ALL": "C"}
         return subprocess.run(
             ["sh", "deploy/bootstrap.sh", *arguments],
             cwd=self.checkout,
-            env=lacking | environment,
+            env=self.environment() | environment,
             capture_output=True,
             text=True,
             timeout=120,
             user=user,
         )
+
+    def environment(self) -> dict[str, str]:
+        return {"NO_ENSUREPIP": "", "NO_PIP": "", "LOG": str(self.log), "PATH": str(self.path), "LC_ALL": "C"}
 
     @property
     def installs(self) -> list[str]:
@@ -97,6 +100,22 @@ def test_tests_need_more_and_running_does_not(machine: Machine) -> None:
     assert machine.bootstrap("dev").returncode == 0
     assert "-r requirements-dev.lock" in machine.installs[0]
     assert machine.bootstrap().returncode == 0
+    assert len(machine.installs) == 1
+
+
+def test_whoever_waits_for_another_says_so(machine: Machine) -> None:
+    script = machine.checkout / "deploy" / "bootstrap.sh"
+    with script.open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with subprocess.Popen(
+            ["sh", script], cwd=machine.checkout, env=machine.environment(), stderr=subprocess.PIPE, text=True
+        ) as waiting:
+            assert waiting.stderr is not None
+            assert waiting.stderr.readline().startswith("Waiting for another make")
+            assert not machine.installs
+            fcntl.flock(other, fcntl.LOCK_UN)
+            waiting.stderr.read()
+    assert waiting.returncode == 0
     assert len(machine.installs) == 1
 
 
