@@ -43,9 +43,17 @@ class DeidSecret:
                     f"The key file of de-identification {self._file} cannot be read: {error.strerror}."
                 ) from error
             except ValueError:
-                raise SettingRefused(f"The key file of de-identification {self._file} is not one: base64.") from None
+                secret = b""
             if len(secret) < _BYTES:
-                raise SettingRefused(f"The key file of de-identification {self._file} holds less than {_BYTES} bytes.")
+                otherwise = (
+                    "remove it, for a new one, where nothing has to be reversed any more"
+                    if self._named is None
+                    else "let TRAINLEDGER_DEID_KEY_FILE name another"
+                )
+                raise SettingRefused(
+                    f"The key file of de-identification {self._file} is damaged, as it must hold at least {_BYTES} "
+                    f"bytes in base64: restore it from a backup, or {otherwise}."
+                )
             self._secret = secret
         return self._secret
 
