@@ -140,9 +140,14 @@ class Reads:
         return shown
 
     def _no_answer(self, reason: object) -> None:
-        # Once in each outage; before the first answer the tables may only have to be made yet.
-        level = logging.DEBUG if self._away else logging.ERROR if self._answered else logging.INFO
-        _log.log(level, "the database of the read models does not answer: %s", reason)
+        # Once in each outage; before the first answer the tables may only have to be made yet. What stands below the
+        # first line of a driver's reason is SQL.
+        short = str(getattr(reason, "orig", None) or reason).partition("\n")[0]
+        if self._answered:
+            level, what = logging.ERROR, "the database of the read models does not answer"
+        else:
+            level, what = logging.INFO, "the read models are not there yet"
+        _log.log(logging.DEBUG if self._away else level, "%s (%s)", what, short)
         self._away = True
 
     async def _on_projected(self, message: Msg) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -15,6 +17,7 @@ import msgspec
 import pytest
 
 from contracts.problems import Refused
+from projections.database import open_database
 from services.runtime.reads import Reads
 from services.runtime.settings import Settings
 from tests.edge.conftest import QWEN, World, client_of, made
@@ -81,6 +84,22 @@ async def test_a_database_that_says_nothing_is_not_waited_for_any_longer() -> No
     finally:
         back.set()
         await reads.stop()
+
+
+async def test_tables_that_are_not_made_yet_are_one_line_without_sql(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = open_database(f"sqlite:///{tmp_path}/new.db")
+    reads = Reads(database, cast("Any", None), lambda _: None)
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            with pytest.raises(Refused):
+                await reads.ask(lambda _: None)
+    await reads.stop()
+    database.close()
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "the read models are not there yet (no such table: projection_state)")
+    ]
 
 
 async def test_any_edge_shows_a_position(http: httpx.AsyncClient, qwen: dict[str, object]) -> None:
