@@ -153,8 +153,13 @@ def stop(settings: Settings) -> int:
     left = []
     if (settings.data_dir / "lock").exists():
         lock.take()
-        left = end_left_behind(settings)
-        lock.release()
+        try:
+            left = end_left_behind(settings)
+        except TimeoutError as error:
+            print(f"{error}.".capitalize(), file=sys.stderr)
+            return 1
+        finally:
+            lock.release()
     if holder is None and not left:
         print(f"TrainLedger does not serve {settings.data_dir}.")
     else:
