@@ -88,6 +88,7 @@ TABLE = 'instruction,output\n写诗,"春眠\n不觉晓"\na,"b ""c"""\n'
         ("data.csv", "text\n床前明月光\n", "csv", 1),
         ("data.tsv", "instruction\toutput\na\tb, c\n", "tsv", 1),
         ("data", "instruction\toutput\na\tb\n", "tsv", 1),
+        ("data.tsv", 'text\tn\n"a\t1\n"b" c\t"2"\n', "tsv", 2),
         ("data.txt", "床前明月光，\n\n疑是地上霜。\n", "text", 2),
         ("data.txt", "a,b\n1,2\n", "text", 2),
         ("data.md", "[链接](https://example.com)\n", "text", 1),
@@ -163,6 +164,8 @@ def test_fields_with_their_types_and_how_often_they_are_there(tmp_path: Path) ->
     )
     found = checked(tmp_path, "data.csv", "a,b\n1,\n2,x\n")
     assert found.fields == (Field("a", ("string",), 2), Field("b", ("string",), 1))
+    found = checked(tmp_path, "data.tsv", '"a"\tb\n1\t"\n')
+    assert found.fields == (Field("a", ("string",), 1), Field("b", ("string",), 1))
 
 
 def test_a_byte_order_mark_is_told_and_no_hindrance(tmp_path: Path) -> None:

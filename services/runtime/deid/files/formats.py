@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
-
-import numpy as np
 
 from contracts import deid
 from contracts.deid import FileFormat
@@ -15,6 +14,9 @@ LONGEST_RECORD = 64 * 1024 * 1024
 """Bytes of a line, of a CSV record, or of a whole JSON document."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+# A quote opens a cell at its beginning only, anywhere else it is text. The last may not be complete.
+_QUOTED_CELL = re.compile(rb'"(?<![^,\n]")[^"]*+(?:""[^"]*+)*+(?:"|\Z)')
 
 
 def format_of(name: str) -> FileFormat:
@@ -34,10 +36,10 @@ def chunks(file: BinaryIO, kind: FileFormat, size_at: Callable[[int], int]) -> I
     if kind == "json":
         content = file.read(LONGEST_RECORD + 1)
         if len(content) > LONGEST_RECORD:
-            raise _too_long()
+            raise too_long()
         if content:
             yield content
-    elif kind in ("csv", "tsv"):
+    elif kind == "csv":
         yield from _of_rows(file, size_at)
     else:
         yield from _of_lines(file, size_at)
@@ -55,35 +57,36 @@ def _of_lines(file: BinaryIO, size_at: Callable[[int], int]) -> Iterator[bytes]:
         if not chunk:
             return
         if len(chunk) - (chunk.rfind(b"\n", 0, len(chunk) - 1) + 1) > LONGEST_RECORD:
-            raise _too_long()
+            raise too_long()
         yield chunk
         start += len(chunk)
 
 
 def _of_rows(file: BinaryIO, size_at: Callable[[int], int]) -> Iterator[bytes]:
     left = b""
-    while block := file.read(size_at(file.tell() - len(left))):
+    # A record that goes on and on is looked at in stretches that grow with it.
+    while block := file.read(min(max(size_at(file.tell() - len(left)), len(left)), LONGEST_RECORD + 1 - len(left))):
         left += block
         end = _last_end(left)
         if end:
             yield left[:end]
             left = left[end:]
         elif len(left) > LONGEST_RECORD:
-            raise _too_long()
+            raise too_long()
     if left:
         yield left
 
 
 def _last_end(content: bytes) -> int:
-    """After the last line end outside quotes."""
-    if b'"' not in content:
-        return content.rfind(b"\n") + 1
-    raw = np.frombuffer(content, dtype=np.uint8)
-    quotes, ends = np.flatnonzero(raw == ord('"')), np.flatnonzero(raw == ord("\n"))
-    outside = ends[np.searchsorted(quotes, ends) % 2 == 0]
-    return int(outside[-1]) + 1 if len(outside) else 0
+    """After the last record of CSV that ends in a content that begins with one, as `csv.reader` reads it; else 0."""
+    before = len(content)
+    for start, end in reversed([cell.span() for cell in _QUOTED_CELL.finditer(content)]):
+        if found := content.rfind(b"\n", end, before) + 1:
+            return found
+        before = start
+    return content.rfind(b"\n", 0, before) + 1
 
 
-def _too_long() -> FileRefused:
+def too_long() -> FileRefused:
     limit = LONGEST_RECORD // 2**20
     return FileRefused(f"单条记录超过 {limit} MiB", f"a record has more than {limit} MiB")

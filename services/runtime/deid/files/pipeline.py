@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import glob
-import io
 import os
 import secrets
 from collections import deque
@@ -15,7 +13,7 @@ from typing import BinaryIO
 import msgspec
 
 from contracts.deid import FileFormat
-from services.runtime.deid.files import memory, processes
+from services.runtime.deid.files import memory, processes, tables
 from services.runtime.deid.files.formats import BYTE_ORDER_MARK, chunks, format_of
 from services.runtime.deid.files.processes import Handed
 from services.runtime.deid.files.tally import Cancellation, Progress, Report, Tally
@@ -163,23 +161,18 @@ def _at_work(done: Done | Handed) -> bool:
 
 def _with_header(file: BinaryIO, out: BinaryIO, job: Job, tally: Tally) -> Job:
     """The first record names the columns and stays as it is."""
-    line = file.readline(1 << 20)
-    while line.count(b'"') % 2 and (more := file.readline(1 << 20)):
-        line += more
     try:
-        header = next(csv.reader(io.StringIO(line.decode(), newline=""), delimiter="\t" if job.kind == "tsv" else ","))
-    except UnicodeDecodeError:
-        raise FileRefused("不是有效的 UTF-8 文本", "is not valid UTF-8", 1) from None
-    except (StopIteration, csv.Error):
-        raise FileRefused("没有可用的表头", "has no header that can be read", 1) from None
+        header, content = tables.header(file, job.kind)
+    except tables.NotATable as error:
+        raise FileRefused(error.zh, error.en, error.line + 1) from None
     if Work(job).holds_data(header):
         zh, en = "首行应为列名，但其中有个人信息", "names no columns in its first line, which holds personal data"
         raise FileRefused(zh, en, 1)
     if missing := sorted(set(job.fields or ()) - set(header)):
         raise _missing(missing)
-    tally.take(line)
-    tally.give(out, line)
-    tally.lines += line.count(b"\n") or 1
+    tally.take(content)
+    tally.give(out, content)
+    tally.lines += content.count(b"\n") or 1
     tally.fields |= set(header)
     return msgspec.structs.replace(job, header=tuple(header))
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from contracts.deid import FileFormat
 from services.runtime.deid.buffers import Areas
 from services.runtime.deid.documents import Rewriter
+from services.runtime.deid.files import formats
+
+csv.field_size_limit(2**31 - 1)  # never reached: records are bounded
 
 
 class NotATable(Exception):
-    """A chunk that is no CSV, with the line (from 0) where that shows."""
+    """What is no CSV or TSV, with the line (from 0) where that shows."""
 
     def __init__(self, line: int, zh: str, en: str) -> None:
         super().__init__(en)
@@ -23,56 +27,118 @@ class NotATable(Exception):
 
 
 class Table(NamedTuple):
-    """Rows with the text that they were read from, and the lines of those that were left out."""
+    """Rows with the text that they were read from, and the lines (from 0) of those that were left out.
 
+    A blank line is a row without cells. `fault`: why nothing more could be read.
+    """
+
+    kind: FileFormat
     rows: list[list[str]]
     raw: list[str]
     ragged: list[int]
-    delimiter: str
+    fault: NotATable | None = None
+
+    def cells(self, columns: Sequence[int]) -> list[str]:
+        """Of these columns, row by row."""
+        cells = [row[column] for row in self.rows if row for column in columns]
+        return [_bare(cell) for cell in cells] if self.kind == "tsv" else cells
+
+    def written(self, columns: Sequence[int], cells: Sequence[str]) -> bytes:
+        """The table with others in the place of `cells`."""
+        pieces = []
+        given = iter(cells)
+        for row, raw in zip(self.rows, self.raw, strict=True):
+            new = list(row)
+            for column in columns if row else ():
+                cell = next(given)
+                new[column] = f'"{cell}"' if self.kind == "tsv" and _is_quoted(row[column]) else cell
+            pieces.append(raw if new == row else _line(new, raw, self.kind))
+        return "".join(pieces).encode()
 
 
-def read(chunk: bytes, delimiter: str, width: int) -> Table:
-    """The rows of `width` cells; raises NotATable where it is not CSV or not UTF-8."""
+def header(file: BinaryIO, kind: FileFormat) -> tuple[list[str], bytes]:
+    """The names of the columns, and all that was read: the record that holds them, and blank lines before it.
+
+    Raises NotATable, or FileRefused where the record is too long.
+    """
+    taken: list[str] = []
+    reader = _reader(_decoded(_bounded(file), taken), kind)
     try:
-        lines = list(io.StringIO(chunk.decode(), newline=""))
-    except UnicodeDecodeError as error:
-        line = chunk.count(b"\n", 0, error.start)
-        raise NotATable(line, "不是有效的 UTF-8 文本", "is not valid UTF-8") from None
-    rows, raw, ragged, at = [], [], [], 0
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        names = next((row for row in reader if row), None)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise _fault(len(taken), 0, kind, error) from None
+    if names is None:
+        raise NotATable(0, "没有可用的表头", "has no header that can be read")
+    return [_bare(name) for name in names] if kind == "tsv" else names, "".join(taken).encode()
+
+
+def read(chunk: bytes, kind: FileFormat, width: int) -> Table:
+    """The rows of `width` cells."""
+    lines, at = list[str](), 0
+    rows, raw, ragged = list[list[str]](), list[str](), list[int]()
+    reader = _reader(_decoded(io.BytesIO(chunk), lines), kind)
     try:
         for row in reader:
             first, at = at, reader.line_num
-            if len(row) == width:
+            if not row or len(row) == width:
                 rows.append(row)
                 raw.append("".join(lines[first:at]))
-            elif row:
+            else:
                 ragged.append(first)
-    except csv.Error:
-        raise NotATable(at, "不是有效的 CSV", "is not valid CSV") from None
-    return Table(rows, raw, ragged, delimiter)
+    except (csv.Error, UnicodeDecodeError) as error:
+        return Table(kind, rows, raw, ragged, _fault(len(lines), at, kind, error))
+    return Table(kind, rows, raw, ragged)
 
 
-def written(table: Table, columns: Sequence[int], cells: Sequence[str]) -> bytes:
-    """The table with new cells in these columns, row by row."""
-    pieces = []
-    given = iter(cells)
-    for row, raw in zip(table.rows, table.raw, strict=True):
-        new = list(row)
-        for column in columns:
-            new[column] = next(given)
-        pieces.append(raw if new == row else _line(new, raw, table.delimiter))
-    return "".join(pieces).encode()
+def _bounded(file: BinaryIO) -> Iterator[bytes]:
+    left = formats.LONGEST_RECORD
+    while line := file.readline(left + 1):
+        left -= len(line)
+        if left < 0:
+            raise formats.too_long()
+        yield line
 
 
-def _line(row: list[str], raw: str, delimiter: str) -> str:
+def _decoded(lines: Iterable[bytes], taken: list[str]) -> Iterator[str]:
+    """What was read of them is `taken`."""
+    for line in lines:
+        taken.append(line.decode())
+        yield taken[-1]
+
+
+def _reader(lines: Iterable[str], kind: FileFormat) -> Any:
+    """In TSV a line is a row and a quote is text, as IANA's text/tab-separated-values has it."""
+    if kind == "tsv":
+        return csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
+    return csv.reader(lines, strict=True)
+
+
+def _fault(line: int, row: int, kind: FileFormat, error: csv.Error | UnicodeDecodeError) -> NotATable:
+    """`line` is the first that was not read, `row` the first of the row that it is in."""
+    if isinstance(error, UnicodeDecodeError):
+        return NotATable(line, "不是有效的 UTF-8 文本", "is not valid UTF-8")
+    if "new-line" in str(error):
+        return NotATable(row, "含有后面没有 LF 的 CR", "has a CR without LF, which ends no line")
+    return NotATable(row, f"不是有效的 {kind.upper()}", f"is not valid {kind.upper()}")
+
+
+def _is_quoted(cell: str) -> bool:
+    return len(cell) > 1 and cell[0] == cell[-1] == '"'
+
+
+def _bare(cell: str) -> str:
+    """Without the quotes that some programs write around each cell of TSV, which are none of its value."""
+    return cell[1:-1] if _is_quoted(cell) else cell
+
+
+def _line(row: list[str], raw: str, kind: FileFormat) -> str:
     """In the manner of the line before: with quotes around all cells, or where needed; with its own line end."""
+    end = raw[len(raw.rstrip("\r\n")) :]
+    if kind == "tsv":
+        return "\t".join(row) + end
     line = io.StringIO(newline="")
     all_quoted = raw.startswith('"') and raw.count('"') >= 2 * len(row)
-    end = raw[len(raw.rstrip("\r\n")) :]
-    writer = csv.writer(
-        line, delimiter=delimiter, quoting=csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL, lineterminator=end
-    )
+    writer = csv.writer(line, quoting=csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL, lineterminator=end)
     writer.writerow(row)
     return line.getvalue()
 

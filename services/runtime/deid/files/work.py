@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -121,17 +122,17 @@ class Work:
     def _table(self, chunk: bytes) -> Done:
         job = self._job
         columns = [n for n, name in enumerate(job.header) if job.fields is None or name in job.fields]
-        try:
-            table = tables.read(chunk, "\t" if job.kind == "tsv" else ",", len(job.header))
-        except tables.NotATable as error:
-            bad = (Bad(error.line, error.zh, error.en, fatal=True),)
-            return Done(content=b"", lines=len(_lines(chunk)), records=0, counts=Counter(), bad=bad)
-        cells = [(job.header[column], row[column].encode()) for row in table.rows for column in columns]
+        table = tables.read(chunk, job.kind, len(job.header))
+        names = itertools.cycle([job.header[column] for column in columns])
+        cells = [(name, cell.encode()) for cell, name in zip(table.cells(columns), names, strict=False)]
         new, counts = tables.cells_rewritten(self._rewriter, cells)
-        content = tables.written(table, columns, [cell.decode() for cell in new])
+        content = table.written(columns, [cell.decode() for cell in new])
         zh, en = "列数与表头不符", "has another number of columns than the header"
-        ragged = tuple(Bad(line, zh, en) for line in table.ragged)
-        return Done(content=content, lines=len(_lines(chunk)), records=len(table.rows), counts=counts, bad=ragged)
+        bad = [Bad(line, zh, en) for line in table.ragged]
+        if fault := table.fault:
+            bad.append(Bad(fault.line, fault.zh, fault.en, fatal=True))
+        records = sum(map(bool, table.rows))
+        return Done(content=content, lines=len(_lines(chunk)), records=records, counts=counts, bad=tuple(bad))
 
 
 def _long_enough(name: str) -> bool:

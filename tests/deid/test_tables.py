@@ -1,0 +1,89 @@
+"""CSV and TSV: cut into chunks where their reader ends a record, and no row passed on that was not searched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contracts.deid import FileFormat
+from services.runtime.deid import policies
+from services.runtime.deid.files import deidentify_file
+from services.runtime.deid.keys import Keys
+from services.runtime.deid.refusals import FileRefused
+
+KEYS = Keys(b"a secret of this installation")
+ZH = policies.built_in()["zh-pii"]
+
+
+def outcome(directory: Path, content: bytes, kind: FileFormat = "csv", chunk_bytes: int = 1 << 20) -> object:
+    """Of one file: what is written and how many records those are, or the line and the reason of the refusal."""
+    (directory / "in").write_bytes(content)
+    try:
+        report = deidentify_file(directory / "in", directory / "out", ZH, KEYS, format=kind, chunk_bytes=chunk_bytes)
+    except FileRefused as refused:
+        return refused.line, refused.en
+    return (directory / "out").read_bytes(), report.records
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "records"),
+    [
+        ("csv", b'phone,size 5"\n13812345678,1\n13912345678,2\nx,a "q"\n13712345678,3\n', 4),
+        ("csv", b'phone,size 5"\n13812345678,1\n13912345678,2\n', 2),
+        ("csv", b'"phone\nof\n""him""",b\r\n13812345678,"1\r\n13912345678"\r\n', 1),
+        ("tsv", b'phone\tb\n13812345678\t"x \n"13912345678"\t"\n', 2),
+    ],
+)
+def test_a_quote_within_a_cell_is_text(tmp_path: Path, kind: FileFormat, content: bytes, records: int) -> None:
+    for chunk_bytes in (1, 20, 1 << 20):
+        found = outcome(tmp_path, content, kind, chunk_bytes)
+        assert isinstance(found, tuple)
+        assert found[1] == records
+        assert not any(phone in found[0] for phone in (b"13812345678", b"13912345678", b"13712345678"))
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 1 << 20])
+@pytest.mark.parametrize(
+    ("kind", "content", "line"),
+    [
+        ("csv", b"phone,b\r13812345678,2\r", 1),
+        ("csv", b"phone\r13812345678\r\nx\r\n", 1),
+        ("tsv", b"phone\tb\r13812345678\t2\r", 1),
+        ("csv", b"phone,b\n1,2\n13812345678,2\r1,2\n", 3),
+    ],
+)
+def test_other_line_ends_are_refused(
+    tmp_path: Path, kind: FileFormat, content: bytes, line: int, chunk_bytes: int
+) -> None:
+    assert outcome(tmp_path, content, kind, chunk_bytes) == (line, "has a CR without LF, which ends no line")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+@given(rows=st.lists(st.text(alphabet='",\n\r a1', max_size=12), max_size=5))
+def test_no_size_of_chunks_makes_a_difference(tmp_path: Path, rows: list[str]) -> None:
+    """Also not to where and why a file is refused."""
+    content = ("a,b\n" + "\n".join(rows)).encode()
+    whole = outcome(tmp_path, content)
+    for chunk_bytes in (1, 2, 5, 11):
+        assert outcome(tmp_path, content, chunk_bytes=chunk_bytes) == whole
+
+
+def test_blank_lines_stay(tmp_path: Path) -> None:
+    found = outcome(tmp_path, "\n电话,b\r\n\r\n1,2\n\n".encode())
+    assert found == ("\n电话,b\r\n\r\n1,2\n\n".encode(), 1)
+    assert outcome(tmp_path, b"a\n\n\nb\n") == (b"a\n\n\nb\n", 1)
+
+
+def test_quotes_around_cells_of_tsv_are_none_of_their_values(tmp_path: Path) -> None:
+    content = '"id"\t"微信"\n"1"\t"zhangsan_88"\n'.encode()
+    (tmp_path / "in").write_bytes(content)
+    deidentify_file(tmp_path / "in", tmp_path / "out", ZH, KEYS, format="tsv", fields=["微信"])
+    header, row = (tmp_path / "out").read_text(encoding="utf-8").splitlines()
+    assert header == '"id"\t"微信"'
+    assert row.startswith('"1"\t"')
+    assert "zhangsan_88" not in row
+    assert outcome(tmp_path, b"a\tb\n1\xff\t2\n", "tsv") == (2, "is not valid UTF-8")
+    assert outcome(tmp_path, b"a\tb\n1\n", "tsv") == (2, "has another number of columns than the header")
