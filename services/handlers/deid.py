@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -19,6 +18,7 @@ from contracts.deid import (
     ReportDeidentified,
     format_of,
 )
+from contracts.field_names import is_data
 from contracts.problems import InvalidBody, Refused, Wrong
 from events.datasets import Dataset, DatasetVersion
 from events.deid import (
@@ -80,17 +80,14 @@ def deidentify_dataset(
 
 
 def _require_names(fields: Sequence[str]) -> None:
-    """They stay on record, where no phone and no address must."""
+    """They stay on record, where nothing of somebody must."""
     wrongs = [
         Wrong(f"/fields/{number}", "应为字段名，而不是数据", "must be the name of a field, not data")
         for number, field in enumerate(fields)
-        if _VALUE.search(field)
+        if is_data(field)
     ]
     if wrongs:
         raise InvalidBody(*wrongs)
-
-
-_VALUE = re.compile(r"[0-9]{9}|@")
 
 
 def _version(dataset: Dataset, command: DeidentifyDataset) -> DatasetVersion:

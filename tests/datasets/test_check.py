@@ -188,8 +188,16 @@ def test_all_that_is_told_has_a_sentence_in_both_languages(tmp_path: Path) -> No
         ("data.csv", "编号,电话\n1,13812345678\n2,b\n".encode("gbk"), ()),
         ("data.csv", b"\0,b\n1,2\n3,4\n", ()),
         ("data.csv", '"a"b,c\n1,2\n3,4\n', ()),
-        ("data.csv", "13812345678,王\n13812345679,李\n", ("王",)),
-        ("data.csv", "a@example.com,b\n1,2\n", ("b",)),
+        ("data.csv", "13812345678,王\n13812345679,李\n", ()),
+        ("data.csv", "a@example.com,b\n1,2\n", ()),
+        ("data.csv", "李雷雷,138-1234-9876,京A54321,１３９１２３４９８７６\n1,2,3,4\n", ()),
+        ("data.csv", "李雷雷,１３９１２３４９８７６\n1,2\n", ()),
+        ("data.csv", "李雷雷,京A54321\n1,2\n", ()),
+        ("data.csv", "a,sk-proj-abcdefghijklmnopqrstuvwxyz\n1,2\n", ()),
+        ("data.csv", "a,密码abc123\n1,2\n", ()),
+        ("data.tsv", "00:1A:2B:3C:4D:5E\tb\n1\t2\n", ()),
+        ("data.csv", "https://a.com/u/zhangsan,x\n1,2\n", ()),
+        ("data.jsonl", '{"138-1234-9877": 1, "10.0.0.17": 1, "a": 2}\n', ("a",)),
         ("data.jsonl", '{"13812345678": 1, "a": 2}\n', ("a",)),
         ("data.csv", b"a,b\n\xff,2\n3,4\n", ("a", "b")),
     ],
@@ -200,3 +208,15 @@ def test_no_value_is_told_as_the_name_of_a_field(
     found = checked(tmp_path, name, content)
     assert tuple(field.name for field in found.fields) == fields
     assert b"138123456" not in msgspec.json.encode(found)
+
+
+ORDINARY = (
+    "text_2024,2024-01-01,2024年1月,Q1,col_12345,ipv4,手机号,url,http_status,created_at,身份证号,phone1,v1.2.3,sha256,@id,"
+    "hf_tokenizer_vocabulary_size,密码sha256,bbox_x1_y1_x2_y2,2023-2024学年,q1_2019_2020_2021,20240101,价格(元),0,姓名,微信昵称"
+)
+
+
+def test_names_of_fields_are_told(tmp_path: Path) -> None:
+    found = checked(tmp_path, "data.csv", f"{ORDINARY}\n{ORDINARY}\n")
+    assert ",".join(field.name for field in found.fields) == ORDINARY
+    assert found.fields_complete

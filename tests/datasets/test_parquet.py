@@ -115,3 +115,12 @@ async def test_what_unpacks_to_too_much_ends_in_its_own_process(tmp_path: Path) 
     assert file.stat().st_size < MIB
     found = await Checker(Bounds(memory=300 * MIB))(file, "data.parquet")
     assert (found.verdict, found.reason) == ("invalid", "too_much_memory")
+
+
+def test_no_value_is_told_as_the_name_of_a_column(tmp_path: Path) -> None:
+    first = pa.table({"李雷雷": ["a"], "138-1234-9876": ["b"]})
+    inside = pa.table({"a": [{"b": [{"138-1234-9876": 1}]}], "c": [{"d": 1}]})
+    for table, fields in ((first, []), (inside, [("a", ("struct",)), ("c", ("struct<d: int64>",))])):
+        pq.write_table(table, tmp_path / "written.parquet")
+        found = checked(tmp_path, "data.parquet", (tmp_path / "written.parquet").read_bytes())
+        assert [(field.name, field.types) for field in found.fields] == fields

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from contracts.field_names import is_data
 from services.datasets.checking.findings import Findings, Verdict, invalid
 from services.datasets.checking.limits import Limits
 from services.datasets.checking.shapes import Shape, shape_of_columns
@@ -88,8 +90,7 @@ def _check_pages(path: Path, limits: Limits) -> Verdict:
                 present[column] += len(values) - values.null_count
         if findings.records + findings.bad_records != metadata.num_rows:
             return invalid("parquet", "parquet_damaged")
-    for field, times in zip(schema, present, strict=True):
-        findings.fields.add(field.name, (str(field.type)[:_LONGEST_TYPE],), times)
+    findings.fields.add_columns(schema.names, [_type_name(field.type) for field in schema], present)
     return findings.verdict()
 
 
@@ -105,6 +106,19 @@ def _tell_rows(findings: Findings, batch: Any, first: int, shape: Shape | None) 
             findings.bad(first + row, "not_utf8")
         else:
             findings.record(first + row, shape)
+
+
+def _type_name(type_: Any) -> str:
+    """Without the names of fields inside it where one of them is data."""
+    name = str(type_)
+    return (name.partition("<")[0] if any(map(is_data, _names(type_))) else name)[:_LONGEST_TYPE]
+
+
+def _names(type_: Any) -> Iterator[str]:
+    for child in range(type_.num_fields):
+        field = type_.field(child)
+        yield field.name
+        yield from _names(field.type)
 
 
 def _is_text(type_: Any) -> bool:

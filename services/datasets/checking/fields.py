@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from contracts.field_names import is_data
 from services.datasets.checking.limits import LONGEST_NAME, Limits
 
 _TYPES: dict[type, str] = {
@@ -20,7 +20,6 @@ _TYPES: dict[type, str] = {
     dict: "object",
 }
 _MOST_SIGNATURES = 1_024
-_VALUE = re.compile(r"[0-9]{7}|@")  # a number or address of somebody, which is no name of a field
 
 _Signature = tuple[tuple[str, ...], tuple[type, ...]]
 
@@ -48,10 +47,18 @@ class Fields:
         if len(self._signatures) >= _MOST_SIGNATURES:
             self._fold()
 
+    def add_columns(self, names: Sequence[str], types: Sequence[str], present: Sequence[int]) -> None:
+        """Of a file whose fields are known from its header: none of them where that is a record."""
+        if any(map(is_data, names)):
+            self.complete = False
+            return
+        for name, type_, times in zip(names, types, present, strict=True):
+            self.add(name, (type_,), times)
+
     def add(self, name: str, types: tuple[str, ...], present: int) -> None:
-        """Of a file whose fields are known from its header. What is told stays on record, so never what is a value."""
+        """What is told stays on record, so never what is a value."""
         name = name[:LONGEST_NAME]
-        if _VALUE.search(name):
+        if is_data(name):
             self.complete = False
             return
         if name not in self._types and len(self._types) >= self._limits.fields:

@@ -27,7 +27,7 @@ class Problem(msgspec.Struct, frozen=True):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """`reason` is the code of what made it invalid; `bad_records` counts all, `problems` are the first of them.
 
-    `fields_complete`: no field had to be left out for its number.
+    `fields_complete`: no field had to be left out, for its number or as its name is data.
     """
 
     verdict: Literal["valid", "invalid"]

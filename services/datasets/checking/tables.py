@@ -66,8 +66,8 @@ def check_table(chunks: Iterable[bytes], limits: Limits, delimiter: str) -> Verd
             for column, cell in enumerate(row):
                 if cell:
                     present[column] += 1
-    for name, times in zip(header or (), present, strict=False):
-        findings.fields.add(name, ("string",), times)
+    if header and present:
+        findings.fields.add_columns(header, ["string"] * len(header), present)
     return findings.verdict()
 
 

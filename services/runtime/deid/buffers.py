@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,13 @@ class Areas(NamedTuple):
     def plain(cls, starts: Offsets, ends: Offsets) -> Areas:
         nowhere = np.zeros(len(starts), dtype=np.int64)
         return cls(starts, ends, nowhere, nowhere)
+
+    @classmethod
+    def joined(cls, texts: Sequence[bytes]) -> Areas:
+        """Of these, without names, where one byte stands between each and the next."""
+        lengths = np.array([len(text) for text in texts], dtype=np.int64)
+        ends = np.cumsum(lengths + 1) - 1
+        return cls.plain(ends - lengths, ends)
 
 
 class Shown(NamedTuple):

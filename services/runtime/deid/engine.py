@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
-import numpy as np
 
 from contracts.problems import Wrong
 from services.runtime.deid.buffers import Areas
@@ -68,18 +67,16 @@ class Deidentifier:
 
 def _result(rewriter: Rewriter, texts: Sequence[str], format: TextFormat) -> Result:  # noqa: A002
     contents = [_encoded(text, index) for index, text in enumerate(texts)]
-    lengths = np.array([len(content) for content in contents], dtype=np.int64)
-    ends = np.cumsum(lengths + 1) - 1
-    starts = ends - lengths
+    areas = Areas.joined(contents)
     joined = b"\n".join(contents)
     if format == "json":
         for index, content in enumerate(contents):
             _require_json(content, index)
-        done = rewriter.json(joined, starts, None)
+        done = rewriter.json(joined, areas.starts, None)
     else:
-        done = rewriter.text(joined, Areas.plain(starts, ends))
+        done = rewriter.text(joined, areas)
     return Result(
-        texts=[part.decode() for part in done.stretches(starts, ends)],
+        texts=[part.decode() for part in done.stretches(areas.starts, areas.ends)],
         mapping=_mapping(done),
         counts=dict(done.counts()),
     )

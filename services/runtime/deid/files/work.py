@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from contracts.deid import FileFormat
+from contracts.field_names import has_number
 from services.runtime.deid.buffers import Areas, Offsets
 from services.runtime.deid.documents import Rewriter, Rewriting
 from services.runtime.deid.files import tables
@@ -80,9 +81,12 @@ class Work:
         return tables.cells_rewritten(self._rewriter, [(name, value) for value in values])
 
     def holds_data(self, names: Sequence[str]) -> bool:
-        """Whether what should be names is data: it has values of a type, or numbers as long as a phone is."""
-        _, found = tables.cells_rewritten(self._rewriter, [("", name.encode()) for name in names if _long_enough(name)])
-        return bool(found.keys() - {"DATE"})
+        """Whether what should be names is data by the policy."""
+        given = [name.encode() for name in names]
+        found = self._rewriter.text(b"\n".join(given), Areas.joined(given)).pairs()
+        return any(_is_no_name(kind, value) for kind, value, _ in found) or (
+            "NUMBER" in self._job.policy.types and any(map(has_number, names))
+        )
 
     def values(self, given: Sequence[Any], name: str, *, chosen: bool) -> tuple[list[Any], Counter[str]]:
         """Numbers, or texts, of one column, de-identified as those of a field of JSON are."""
@@ -135,12 +139,14 @@ class Work:
         return Done(content=content, lines=len(_lines(chunk)), records=records, counts=counts, bad=tuple(bad))
 
 
-def _long_enough(name: str) -> bool:
-    """Without those that are a day or a year, which tables have columns of."""
-    return "@" in name or sum(map(str.isdigit, name)) > _DIGITS_OF_A_DAY
+def _is_no_name(kind: str, value: str) -> bool:
+    """Tables have columns of days and numbers, and names like `微信 openid`, which announce a value that is none."""
+    if kind in ("DATE", "NUMBER", "PERSON", "ADDRESS"):
+        return False
+    return kind not in ("WECHAT", "API_KEY") or len(value) >= _LONGEST_WORD or any(map(str.isdigit, value))
 
 
-_DIGITS_OF_A_DAY = 8
+_LONGEST_WORD = 24
 
 
 def _done(done: Rewriting, lines: int, records: int, bad: list[Bad]) -> Done:
