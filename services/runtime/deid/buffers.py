@@ -49,20 +49,22 @@ class Buffer:
 
     `bytes` is what is searched: full-width digits, letters and a few signs are one ASCII byte each there, so that a
     value is the same in both widths. `areas` are in offsets of `bytes`; `original` turns those into offsets of
-    `content`. `shown`, if given, is searched in its place.
+    `content`. `shown`, if given, is searched in its place. `floors`: from where on words speak for what is in each
+    area, which is its start where nothing else is given.
     """
 
-    def __init__(self, content: bytes, areas: Areas, shown: Shown | None = None) -> None:
+    def __init__(self, content: bytes, areas: Areas, shown: Shown | None = None, floors: Offsets | None = None) -> None:
         self.content = content
         self.raw: Bytes = np.frombuffer(content, dtype=np.uint8)
         self.raw_areas = areas
         self._shown = shown
         self.bytes, self._origin = _narrowed(self.raw if shown is None else shown.content)
-        if self._origin is None:
-            self.areas = areas
-        else:
+        self.areas = areas
+        self.floors = areas.starts if floors is None else floors
+        if self._origin is not None:
             origin = self._origin
             self.areas = Areas(*(np.searchsorted(origin, offsets) for offsets in areas))
+            self.floors = np.searchsorted(origin, self.floors)
 
     def area_of(self, starts: Offsets) -> Offsets:
         """The number of the area that each of these offsets of `bytes` is in; each is in one."""

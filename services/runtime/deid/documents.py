@@ -60,8 +60,9 @@ class Rewriter:
     def __init__(self, recogniser: Recogniser, replacer: Replacer, locale: str) -> None:
         self._recogniser, self._replacer, self._locale = recogniser, replacer, locale
 
-    def text(self, content: bytes, areas: Areas) -> Rewriting:
-        edits = self._edited(Buffer(content, areas))
+    def text(self, content: bytes, areas: Areas, floors: Offsets | None = None) -> Rewriting:
+        """`floors`: where the context of each area begins, which stands before it and stays as it is."""
+        edits = self._edited(Buffer(content, areas, floors=floors))
         return Rewriting(edits.whole, edits.places(), [edits])
 
     def json(self, content: bytes, documents: Offsets, fields: Sequence[str] | None) -> Rewriting:

@@ -13,6 +13,11 @@ from services.runtime.deid.refusals import FileRefused
 LONGEST_RECORD = 64 * 1024 * 1024
 """Bytes of a line, of a CSV record, or of a whole JSON document."""
 
+BLOCK = 256 * 1024
+"""Bytes of plain text after which the line that they end in ends a block: blocks are searched each by itself."""
+CONTEXT = 8 * 1024
+"""Bytes before a block that tell what it begins with: a key's frame, for instance, or words before a value."""
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 # A quote opens a cell at its beginning only, anywhere else it is text. The last may not be complete.
@@ -41,6 +46,8 @@ def chunks(file: BinaryIO, kind: FileFormat, size_at: Callable[[int], int]) -> I
             yield content
     elif kind == "csv":
         yield from _of_rows(file, size_at)
+    elif kind == "text":
+        yield from _of_blocks(file, size_at)
     else:
         yield from _of_lines(file, size_at)
 
@@ -60,6 +67,27 @@ def _of_lines(file: BinaryIO, size_at: Callable[[int], int]) -> Iterator[bytes]:
             raise too_long()
         yield chunk
         start += len(chunk)
+
+
+def _of_blocks(file: BinaryIO, size_at: Callable[[int], int]) -> Iterator[bytes]:
+    place, held, size = file.tell(), list[bytes](), 0
+    for block in _of_lines(file, lambda _: BLOCK):
+        held.append(block)
+        size += len(block)
+        if size >= size_at(place):
+            yield b"".join(held)
+            place, held, size = place + size, [], 0
+    if held:
+        yield b"".join(held)
+
+
+def blocks(chunk: bytes) -> Iterator[bytes]:
+    """Those of a chunk of plain text, which do not depend on what the chunks are."""
+    start = 0
+    while start < len(chunk):
+        end = chunk.find(b"\n", start + BLOCK - 1) + 1 or len(chunk)
+        yield chunk[start:end]
+        start = end
 
 
 def _of_rows(file: BinaryIO, size_at: Callable[[int], int]) -> Iterator[bytes]:

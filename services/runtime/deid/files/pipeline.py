@@ -13,7 +13,7 @@ from typing import BinaryIO
 import msgspec
 
 from contracts.deid import FileFormat
-from services.runtime.deid.files import memory, processes, tables
+from services.runtime.deid.files import formats, memory, processes, tables
 from services.runtime.deid.files.formats import BYTE_ORDER_MARK, chunks, format_of
 from services.runtime.deid.files.processes import Handed
 from services.runtime.deid.files.tally import Cancellation, Progress, Report, Tally
@@ -138,14 +138,17 @@ class _Crew:
         # A process that outlives this one by an instant writes nothing that the next attempt takes for its own.
         self._pieces = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         self._handed: list[tuple[Handed, int]] = []
+        self._before = b""
 
     def do(self, chunk: bytes, start: int, left: int) -> Done | Handed:
         """`left`: bytes from `start` to the end of the file."""
+        before = self._before
+        self._before = (before + chunk[-formats.CONTEXT :])[-formats.CONTEXT :]
         self._handed = [(handed, size) for handed, size in self._handed if handed.at_work()]
         if self._helpers is None or not self._helpers.spare(len(self._handed)) or self._is_too_much(chunk, left):
-            return self._work.do(chunk)
+            return self._work.do(chunk, before)
         into = self._pieces.with_name(f"{self._pieces.name}.{start}.part")
-        handed = self._helpers.hand(self._told, self._source, start, len(chunk), into)
+        handed = self._helpers.hand(self._told, self._source, start, len(chunk), before, into)
         self._handed.append((handed, len(chunk)))
         return handed
 

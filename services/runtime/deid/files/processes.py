@@ -71,9 +71,9 @@ class Helpers:
         """Whether they take one more piece when they have so many."""
         return at_work < _AHEAD * sum(started.done() for started in self._starting)
 
-    def hand(self, told: bytes, source: Path, start: int, size: int, into: Path) -> Handed:
-        """`told`: the job, pickled once for all its pieces."""
-        return Handed(self._pool.submit(_do, told, source, start, size, into), into)
+    def hand(self, told: bytes, source: Path, start: int, size: int, before: bytes, into: Path) -> Handed:
+        """`told`: the job, pickled once for all its pieces; `before`: what `Work.do` is told."""
+        return Handed(self._pool.submit(_do, told, source, start, size, before, into), into)
 
 
 _kept: dict[int, Helpers] = {}
@@ -117,12 +117,12 @@ def _work(job: bytes) -> Work:
     return Work(pickle.loads(job))  # noqa: S301 - of the process that started this one
 
 
-def _do(job: bytes, source: Path, start: int, size: int, into: Path) -> Done:
+def _do(job: bytes, source: Path, start: int, size: int, before: bytes, into: Path) -> Done:
     with source.open("rb") as file:
         file.seek(start)
         content = file.read(size)
     if len(content) < size:
         raise FileRefused("文件在读取时改变", "the file changed while it was read")
-    done = _work(job).do(content)
+    done = _work(job).do(content, before)
     into.write_bytes(done.content)
     return msgspec.structs.replace(done, content=b"")

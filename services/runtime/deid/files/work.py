@@ -16,10 +16,11 @@ from contracts.deid import FileFormat
 from contracts.field_names import has_number
 from services.runtime.deid.buffers import Areas, Offsets
 from services.runtime.deid.documents import Rewriter, Rewriting
-from services.runtime.deid.files import tables
+from services.runtime.deid.files import formats, tables
 from services.runtime.deid.keys import DerivedKeys
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.recognisers import Recogniser
+from services.runtime.deid.recognisers.groups import MARGIN
 from services.runtime.deid.replacing import Replacer
 
 
@@ -65,7 +66,8 @@ class Work:
         recogniser, replacer = Recogniser(job.policy), Replacer(job.policy, job.keys)
         self._rewriter = Rewriter(recogniser, replacer, job.locale)
 
-    def do(self, chunk: bytes) -> Done:
+    def do(self, chunk: bytes, before: bytes = b"") -> Done:
+        """`before`: the end of all chunks before it, as much as is context of plain text."""
         match self._job.kind:
             case "jsonl":
                 return self._jsonl(chunk)
@@ -74,7 +76,7 @@ class Work:
             case "csv" | "tsv":
                 return self._table(chunk)
             case _:
-                return self._text(chunk)
+                return self._text(chunk, before)
 
     def rewritten(self, values: Sequence[bytes], name: str) -> tuple[list[bytes], Counter[str]]:
         """Values of one column, each a text of its own under the column's name."""
@@ -113,15 +115,29 @@ class Work:
         done = self._rewriter.json(chunk, np.zeros(1, dtype=np.int64), self._job.fields)
         return _done(done, len(_lines(chunk)), 1, [])
 
-    def _text(self, chunk: bytes) -> Done:
-        lines = _lines(chunk)
-        kept, records, bad = lines, len(lines), list[Bad]()
-        if _unicode_fault(chunk):
-            kept, records, bad = _good_lines(lines, _unicode_fault)
-            chunk = b"".join(kept)
-        starts = _starts(kept)
-        ends = np.append(starts[1:], len(chunk)) if len(starts) else starts
-        return _done(self._rewriter.text(chunk, Areas.plain(starts, ends)), len(lines), records, bad)
+    def _text(self, chunk: bytes, before: bytes) -> Done:
+        """A block is searched with what precedes it and nothing else, whatever else is in its chunk."""
+        fine = is_utf8(chunk)
+        pieces, sizes, bad = [b""], list[tuple[int, int]](), list[Bad]()
+        count = records = 0
+        for block in formats.blocks(chunk):
+            lines = _lines(block)
+            kept, good = lines, sum(not line.isspace() for line in lines)
+            if not fine:
+                kept, good, faults = _good_lines(lines, _unicode_fault)
+                bad += [msgspec.structs.replace(fault, line=fault.line + count) for fault in faults]
+            context = before.decode(errors="ignore").encode()
+            text = block if fine else b"".join(kept)
+            pieces.append(context + text)
+            sizes.append((len(context), len(text)))
+            before = (before + block[-formats.CONTEXT :])[-formats.CONTEXT :]
+            count, records = count + len(lines), records + good
+        contexts, texts = np.array(sizes, dtype=np.int64).T
+        ends = np.cumsum(contexts + texts + len(_NOTHING))
+        starts = ends - texts
+        done = self._rewriter.text(_NOTHING.join([*pieces, b""]), Areas.plain(starts, ends), starts - contexts)
+        content = b"".join(done.stretches(starts, ends))
+        return Done(content=content, lines=count, records=records, counts=done.counts(), bad=tuple(bad))
 
     def _table(self, chunk: bytes) -> Done:
         job = self._job
@@ -137,6 +153,10 @@ class Work:
             bad.append(Bad(fault.line, fault.zh, fault.en, fatal=True))
         records = sum(map(bool, table.rows))
         return Done(content=content, lines=len(_lines(chunk)), records=records, counts=counts, bad=tuple(bad))
+
+
+_NOTHING = bytes(MARGIN)
+"""What recognisers see beyond the begin and the end of a content."""
 
 
 def _is_no_name(kind: str, value: str) -> bool:

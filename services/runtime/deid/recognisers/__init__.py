@@ -94,7 +94,7 @@ class Recogniser:
         return out.spans()
 
     def _weighed(self, spans: Spans, area: Offsets, words: Words, buffer: Buffer) -> Spans:
-        near = words.near(spans.starts, spans.ends, buffer.areas, area)
+        near = words.near(spans.starts, spans.ends, buffer, area)
         scores = spans.scores + self._bonus[spans.kinds] * ((near & self._bits[spans.kinds]) > 0)
         scores -= self._malus[spans.kinds] * ((near & BITS["other"]) > 0)
         spans.scores = np.minimum(scores, 1).astype(np.float32)

@@ -97,7 +97,7 @@ def _announced(buffer: Buffer, runs: Runs, words: Words, free: Flags) -> list[tu
     near = following < len(runs.starts)
     before, following = before[near], following[near]
     near = (runs.starts[following] - before <= _FARTHEST) & free[following]
-    near &= buffer.area_of(before) == buffer.area_of(runs.starts[following])
+    near &= buffer.floors[buffer.area_of(runs.starts[following])] <= before
     return list(zip(before[near].tolist(), following[near].tolist(), strict=True))
 
 

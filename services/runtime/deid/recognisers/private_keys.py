@@ -21,7 +21,7 @@ _SHORTEST_LINE, _LONGEST_LINE = 60, 78
 
 
 def find(groups: Groups, areas: Areas, out: Candidates) -> None:
-    """Blocks within one area, and areas that are a line as blocks have them: files of text are looked at by lines.
+    """Blocks within one area, and areas that are a line as blocks have them, as a table or a list may have it.
 
     The offsets of `areas` are without the margin of `groups`.
     """

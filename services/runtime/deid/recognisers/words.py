@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.deid.buffers import Areas, Bytes, Offsets
+from services.runtime.deid.buffers import Areas, Buffer, Bytes, Offsets
 
 WORDS: Final[dict[str, tuple[str, ...]]] = {
     "phone": (
@@ -119,12 +119,12 @@ class Words:
         """The classes of which there is a word anywhere."""
         return int(np.bitwise_or.reduce(self.bits, initial=0))
 
-    def near(self, starts: Offsets, ends: Offsets, areas: Areas, area: Offsets) -> Offsets:
+    def near(self, starts: Offsets, ends: Offsets, buffer: Buffer, area: Offsets) -> Offsets:
         """The classes of the nearest words before each candidate, in brackets after it, and in its field's name."""
         if not len(self.ends):
             return np.zeros(len(starts), dtype=np.int64)
         last = np.searchsorted(self.ends, starts, side="right") - 1
-        floor = areas.starts[area]
+        areas, floor = buffer.areas, buffer.floors[area]
         near = (last >= 0) & (starts - self.ends[last] <= _NEAR_BEFORE) & (self.starts[last] >= floor)
         found = np.where(near, self.bits[last], 0)
         earlier = np.maximum(last - 1, 0)
