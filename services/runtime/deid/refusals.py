@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from contracts.problems import Wrong
 
 
@@ -38,6 +40,12 @@ class FileRefused(Exception):
 
     def __reduce__(self) -> tuple[type[FileRefused], tuple[str, str, int | None]]:
         return FileRefused, (self.zh, self.en, self.line)
+
+
+def no_such(fields: Sequence[str]) -> FileRefused:
+    """Fields that were asked for and are nowhere."""
+    names = ", ".join(fields)
+    return FileRefused(f"文件中没有字段：{names}", f"the file has no such field: {names}")
 
 
 class Canceled(Exception):

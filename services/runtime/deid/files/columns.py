@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -25,15 +25,25 @@ class Columns:
     Those are found in a first pass over the whole file, so that a column has one type in all of it.
     """
 
-    def __init__(self, work: Work, *, chosen: bool) -> None:
-        self._work, self._chosen = work, chosen
+    def __init__(self, work: Work, fields: Sequence[str] | None) -> None:
+        """`fields`: what to change, by dotted names, with all that is in them; else everything."""
+        self._work, self._fields, self._chosen = work, fields, fields is not None
         self.spelled: set[Path] = set()
+
+    def wanted(self, path: Path) -> bool:
+        """Whether it, what it is in, or something in it is to be changed."""
+        name = ".".join(path) + "."
+        return self._fields is None or any(
+            name.startswith(f"{field}.") or field.startswith(name) for field in self._fields
+        )
 
     def rewritten(self, column: Any, path: Path, counts: Counter[str], *, spelling: bool = False) -> Any:
         """An array of the same type, or of text where `spelled` says so. `spelling`: adds to that instead."""
         import pyarrow as pa
 
         kind = column.type
+        if not self.wanted(path):
+            return column
         if isinstance(column, pa.ChunkedArray):
             column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], kind)
         if pa.types.is_dictionary(kind):
@@ -64,7 +74,7 @@ class Columns:
         return column
 
     def field(self, field: Any, above: Path, path: Path | None = None) -> Any:
-        """The field as it is written."""
+        """The field as it is written, without metadata, which is text of whatever kind."""
         import pyarrow as pa
 
         path = path or (*above, field.name)
@@ -73,10 +83,14 @@ class Columns:
             kind = pa.string()
         elif pa.types.is_struct(kind):
             kind = pa.struct([self.field(kind.field(i), path) for i in range(kind.num_fields)])
+        elif pa.types.is_map(kind):
+            kind = pa.map_(self.field(kind.key_field, path), self.field(kind.item_field, path))
+        elif pa.types.is_fixed_size_list(kind):
+            kind = pa.list_(self.field(kind.value_field, path, path), kind.list_size)
         elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
             build = pa.list_ if pa.types.is_list(kind) else pa.large_list
             kind = build(self.field(kind.value_field, path, path))
-        return field.with_type(kind)
+        return field.with_type(kind).remove_metadata()
 
     def _numbers_of(self, column: Any) -> tuple[list[int], list[Any]]:
         return _numbers(column, least=1 if self._chosen else _SHORTEST_NUMBER)
@@ -241,6 +255,22 @@ def _is_unicode(value: bytes) -> bool:
 def _has_text(kind: Any) -> bool:
     import pyarrow as pa
 
+    if isinstance(kind, pa.BaseExtensionType):
+        return _has_text(kind.storage_type)
     if pa.types.is_nested(kind):
         return any(_has_text(kind.field(i).type) for i in range(kind.num_fields))
-    return _is_text(kind) or bool(pa.types.is_string_view(kind))
+    return _is_text(kind) or _is_bytes(kind) or bool(pa.types.is_string_view(kind) or pa.types.is_binary_view(kind))
+
+
+def names(kind: Any, above: Path = ()) -> Iterator[Path]:
+    """The paths of all fields of a schema or a type, on every level of lists and structs."""
+    import pyarrow as pa
+
+    if not isinstance(kind, pa.Schema):
+        while pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            kind = kind.value_type
+        if not pa.types.is_struct(kind):
+            return
+    for field in kind:
+        yield (*above, field.name)
+        yield from names(field.type, (*above, field.name))

@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from services.runtime.deid.files.columns import Columns
+from services.runtime.deid.files.columns import Columns, names
 from services.runtime.deid.files.work import Done, Job, Work
-from services.runtime.deid.refusals import FileRefused
+from services.runtime.deid.refusals import FileRefused, no_such
 
 if TYPE_CHECKING:
     from services.runtime.deid.files.tally import Tally
@@ -17,7 +17,8 @@ _BLOCK = 1 << 20
 
 
 def deidentify_parquet(source: Path, out: BinaryIO, job: Job, tally: Tally) -> None:
-    """Writes the same row groups, and the same schema but for columns whose values can be no numbers or days any more.
+    """Writes the same row groups, and the same schema but for its metadata, which may hold any text, and for columns
+    whose values can be no numbers or days any more.
 
     Raises FileRefused for what is no Parquet, or has no such column.
     """
@@ -32,23 +33,22 @@ def deidentify_parquet(source: Path, out: BinaryIO, job: Job, tally: Tally) -> N
         raise FileRefused("不是有效的 Parquet 文件", "is not a valid Parquet file") from None
     with file, source.open("rb") as raw:
         schema = file.schema_arrow
-        if job.fields is not None and (missing := sorted(set(job.fields) - set(schema.names))):
-            names = ", ".join(missing)
-            raise FileRefused(f"文件中没有字段：{names}", f"the file has no such field: {names}")
-        tally.fields |= set(schema.names)
-        columns = Columns(Work(job), chosen=job.fields is not None)
-        chosen = [number for number, name in enumerate(schema.names) if job.fields is None or name in job.fields]
+        work, paths = Work(job), list(names(schema))
+        if work.holds_data([path[-1] for path in paths]):
+            zh, en = "列名中有个人信息", "has personal data in the names of its columns"
+            raise FileRefused(zh, en)
+        tally.fields |= {".".join(path) for path in paths}
+        if missing := sorted(set(job.fields or ()) - tally.fields):
+            raise no_such(missing)
+        columns = Columns(work, job.fields)
+        chosen = [number for number, name in enumerate(schema.names) if columns.wanted((name,))]
         for group in range(file.num_row_groups):
             for number in chosen:
                 if not _is_only_text(schema.field(number).type):
                     column = file.read_row_group(group, [schema.names[number]]).column(0)
                     columns.rewritten(column, (schema.names[number],), Counter(), spelling=True)
                     tally.take(b"")
-        written = schema
-        for number in chosen:
-            written = written.set(number, columns.field(schema.field(number), ()))
-        if columns.spelled:  # what pandas and others say there of types holds no more
-            written = written.with_metadata(None)
+        written = pa.schema([columns.field(field, ()) for field in schema])
         target = _Counted(out, tally)
         with pq.ParquetWriter(target, written) as writer:
             for group in range(file.num_row_groups):
@@ -57,7 +57,7 @@ def deidentify_parquet(source: Path, out: BinaryIO, job: Job, tally: Tally) -> N
                 for number in chosen:
                     new = columns.rewritten(table.column(number), (schema.names[number],), counts)
                     table = table.set_column(number, written.field(number), new)
-                writer.write_table(table.replace_schema_metadata(written.metadata))
+                writer.write_table(table.replace_schema_metadata(None))
                 done = Done(content=b"", lines=0, records=table.num_rows, counts=counts)
                 tally.add(done, out, int(source.stat().st_size * (group + 1) / file.num_row_groups))
                 tally.take(b"")

@@ -20,7 +20,7 @@ from services.runtime.deid.files.tally import Cancellation, Progress, Report, Ta
 from services.runtime.deid.files.work import Done, Job, Work
 from services.runtime.deid.keys import Keys
 from services.runtime.deid.policies import Policy
-from services.runtime.deid.refusals import FileRefused
+from services.runtime.deid.refusals import FileRefused, no_such
 from services.runtime.durable_files import Flushing, sync_directory
 
 CHUNK_BYTES = 2 * 1024 * 1024
@@ -172,7 +172,7 @@ def _with_header(file: BinaryIO, out: BinaryIO, job: Job, tally: Tally) -> Job:
         zh, en = "首行应为列名，但其中有个人信息", "names no columns in its first line, which holds personal data"
         raise FileRefused(zh, en, 1)
     if missing := sorted(set(job.fields or ()) - set(header)):
-        raise _missing(missing)
+        raise no_such(missing)
     tally.take(content)
     tally.give(out, content)
     tally.lines += content.count(b"\n") or 1
@@ -183,9 +183,4 @@ def _with_header(file: BinaryIO, out: BinaryIO, job: Job, tally: Tally) -> Job:
 def _require_fields(job: Job, tally: Tally) -> None:
     """A field that is nowhere is a misspelt one, and what was meant would stay as it is."""
     if job.fields is not None and tally.records and (missing := sorted(set(job.fields) - tally.fields)):
-        raise _missing(missing)
-
-
-def _missing(fields: Sequence[str]) -> FileRefused:
-    names = ", ".join(fields)
-    return FileRefused(f"文件中没有字段：{names}", f"the file has no such field: {names}")
+        raise no_such(missing)

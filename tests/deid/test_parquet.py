@@ -1,0 +1,135 @@
+"""Parquet: every level of its columns, and nothing beside them."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from services.runtime.deid import policies
+from services.runtime.deid.engine import Deidentifier
+from services.runtime.deid.files import deidentify_file
+from services.runtime.deid.keys import Keys
+from services.runtime.deid.refusals import FileRefused
+
+KEYS = Keys(b"a secret of this installation")
+ZH = policies.built_in()["zh-pii"]
+
+
+def test_parquet_keeps_its_schema(tmp_path: Path) -> None:
+    turns = pa.list_(pa.struct([("from", pa.string()), ("value", pa.string())]))
+    rows = {
+        "手机": ["13812345678", None, "１３８１２３４５６７８"],
+        "n": [1, 2, 3],
+        "turns": [[{"from": "user", "value": "QQ：12345678"}], None, []],
+    }
+    table = pa.table(rows, schema=pa.schema([("手机", pa.large_string()), ("n", pa.int64()), ("turns", turns)]))
+    pq.write_table(table, tmp_path / "data.parquet", row_group_size=2)
+    report = deidentify_file(tmp_path / "data.parquet", tmp_path / "out.parquet", ZH, KEYS)
+    after = pq.read_table(tmp_path / "out.parquet")
+    assert after.schema.equals(table.schema)
+    assert report.records == 3
+    assert report.counts == {"CN_PHONE": 2, "QQ": 1}
+    assert report.output_sha256 == hashlib.sha256((tmp_path / "out.parquet").read_bytes()).hexdigest()
+    assert after["n"].to_pylist() == [1, 2, 3]
+    assert after["手机"].to_pylist()[1] is None
+    assert after["手机"].to_pylist()[0] != "13812345678"
+    assert after["turns"].to_pylist()[1:] == [None, []]
+    assert after["turns"].to_pylist()[0][0]["value"] != "QQ：12345678"
+
+
+def test_parquet_numbers_days_and_bytes(tmp_path: Path) -> None:
+    noon = datetime(1990, 3, 7, 12, 30)  # noqa: DTZ001 - a column without a time zone
+    columns = {
+        "phone": pa.array([13812345678, None, 5], pa.int64()),
+        "nan": pa.array([13812345678.0, float("nan"), 0.5]),
+        "small": pa.array([1, 2, 3], pa.int8()),
+        "birth": pa.array([noon.date(), None, noon.date()]),
+        "at": pa.array([noon, None, noon], pa.timestamp("ms")),
+        "raw": pa.array(["电话13812345678".encode(), b"\xff\xd8", None], pa.binary()),
+        "list": pa.array([[13812345678, 7], None, []], pa.list_(pa.int64())),
+        "embedding": pa.array([[0.5, 1.5]] * 3),
+        "half": pa.array([1, 2, None], pa.float16()),
+        "hash": pa.array([2**64 - 1, None, 13812345678], pa.uint64()),
+        "loss": pa.array([1e30, float("inf"), 13812345678.5]),
+        "cards": pa.array([{"卡号": [6222020000000000 + 10_000_019 * n for n in range(60)]}, None, {"卡号": []}]),
+    }
+    table = pa.table(columns)
+    pq.write_table(table, tmp_path / "data.parquet", row_group_size=1)
+    report = deidentify_file(tmp_path / "data.parquet", tmp_path / "out.parquet", ZH, KEYS)
+    after = pq.read_table(tmp_path / "out.parquet")
+    new = {name: after[name].to_pylist() for name in after.column_names}
+    [same] = Deidentifier(ZH, KEYS).texts(["13812345678"]).texts
+    assert new["phone"] == [int(same), None, 5]
+    assert new["nan"][::2] == [float(same), 0.5]
+    assert new["raw"] == [f"电话{same}".encode(), b"\xff\xd8", None]
+    assert new["list"] == [[int(same), 7], None, []]
+    moved = new["birth"][0] - noon.date()
+    assert moved.days != 0
+    assert new["at"] == [noon + moved, None, noon + moved]
+    assert (new["half"], int(new["hash"][2])) == ([1, 2, None], int(same))
+    assert new["loss"] == [1e30, float("inf"), 13812345678.5]
+    assert (new["small"], new["embedding"]) == ([1, 2, 3], [[0.5, 1.5]] * 3)
+    # A card with a leading zero is no number: the column is text, in every row group.
+    assert after.schema.field("cards").type.field(0).type.value_type == pa.string()
+    assert {len(card) for card in new["cards"][0]["卡号"]} == {16}
+    turned = {name for name in columns if after.schema.field(name) != table.schema.field(name)}
+    assert turned <= {"cards", "hash"}
+    assert report.counts == {"BANK_CARD": 60, "CN_PHONE": 5, "DATE": 4, "NUMBER": 1}
+
+
+NESTED = {
+    "s": [{"a": "13812345678", "b": {"c": "13812345678", "n": 13812345678}}],
+    "turns": [[{"from": "13812345678", "value": "13812345678"}]],
+    "a": ["13812345678"],
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "left"),
+    [
+        (["s"], 3), (["s.a"], 5), (["s.b"], 4), (["s.b.c", "a"], 4), (["s.b.n"], 5), (["turns.value"], 5),
+        (["turns", "s.a", "s"], 1), (None, 0),
+    ],
+)  # fmt: skip
+def test_fields_are_chosen_as_those_of_json(tmp_path: Path, fields: list[str] | None, left: int) -> None:
+    pq.write_table(pa.table(NESTED), tmp_path / "data.parquet")
+    deidentify_file(tmp_path / "data.parquet", tmp_path / "out.parquet", ZH, KEYS, fields=fields)
+    after = pq.read_table(tmp_path / "out.parquet")
+    assert str(after.to_pylist()).count("13812345678") == left
+    with pytest.raises(FileRefused, match=r"no such field: s\.x"):
+        deidentify_file(tmp_path / "data.parquet", tmp_path / "no", ZH, KEYS, fields=["a", "s.x"])
+
+
+@pytest.mark.parametrize("columns", [{"张三": ["a"], "13812345678": ["b"]}, {"a": [[{"京A12345": 1}]]}])
+def test_columns_whose_names_are_data_are_refused(tmp_path: Path, columns: dict[str, list[object]]) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "data.parquet")
+    with pytest.raises(FileRefused, match="names of its columns") as refused:
+        deidentify_file(tmp_path / "data.parquet", tmp_path / "out", ZH, KEYS)
+    assert "138" not in refused.value.zh + refused.value.en
+
+
+def test_metadata_is_left_out(tmp_path: Path) -> None:
+    owner = {"owner": "13777779999"}
+    inner = pa.field("b", pa.string(), metadata=owner)
+    kinds = {
+        "a": pa.string(), "s": pa.struct([inner]), "l": pa.list_(inner),
+        "f": pa.list_(pa.field("x", pa.int8(), metadata=owner), 1),
+        "m": pa.map_(pa.int8(), pa.field("value", pa.int8(), metadata=owner)),
+    }  # fmt: skip
+    schema = pa.schema([pa.field(name, kind, metadata=owner) for name, kind in kinds.items()], metadata=owner)
+    rows = [{"a": "x", "s": {"b": "y"}, "l": ["z"], "f": [1], "m": [(1, 2)]}]
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), tmp_path / "data.parquet")
+    assert b"13777779999" in (tmp_path / "data.parquet").read_bytes()
+    for fields in (None, ["a"]):
+        deidentify_file(tmp_path / "data.parquet", tmp_path / "out.parquet", ZH, KEYS, fields=fields)
+        after = pq.read_table(tmp_path / "out.parquet")
+        assert (after.schema, after.to_pylist()) == (schema, rows)
+        assert b"owner" not in (tmp_path / "out.parquet").read_bytes()
+        inside = [kind.field(i) for kind in after.schema.types for i in range(kind.num_fields)]
+        assert not [field.metadata for field in (*after.schema, *inside) if field.metadata]
+        assert not pq.read_schema(tmp_path / "out.parquet").metadata
