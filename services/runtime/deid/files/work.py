@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -111,7 +112,8 @@ class Work:
     def _json(self, chunk: bytes) -> Done:
         fault = _json_fault(chunk)
         if fault:
-            return Done(content=b"", lines=1, records=0, counts=Counter(), bad=(Bad(0, *fault, fatal=True),))
+            bad = (Bad(_line_of_fault(chunk), *fault, fatal=True),)
+            return Done(content=b"", lines=1, records=0, counts=Counter(), bad=bad)
         done = self._rewriter.json(chunk, np.zeros(1, dtype=np.int64), self._job.fields)
         return _done(done, len(_lines(chunk)), 1, [])
 
@@ -201,6 +203,23 @@ def _json_fault(line: bytes) -> tuple[str, str] | None:
     except ValueError:
         return "不是有效的 JSON", "is not valid JSON"
     return None
+
+
+def _line_of_fault(document: bytes) -> int:
+    """Where it shows that it is no JSON, from 0; what is missing does at the end."""
+    at = len(document.rstrip())
+    try:
+        document.decode()
+        _LINE.decode(document)
+    except UnicodeDecodeError as error:
+        at = error.start
+    except (ValueError, RecursionError) as error:
+        told = _PLACE.search(str(error))
+        at = int(told[1]) - ("trailing" in str(error)) if told else at
+    return document.count(b"\n", 0, at)
+
+
+_PLACE = re.compile(r"\(byte ([0-9]+)\)")
 
 
 def _unicode_fault(content: bytes) -> tuple[str, str] | None:
