@@ -117,7 +117,7 @@ class Job:
                 files = await self._files(requested, outputs)
                 number = await self._version(requested, files, report)
             except Failed as failed:
-                end = failed.told(self._id)
+                end = (await self._failed_for(failed, requested)).told(self._id)
             except Canceled:
                 end = ReportDeidentificationCanceled(job_id=self._id)
             except GivenUp:
@@ -133,6 +133,11 @@ class Job:
             await outputs.doubt()
             raise
 
+    async def _failed_for(self, failed: Failed, requested: DeidentificationRequested) -> Failed:
+        """Where the store has no such file, that it was removed meanwhile is why."""
+        removed = await self._removed(requested) if failed.cause == "storage" else ()
+        return next((_removed(file) for file in removed if file.name == failed.file), failed)
+
     async def _files(self, requested: DeidentificationRequested, outputs: Outputs) -> tuple[DeidentifiedFile, ...]:
         """What became of each file, all of them stored. Raises Failed and Canceled."""
         kept = await outputs.kept()
@@ -141,7 +146,7 @@ class Job:
         if self._canceled.is_set():
             raise Canceled
         for file in await self._removed(requested):
-            raise Failed("dataset", "数据集或其文件已删除", "the dataset or its file was removed", file.name)
+            raise _removed(file)
         use = await asyncio.to_thread(self._to_use, requested)
         self._total = sum(file.bytes for file in requested.files)
         self._done = 0
@@ -246,3 +251,7 @@ class Job:
         finally:
             if self._place.nc.is_connected:
                 await subscription.unsubscribe()
+
+
+def _removed(file: SourceFile) -> Failed:
+    return Failed("dataset", "数据集或其文件已删除", "the dataset or its file was removed", file.name)

@@ -52,9 +52,9 @@ class Failed(Exception):
 
     def __init__(self, cause: JobFailure, zh: str, en: str, file: str | None = None, line: int | None = None) -> None:
         super().__init__(en)
-        self._cause, self._zh, self._en, self._file, self._line = cause, zh, en, file, line
+        self.cause, self._zh, self._en, self.file, self._line = cause, zh, en, file, line
 
     def told(self, job_id: UUID) -> ReportDeidentificationFailed:
         return ReportDeidentificationFailed(
-            job_id=job_id, cause=self._cause, reason=self._zh, reason_en=self._en, file=self._file, line=self._line
+            job_id=job_id, cause=self.cause, reason=self._zh, reason_en=self._en, file=self.file, line=self._line
         )

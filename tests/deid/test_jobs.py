@@ -170,7 +170,9 @@ async def test_a_job_of_another_storage_is_left_alone(book: DeidLedger, tmp_path
         await book.fact(job_id, DeidentificationCompleted)
 
 
-async def test_a_dataset_that_was_deleted_meanwhile_gets_nothing(book: DeidLedger) -> None:
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_dataset_that_was_deleted_meanwhile_gets_nothing(book: DeidLedger, *, gone: bool) -> None:
+    """Also where its bytes are gone already."""
     dataset_id = await book.dataset(train_jsonl=LINES)
     before = book.stored()
     async with book.service() as place:
@@ -178,11 +180,14 @@ async def test_a_dataset_that_was_deleted_meanwhile_gets_nothing(book: DeidLedge
         await held_at_work(place)
         [process] = place.engine.working
         await book.dispatch(DeleteDataset(dataset_id=dataset_id), origin())
+        if gone:
+            for name in before:
+                book.storage.path(name).unlink()
         os.killpg(process.pid, signal.SIGCONT)
         failed = await book.fact(job_id, DeidentificationFailed)
         await book.tidied()
     assert failed.cause == "dataset"
-    assert book.stored() == before
+    assert book.stored() == (set() if gone else before)
 
 
 async def test_two_services_do_a_job_once(book: DeidLedger, nats_url: str, tmp_path: Path) -> None:
