@@ -75,6 +75,15 @@ def test_neither_chunks_nor_processes_show_in_the_output(tmp_path: Path, kind: s
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, "whole", "again"])
 
 
+def test_a_document_says_nothing_of_the_next(tmp_path: Path) -> None:
+    source = tmp_path / "data.jsonl"
+    source.write_text('"姓名"\n"王小明"\n"\\u59d3\\u540d"\n"\\u738b\\u5c0f\\u660e"\n', encoding="utf-8")
+    policy = policies.load(b"{id: names, version: '1', types: {PERSON: {}, ADDRESS: {}}}")
+    for chunk_bytes in (1, 1 << 20):
+        deidentify_file(source, tmp_path / "out", policy, KEYS, chunk_bytes=chunk_bytes)
+        assert (tmp_path / "out").read_bytes() == source.read_bytes()
+
+
 def test_other_processes_do_what_this_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = written(tmp_path / "data.jsonl", "jsonl")
     whole = deidentify_file(source, tmp_path / "whole", ZH, KEYS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,23 @@ def test_no_size_of_chunks_makes_a_difference(tmp_path: Path, rows: list[str]) -
     whole = outcome(tmp_path, content)
     for chunk_bytes in (1, 2, 5, 11):
         assert outcome(tmp_path, content, chunk_bytes=chunk_bytes) == whole
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["note,微信\n" + "zhangsan_88,x\n" * 3, "电话,密码\n623456,1\n623456,1\n", "a,姓名\n王小明,姓名\n王小明,姓名\n"],
+)
+def test_a_cell_says_nothing_of_the_next(tmp_path: Path, content: str) -> None:
+    """Nor does the name of another column, wherever chunks begin."""
+    rows = {"PERSON": {}} | {kind: {} for kind in ("WECHAT", "API_KEY", "PHONE")}
+    policy = policies.load(json.dumps({"id": "names", "version": "1", "types": rows}).encode())
+    (tmp_path / "in.csv").write_text(content, encoding="utf-8")
+    for chunk_bytes in (1, 1 << 20):
+        deidentify_file(tmp_path / "in.csv", tmp_path / "out", policy, KEYS, chunk_bytes=chunk_bytes)
+        _, *after = (tmp_path / "out").read_text(encoding="utf-8").splitlines()
+        assert len(set(after)) == 1
+        if not content.startswith("电话"):
+            assert after[0].split(",")[0] == content.splitlines()[1].split(",")[0]
 
 
 def test_blank_lines_stay(tmp_path: Path) -> None:

@@ -13,6 +13,10 @@ Bytes = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
 
 
+APART = b"\0"
+"""Between texts that say nothing of each other: no recogniser looks beyond it, as it would beyond a line's end."""
+
+
 class Areas(NamedTuple):
     """Where text is, in ascending order and apart from each other; and for each area where its field's name stands.
 
@@ -31,7 +35,7 @@ class Areas(NamedTuple):
 
     @classmethod
     def joined(cls, texts: Sequence[bytes]) -> Areas:
-        """Of these, without names, where one byte stands between each and the next."""
+        """Of these, without names, where APART stands between each and the next."""
         lengths = np.array([len(text) for text in texts], dtype=np.int64)
         ends = np.cumsum(lengths + 1) - 1
         return cls.plain(ends - lengths, ends)

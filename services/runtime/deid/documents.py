@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from services.runtime.deid import json_strings
-from services.runtime.deid.buffers import Areas, Buffer, Flags, Offsets
+from services.runtime.deid.buffers import APART, Areas, Buffer, Flags, Offsets
 from services.runtime.deid.json_strings import Strings
 from services.runtime.deid.recognisers import Recogniser
 from services.runtime.deid.replacing import Edits, Replacer
@@ -102,7 +102,7 @@ class Rewriter:
                 else json_strings.decoded(content[start - 1 : end + 1])
             ).encode()
             spots.append((at + len(name) + 1, at + len(name) + 1 + len(value), at, at + len(name)))
-            pieces += [name, b"\n", value, b"\n"]
+            pieces += [name, b"\n", value, APART]
             at += len(name) + len(value) + 2
         columns = np.array(spots, dtype=np.int64).T
         edits = self._edited(Buffer(b"".join(pieces), Areas(*columns)), numbers, spared)

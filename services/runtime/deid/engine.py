@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from contracts.problems import Wrong
-from services.runtime.deid.buffers import Areas
+from services.runtime.deid.buffers import APART, Areas
 from services.runtime.deid.documents import Rewriter, Rewriting
 from services.runtime.deid.keys import Keys
 from services.runtime.deid.policies import Policy
@@ -68,7 +68,7 @@ class Deidentifier:
 def _result(rewriter: Rewriter, texts: Sequence[str], format: TextFormat) -> Result:  # noqa: A002
     contents = [_encoded(text, index) for index, text in enumerate(texts)]
     areas = Areas.joined(contents)
-    joined = b"\n".join(contents)
+    joined = (b"\n" if format == "json" else APART).join(contents)
     if format == "json":
         for index, content in enumerate(contents):
             _require_json(content, index)

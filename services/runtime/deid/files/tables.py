@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from contracts.deid import FileFormat
-from services.runtime.deid.buffers import Areas
+from services.runtime.deid.buffers import APART, Areas
 from services.runtime.deid.documents import Rewriter
 from services.runtime.deid.files import formats
 
@@ -151,10 +151,10 @@ def cells_rewritten(rewriter: Rewriter, cells: Sequence[tuple[str, bytes]]) -> t
     header = [name.encode() for name in names]
     ends = np.cumsum([len(name) + 1 for name in header]) - 1
     starts = ends - np.array([len(name) for name in header])
-    front = b"\n".join(header) + b"\n"
+    front = APART.join(header) + APART
     lengths = np.array([len(cell) for _, cell in cells], dtype=np.int64)
     cell_ends = len(front) + np.cumsum(lengths + 1) - 1
     number = np.array([names[name] for name, _ in cells], dtype=np.int64)
     areas = Areas(cell_ends - lengths, cell_ends, starts[number], ends[number])
-    done = rewriter.text(front + b"\n".join(cell for _, cell in cells), areas)
+    done = rewriter.text(front + APART.join(cell for _, cell in cells), areas)
     return list(done.stretches(areas.starts, areas.ends)), done.counts()

@@ -15,7 +15,7 @@ import numpy as np
 
 from contracts.deid import FileFormat
 from contracts.field_names import has_number
-from services.runtime.deid.buffers import Areas, Offsets
+from services.runtime.deid.buffers import APART, Areas, Offsets
 from services.runtime.deid.documents import Rewriter, Rewriting
 from services.runtime.deid.files import formats, tables
 from services.runtime.deid.keys import DerivedKeys
@@ -86,7 +86,7 @@ class Work:
     def holds_data(self, names: Sequence[str]) -> bool:
         """Whether what should be names is data by the policy."""
         given = [name.encode() for name in names]
-        found = self._rewriter.text(b"\n".join(given), Areas.joined(given)).pairs()
+        found = self._rewriter.text(APART.join(given), Areas.joined(given)).pairs()
         return any(_is_no_name(kind, value) for kind, value, _ in found) or (
             "NUMBER" in self._job.policy.types and any(map(has_number, names))
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 from services.runtime.deid.buffers import Buffer
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
@@ -24,11 +26,12 @@ _PLACE = re.compile(
 _TITLES = "先生|女士|小姐|经理|老师|医生|师傅|同学|总监|主任|教授|律师"
 _TITLE = re.compile(_TITLES.encode())
 _LONGEST_FIELD = 200
+_FARTHEST = 240
 
 
 def find(buffer: Buffer, words: Words, out: Candidates) -> None:
     """Whole fields that are called `name`, `姓名`, `address`, …; names after such a word or before a title."""
-    if not out.wanted & {"PERSON", "ADDRESS"}:
+    if not out.wanted & {"PERSON", "ADDRESS"} or not len(buffer.areas.starts):
         return
     named = words.of_names(buffer.areas, whole=True)
     short = (buffer.areas.ends - buffer.areas.starts <= _LONGEST_FIELD) & (buffer.areas.ends > buffer.areas.starts)
@@ -39,13 +42,17 @@ def find(buffer: Buffer, words: Words, out: Candidates) -> None:
     for kind, word, expressions in (("PERSON", "name", (_TOLD, _LATIN)), ("ADDRESS", "address", (_PLACE,))):
         if kind not in out.wanted:
             continue
-        for end in words.ends[(words.bits & BITS[word]) > 0].tolist():
-            _told(content, end, kind, expressions, out)
+        ends = words.ends[(words.bits & BITS[word]) > 0]
+        area = np.minimum(np.searchsorted(buffer.areas.ends, ends), len(buffer.areas.ends) - 1)
+        limits = np.minimum(ends + _FARTHEST, buffer.areas.ends[area])  # of the word's area, or of its field's value
+        for end, limit in zip(ends.tolist(), limits.tolist(), strict=True):
+            _told(content[end:limit], end, kind, expressions, out)
     _titled(content, out)
 
 
 def _told(content: bytes, end: int, kind: str, expressions: tuple[re.Pattern[str], ...], out: Candidates) -> None:
-    window = content[end : end + 240].decode(errors="ignore")
+    """`content`: what follows a word that ends at `end`."""
+    window = content.decode(errors="ignore")
     for expression in expressions:
         if found := expression.match(window):
             first = end + len(window[: found.start(1)].encode())
