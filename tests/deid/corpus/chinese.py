@@ -71,6 +71,12 @@ def landline(rng: random.Random) -> str:
     return rng.choice([f"{area}-{number}", f"({area}){number}", f"{area}-{number}"])
 
 
+def ipv4(rng: random.Random) -> str:
+    first = rng.randint(11, 223)
+    first -= first == 127  # this machine, nobody's
+    return f"{first}.{rng.randint(0, 255)}.{rng.randint(0, 255)}.{rng.randint(1, 254)}"
+
+
 def email(rng: random.Random) -> str:
     user = rng.choice(["zhang.san", "li_si", "wangwu", "chen-lei", "m"]) + digits(rng, rng.randint(0, 4))
     return f"{user}@{rng.choice(['qq.com', '163.com', 'example.com.cn', 'mail.bjtu.edu.cn', 'gmail.com'])}"
@@ -105,7 +111,7 @@ _MADE: dict[str, tuple[Callable[[random.Random], str], list[str], list[str]]] = 
     "QQ": (lambda rng: rng.choice("123456789") + digits(rng, rng.randint(5, 9)), ["QQ", "QQ号：", "加qq"], ["qq", "QQ号"]),
     "WECHAT": (lambda rng: rng.choice(["wx", "li_", "abc"]) + "_" + digits(rng, 6), ["微信号", "微信：", "加微信"], ["wechat", "微信号"]),
     "IMEI": (imei, ["IMEI", "设备串号：", "IMEI号"], ["imei", "IMEI"]),
-    "IPV4": (lambda rng: f"{rng.randint(11, 223)}.{rng.randint(0, 255)}.{rng.randint(0, 255)}.{rng.randint(1, 254)}", ["IP", "来源地址", "登录IP："], ["ip", "client_ip"]),
+    "IPV4": (ipv4, ["IP", "来源地址", "登录IP："], ["ip", "client_ip"]),
     "MAC": (lambda rng: ":".join(f"{rng.randrange(256):02x}" for _ in range(6)), ["MAC", "物理地址"], ["mac"]),
 }  # fmt: skip
 STRUCTURED = tuple(_MADE)

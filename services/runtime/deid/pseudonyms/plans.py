@@ -51,6 +51,9 @@ KEY_PREFIXES = {
 }  # fmt: skip
 """What keys of services begin with, which pseudonyms keep, and what follows at least."""
 
+NOBODYS_NETWORKS = (0, 127, 255)
+"""First numbers of IPv4 addresses: this network, this machine, and masks."""
+
 
 class Field:
     """`width` characters: the codes (numbers in the plan's radix) that are given out, and as many that never are."""
@@ -143,7 +146,8 @@ def plan(kind: str, pattern: str) -> Plan | None:
 def octets(widths: tuple[int, ...]) -> Plan:
     """Of an IPv4 address whose numbers have these widths."""
     given = {1: range(10), 2: range(10, 100), 3: range(100, 256)}
-    return Plan([only(width, given[width]) for width in widths])
+    first = [number for number in given[widths[0]] if number not in NOBODYS_NETWORKS]
+    return Plan([only(widths[0], first), *(only(width, given[width]) for width in widths[1:])])
 
 
 def _lettered(pattern: str, given: str, never: str) -> Plan | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
-from services.runtime.deid.buffers import Bytes, Offsets
-from services.runtime.deid.reaches import ALNUM, LETTERS, among_bytes, is_letter, reach
+from services.runtime.deid.reaches import ALNUM, LETTERS, among_bytes, is_letter, reach, windows
 from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups
+from services.runtime.deid.recognisers.top_level_domains import TOP_LEVEL_DOMAINS
 
 _LOCAL = among_bytes("0123456789.!#$%&'*+/=?^_`{|}~-" + LETTERS)
 _DOMAIN = among_bytes("0123456789.-" + LETTERS)
@@ -19,12 +21,18 @@ _LOCAL_PART, _DOMAIN_PART = 64, 128
 
 def find(groups: Groups, begun: Beginnings, out: Candidates) -> None:
     if "EMAIL" in out.wanted:
-        _emails(groups.content, groups.places("@"), out)
+        _emails(groups, out)
     if "URL" in out.wanted and begun.shapes & {"scheme", "www"}:
         _urls(groups, out)
 
 
-def _emails(content: Bytes, at: Offsets, out: Candidates) -> None:
+_UNKNOWN = 0.6
+"""What an unknown top-level domain takes from a score: so much that only a word for mail makes up for it."""
+_METHODS = frozenset({"dot", "int", "mm", "mv", "to"})
+
+
+def _emails(groups: Groups, out: Candidates) -> None:
+    content, at = groups.content, groups.places("@")
     at = at[_LOCAL[content[at - 1]] & ALNUM[content[at + 1]]]
     if not len(at):
         return
@@ -40,12 +48,26 @@ def _emails(content: Bytes, at: Offsets, out: Candidates) -> None:
         place = ends - 1 - step
         last_dot = np.where((last_dot < 0) & (place > at) & (content[place] == ord(".")), place, last_dot)
     good = (starts < at) & (last_dot > at + 1) & (ends - last_dot > 2) & is_letter(content[last_dot + 1])
-    out.add("EMAIL", starts[good], ends[good], 0.9)
+    git = (at - starts == 3) & (windows(content, starts, 3) == np.frombuffer(b"git", dtype=np.uint8)).all(axis=1)
+    good &= ~(git & (content[ends] == ord(":")))
+    starts, ends, last_dot = starts[good], ends[good], last_dot[good]
+    known = [_is_known(groups.searched, *edges) for edges in zip((last_dot + 1).tolist(), ends.tolist(), strict=True)]
+    out.add("EMAIL", starts, ends, 0.9 - _UNKNOWN * ~np.array(known, dtype=np.bool_))
+
+
+def _is_known(searched: bytes, start: int, end: int) -> bool:
+    """A top-level domain, and no method that is called of what a matrix product gives: `a@b.to(device)`."""
+    label = searched[start:end].lower().decode()
+    return label in TOP_LEVEL_DOMAINS and not (label in _METHODS and searched[end : end + 1] == b"(")
 
 
 _SCHEME = among_bytes("0123456789+" + LETTERS)
 _HOST = ALNUM | among_bytes("[:")
 _LONGEST_SCHEME = 20
+_NOBODYS = re.compile(
+    rb"(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])(?![0-9A-Za-z.@-]|:[^/?#@]{0,64}@)", re.IGNORECASE
+)
+"""Hosts that are whatever machine one is on."""
 
 
 def _urls(groups: Groups, out: Candidates) -> None:
@@ -67,6 +89,7 @@ def _urls(groups: Groups, out: Candidates) -> None:
     for _ in range(4):
         ends = ends - _TRAILING[content[ends - 1]]
     good = (ends - hosts >= 4) & _HOST[content[hosts]]
+    good &= [_NOBODYS.match(groups.searched, host) is None for host in hosts.tolist()]
     # One that begins inside another is part of it.
     order = np.argsort(starts, kind="stable")
     good[order[1:]] &= starts[order[1:]] >= ends[order[:-1]]

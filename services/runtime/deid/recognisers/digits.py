@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from services.runtime.deid import checksums
 from services.runtime.deid.buffers import Flags, Offsets
 from services.runtime.deid.calendar import is_day
+from services.runtime.deid.pseudonyms.plans import NOBODYS_NETWORKS
 from services.runtime.deid.reaches import is_alphanumeric, is_letter
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.forms import Forms
@@ -141,16 +142,19 @@ def _ipv4(groups: Groups, out: Candidates) -> None:
         value = np.where(width == 1, digits[0], np.where(width == 2, 10 * digits[0] + digits[1], 0))
         value = np.where(width == 3, 100 * digits[0] + 10 * digits[1] + digits[2], value)
         good &= (value < 256) & ((digits[0] > 0) | (width == 1))
+        if not index:
+            good &= ~np.isin(value, NOBODYS_NETWORKS)
     first = first[good]
-    beside = groups.letter_before[first] | groups.letter_after[first + 3]
-    beside &= ~_labelled(groups, first)
+    before = groups.before[first]
+    dashed = (before == ord("-")) & is_letter(groups.content[groups.starts[first] - 2])
+    beside = groups.letter_before[first] | groups.letter_after[first + 3] | dashed
+    beside &= ~_labelled(groups, groups.starts[first] - dashed)
     small = (groups.ends[first + 3] - groups.starts[first]) <= 7
     out.add("IPV4", groups.starts[first], groups.ends[first + 3], 0.75 - 0.4 * beside - 0.15 * small)
 
 
-def _labelled(groups: Groups, first: Offsets) -> Flags:
+def _labelled(groups: Groups, at: Offsets) -> Flags:
     """`IP` right before, and no other letter before that."""
-    at = groups.starts[first]
     named: Flags = ((groups.content[at - 1] | 0x20) == ord("p")) & ((groups.content[at - 2] | 0x20) == ord("i"))
     return named & ~is_letter(groups.content[at - 3])
 

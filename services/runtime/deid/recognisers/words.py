@@ -41,6 +41,8 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
              "last_name", "contact", "联系人姓名", "患者", "学生姓名", "员工姓名", "真实姓名", "叫", "我叫"),
     "address": ("address", "地址", "住址", "家庭住址", "收货地址", "联系地址", "户籍地址", "现住址", "住在", "通讯地址",
                 "street_address", "home_address", "家住"),
+    "mail": ("邮箱", "邮件", "电邮", "mail", "email", "e-mail", "mailbox"),
+    "isbn": ("isbn",),
     "net": ("ip", "来源", "地址", "登录", "访问", "host", "server"),
     "other": ("订单", "单号", "流水", "快递", "运单", "版本", "编号", "批次", "型号", "合同号", "金额", "数量", "邮编",
               "价格", "余额", "流水号", "条码", "序号", "order", "tracking", "version", "invoice", "serial", "amount",
