@@ -56,6 +56,11 @@ NASTY: dict[str, Callable[[int], str]] = {
     "digits one by one": lambda n: "0{" * (n // 2),
     "names": lambda n: "姓名John Smith" * (n // 16),
     "tokens of one part": lambda n: "eyJabcdefg-" * (n // 11),
+    "fractions": lambda n: "0.1234567 " * (n // 10),
+    "hashes": lambda n: "1234567a" * (n // 8),
+    "uuids": lambda n: "550e8400-e29b-41d4-a716-446655440000 " * (n // 37),
+    "models": lambda n: "a-20241022 " * (n // 11),
+    "amounts": lambda n: "13812345678元" * (n // 14),
     "tokens": lambda n: "-eyJabcdefghij." * (n // 15),
 }
 

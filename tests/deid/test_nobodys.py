@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from services.runtime.deid import policies
@@ -17,12 +19,22 @@ _ZH, _EN = (Deidentifier(policies.built_in()[policy], Keys(bytes(32))) for polic
         "q@k.transpose(-2,-1)", "out=a@b.float()", "w@x.grad", "a@b.to(device)", "git clone git@github.com:foo/bar.git",
         "监听 0.0.0.0:80", "127.0.0.1", "IP 127.0.1.1", "掩码 255.255.255.0", "http://localhost:8080/v1/models",
         "http://127.0.0.1:8000/v1", "https://[::1]:80/x", "cudnn-8.9.2.26", "v1.2.3.14", "版本 10.2.3.45",
+        "0.1234567", "π 3.14159265358979", "39.9042123, 116.4073963", "1.602176634e-19", "lr=0.00001234567",
+        "550e8400-e29b-41d4-a716-446655440000", "req-00000000-0000-4000-8000-000000000001", "0x7ffe12345678",
+        "d41d8cd98f00b204e9800998ecf8427e", "sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709", "0X12345678",
+        "claude-3-5-sonnet-20241022", "gpt-4o-2024-08-06", "glm-4-20240520",
     ],
 )  # fmt: skip
 def test_what_is_left(text: str) -> None:
     for engine in (_ZH, _EN):
         assert engine.texts([text]).texts == [text]
         assert engine.reverse([text]).texts == [text]
+
+
+@pytest.mark.parametrize("text", ["ISBN 9787111213826", "ISBN-13：9780306406157", "isbn: 7111213823"])
+def test_a_book(text: str) -> None:
+    for engine in (_ZH, _EN):
+        assert engine.texts([text]).texts == [text]
 
 
 @pytest.mark.parametrize(
@@ -35,6 +47,13 @@ def test_what_is_left(text: str) -> None:
         ("redis://:secret123@localhost:6379/0", "URL", "redis://:secret123@localhost:6379/0"),
         ("http://localhost:secret@10.0.0.1/", "URL", "http://localhost:secret@10.0.0.1/"),
         ("http://localhost.example.com/a", "URL", "http://localhost.example.com/a"),
+        ("12.1234567.8", "NUMBER", "1234567"),
+        ("user1.13812345678", "NUMBER", "13812345678"),
+        ("00000000000000000000000000000000", "NUMBER", "0" * 32),
+        ("a13812345678z", "NUMBER", "13812345678"),
+        ("dob 1990-03-07", "DATE", "1990-03-07"),
+        ("birth-1990-03-07", "DATE", "1990-03-07"),
+        ("user-19900307", "NUMBER", "19900307"),
     ],
 )
 def test_what_looks_like_it_and_is_somebodys(text: str, kind: str, value: str) -> None:
@@ -50,3 +69,22 @@ def test_no_address_becomes_one_of_nobodys() -> None:
     assert not any(text.startswith("IP 0.") for text in done.texts)
     assert len(set(done.texts)) == len(texts)
     assert _ZH.reverse(done.texts).texts == texts
+
+
+@pytest.mark.parametrize("text", ["销售额达到{}元", "¥{}", "￥{}", "${}", "利润{} 亿", "给{}美元", "{}万", "{}万元"])
+def test_an_amount_is_no_phone(text: str) -> None:
+    assert _ZH.texts([text.format("13812345678")]).counts == {"NUMBER": 1}
+
+
+@pytest.mark.parametrize("text", ["{}元旦见", "手机{}万先生", "{}万先生", "给手机{}元"])
+def test_a_phone_before_what_looks_like_a_unit(text: str) -> None:
+    assert _ZH.texts([text.format("13812345678")]).counts == {"CN_PHONE": 1}
+
+
+@pytest.mark.parametrize("text", ["1.13812345678\n2.13912345678", "名单\n1.13812345678\n12.13912345678"])
+def test_items_of_a_list_are_no_fractions(text: str) -> None:
+    done = _ZH.texts([text])
+    assert done.counts == {"CN_PHONE": 2}
+    assert _ZH.reverse(done.texts).texts == [text]
+    coded = json.dumps({"a": text})
+    assert _ZH.texts([coded], format="json").counts == {"CN_PHONE": 2}

@@ -27,6 +27,7 @@ from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN, Groups, Runs
 from services.runtime.deid.recognisers.patterns import Patterns
 from services.runtime.deid.recognisers.resolution import apart, resolved
+from services.runtime.deid.recognisers.spared import spared
 from services.runtime.deid.recognisers.words import BITS, Words
 from services.runtime.deid.spans import Spans
 
@@ -39,7 +40,9 @@ _CONTEXT = {
 }  # fmt: skip
 _AGAINST = {"CN_PHONE": 0.1, "BANK_CARD": 0.25, "CREDIT_CARD": 0.1, "CN_LANDLINE": 0.25, "IMEI": 0.3, "IPV4": 0.35,
             "CN_ID": 0.1, "US_PHONE": 0.25, "US_SSN": 0.3, "QQ": 0.3}  # fmt: skip
-_CONTEXT_CLASSES = frozenset({name for name, _ in _CONTEXT.values()} | {"secret", "password", "bearer", "mac", "other"})
+_CONTEXT_CLASSES = frozenset(
+    {name for name, _ in _CONTEXT.values()} | {"secret", "password", "bearer", "mac", "other", "isbn"}
+)
 _NUMBER_SCORE = 0.5
 
 
@@ -66,19 +69,19 @@ class Recogniser:
         """Spans in ascending order that do not overlap, each inside one area of the buffer."""
         del locale
         runs = Runs.of(buffer.bytes)
-        spans = Spans.none(self._names)
-        if self._typed or self._patterns:
-            words = Words.of(buffer.bytes, self._classes)
-            spans = self._candidates(buffer, runs, words)
-            spans, area = _inside(_moved(spans, -MARGIN), buffer)
-            spans = self._with_phones(resolved(self._weighed(spans, area, words, buffer)), words, runs, buffer)
-        return self._with_numbers(spans, runs, buffer)
+        if not self._typed and self._patterns is None:
+            return self._with_numbers(Spans.none(self._names), runs, buffer)
+        words = Words.of(buffer.bytes, self._classes)
+        groups = Groups(buffer.bytes, runs, self._forms)
+        spans = self._candidates(buffer, groups, words)
+        spans, area = _inside(_moved(spans, -MARGIN), buffer)
+        spans = self._with_phones(resolved(self._weighed(spans, area, words, buffer)), words, runs, buffer)
+        return self._with_numbers(spans, runs, buffer, groups, words)
 
-    def _candidates(self, buffer: Buffer, runs: Runs, words: Words) -> Spans:
+    def _candidates(self, buffer: Buffer, groups: Groups, words: Words) -> Spans:
         lift = self._bonus * ((self._bits & words.every_bit()) > 0)
         out = Candidates(self._names, self._wanted, self._least, lift)
         if self._typed:
-            groups = Groups(buffer.bytes, runs, self._forms)
             phones.find(groups, out)
             digits.find(groups, out)
             dates.find(groups, out)
@@ -110,16 +113,20 @@ class Recogniser:
         found = resolved(found)
         return _merged(spans, found.take(apart(found, spans)))
 
-    def _with_numbers(self, spans: Spans, runs: Runs, buffer: Buffer) -> Spans:
-        """Runs of digits of which nothing else is part."""
+    def _with_numbers(
+        self, spans: Spans, runs: Runs, buffer: Buffer, groups: Groups | None = None, words: Words | None = None
+    ) -> Spans:
+        """Runs of digits of which nothing else is part; with `groups` and `words` without what is nobody's."""
         rule = self._rules.get("NUMBER")
         if rule is None:
             return spans
-        long = runs.digits >= rule.min_digits
-        n = int(np.count_nonzero(long))
+        long = np.flatnonzero((runs.digits >= rule.min_digits) & apart(runs, spans))
+        if groups and words:
+            long = long[~spared(groups, long, words)]
+        n = len(long)
         kind, score = np.full(n, self._names.index("NUMBER"), dtype=np.int16), np.full(n, _NUMBER_SCORE, np.float32)
         found = Spans(self._names, kind, runs.starts[long], runs.ends[long], score, np.zeros(n, dtype=np.bool_))
-        found, _ = _inside(found.take(apart(found, spans)), buffer)
+        found, _ = _inside(found, buffer)
         return _merged(spans, found)
 
 

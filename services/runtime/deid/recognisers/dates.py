@@ -6,6 +6,7 @@ import numpy as np
 
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
 from services.runtime.deid.calendar import is_day
+from services.runtime.deid.reaches import LETTERS, among_bytes, is_letter, reach
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups, number, penalty
 
@@ -20,7 +21,8 @@ def find(groups: Groups, out: Candidates) -> None:
         first = groups.shaped(widths, "-/.")
         if len(first):
             first = first[_year_first(groups.rows(first, widths), widths) & groups.alone(first, 3)]
-            out.add("DATE", groups.starts[first], groups.ends[first + 2], 0.6)
+            score = 0.6 - 0.35 * after_a_name(groups, first)
+            out.add("DATE", groups.starts[first], groups.ends[first + 2], score)
     for widths in _YEAR_LAST:
         first = groups.shaped(widths, "/")
         if len(first):
@@ -31,6 +33,21 @@ def find(groups: Groups, out: Candidates) -> None:
     first = first[is_day(number(rows, 0, 4), number(rows, 4, 8))]
     out.add("DATE", groups.starts[first], groups.ends[first], 0.2 - penalty(groups, first, first, 0.3))
     _chinese(groups, out)
+
+
+_NAME, _LONGEST_NAME = among_bytes("0123456789._-" + LETTERS), 40
+
+
+def after_a_name(groups: Groups, runs: Offsets) -> Flags:
+    """Joined by a dash to a word that begins with a letter, like the date of a model: `gpt-4o-2024-08-06`."""
+    found: Flags = groups.before[runs] == ord("-")
+    worth = np.flatnonzero(found)
+    if len(worth):
+        starts = groups.starts[runs[worth]]
+        found[worth] = is_letter(
+            groups.content[starts - reach(groups.content, starts, _NAME, _LONGEST_NAME, back=True)]
+        )
+    return found
 
 
 def _year_first(rows: Bytes, widths: tuple[int, int, int]) -> Flags:

@@ -66,6 +66,7 @@ class Groups:
         # Digits right after a point, or right before one, are part of a decimal number or of an address; `.0` is how
         # a whole number is written as a float.
         self.after_point = (self.before == ord(".")) & is_digit(self.content[self.starts - 2])
+        self.after_point[_items_of_lists(self)] = False
         self.before_point = (self.after == ord(".")) & is_digit(self.content[self.ends + 1])
         pointed = np.flatnonzero(self.before_point)
         beyond = self.content[self.ends[pointed][:, None] + np.arange(1, 4)]
@@ -125,6 +126,21 @@ class Groups:
     def digit(self, first: Offsets, place: int) -> Bytes:
         found: Bytes = self.content[self.starts[first] + place] - np.uint8(48)
         return found
+
+
+_VALUES = (11, 17, 18, 19)
+"""Digits of phones, of IDs with and without an X, and of cards, as few fractions have at a line's beginning."""
+
+
+def _items_of_lists(groups: Groups) -> Offsets:
+    """Of the runs after a point those after the number of an item: `1.13812345678` at a line's beginning."""
+    runs = np.flatnonzero(groups.after_point & np.isin(groups.n, _VALUES))
+    start = groups.starts[runs - 1]
+    first, before = groups.content[start], windows(groups.content, start - 2, 2)
+    begins = (before[:, 1] == 0) | (before[:, 1] == ord("\n")) | (before[:, 1] == ord('"'))
+    begins |= (before == ord(" ")).all(axis=1)  # an escaped line break
+    items: Offsets = runs[begins & (first > ord("0")) & (groups.n[runs - 1] <= 2)]
+    return items
 
 
 def _pair(one: Bytes, next_one: Bytes) -> Offsets:

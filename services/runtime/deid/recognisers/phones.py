@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.deid.buffers import Flags, Offsets
-from services.runtime.deid.reaches import among_bytes
+from services.runtime.deid.buffers import Bytes, Flags, Offsets
+from services.runtime.deid.reaches import among_bytes, windows
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups, number, penalty
 
@@ -28,7 +31,7 @@ def _mobile(groups: Groups, out: Candidates) -> None:
         if prefix:
             chosen &= number(rows, 0, len(prefix)) == int(prefix)
         first = first[chosen]
-        score = 0.7 - penalty(groups, first, first, 0.3)
+        score = 0.7 - penalty(groups, first, first, 0.3) - 0.4 * _amounts(groups, first)
         out.add("CN_PHONE", groups.starts[first] + len(prefix), groups.ends[first], score)
     for widths in ((3, 4, 4), (3, 8), (7, 4), (3, 3, 5), (3, 5, 3)):
         first = groups.shaped(widths, "- ._")
@@ -40,6 +43,32 @@ def _mobile(groups: Groups, out: Candidates) -> None:
         joined = ~groups.alone(first, len(widths)) & ~after_86
         score = (0.7 if widths == (3, 4, 4) else 0.55) - penalty(groups, first, last, 0.3) - 0.25 * joined
         out.add("CN_PHONE", groups.starts[first], groups.ends[last], score)
+
+
+_UNITS = re.compile(
+    rb" ?(?:(?:%b|%b)?(?:%b(?!%b|%b)|%b|%b|%b|RMB|USD)|%b|%b(?![\xe4-\xe9]))"
+    % tuple(unit.encode() for unit in ("万", "亿", "元", "旦", "宵", "美元", "美金", "人民币", "亿", "万"))
+)
+"""Of money; 万 before other 汉字 is a name."""
+_CURRENCIES = tuple(sign.encode() for sign in "¥￥€£")
+
+
+def _amounts(groups: Groups, runs: Offsets) -> Flags:
+    """Before a unit of money, or right after a sign of a currency."""
+    content, starts = groups.content, groups.starts[runs]
+    found: Flags = (groups.before[runs] == ord("$")) | _ends_with(content, starts, _CURRENCIES)
+    after = groups.after[runs]
+    for index in np.flatnonzero(~found & ((after >= 0xE4) & (after <= 0xE9) | (after == ord(" ")))).tolist():
+        found[index] = _UNITS.match(groups.searched, int(groups.ends[runs[index]])) is not None
+    return found
+
+
+def _ends_with(content: Bytes, at: Offsets, texts: Sequence[bytes]) -> Flags:
+    """Whether one of them stands right before."""
+    found = np.zeros(len(at), dtype=np.bool_)
+    for text in texts:
+        found |= (windows(content, at - len(text), len(text)) == np.frombuffer(text, dtype=np.uint8)).all(axis=1)
+    return found
 
 
 def _landline(groups: Groups, out: Candidates) -> None:

@@ -1,0 +1,87 @@
+"""Long runs of digits that are nobody's: fractions, parts of UUIDs and hashes, dates of models, numbers of books."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from services.runtime.deid.buffers import Flags, Offsets
+from services.runtime.deid.calendar import is_day
+from services.runtime.deid.reaches import ALNUM, HEX, reach, windows
+from services.runtime.deid.recognisers.dates import after_a_name
+from services.runtime.deid.recognisers.groups import MARGIN, Groups, number
+from services.runtime.deid.recognisers.words import BITS, Words
+
+_HASHES = (32, 40, 56, 64, 96, 128)
+"""Hexadecimal digits of MD5, SHA-1, and the SHA-2 and SHA-3 families."""
+_LONGEST_HASH = 128
+_LONGEST_LITERAL = 64
+_DASHES = [8, 13, 18, 23]
+_UUID = 36
+_MODELS = range(2015, 2036)
+"""Years of models: few enough that a pseudonym is hardly ever such a day, and would be left when it is reversed."""
+_ISBN_FARTHEST = 8
+
+
+def spared(groups: Groups, runs: Offsets, words: Words) -> Flags:
+    """Which of these runs of digits."""
+    found = _fraction(groups, runs) | _of_a_model(groups, runs) | _isbn(groups, runs, words)
+    beside = groups.letter_before[runs] | groups.letter_after[runs]
+    beside |= (groups.before[runs] == ord("-")) | (groups.after[runs] == ord("-"))
+    worth = np.flatnonzero(beside & ~found)
+    if len(worth):
+        found[worth] = _hexadecimal(groups, runs[worth])
+    return found
+
+
+def _fraction(groups: Groups, runs: Offsets) -> Flags:
+    """Of a number with one point, and nothing of a word before it."""
+    found: Flags = groups.after_point[runs] & ~groups.before_point[runs]
+    whole = np.maximum(runs - 1, 0)
+    found &= ~groups.after_point[whole] & ~groups.letter_before[whole]
+    return found
+
+
+def _of_a_model(groups: Groups, runs: Offsets) -> Flags:
+    found: Flags = (groups.n[runs] == 8) & (groups.before[runs] == ord("-"))
+    worth = np.flatnonzero(found)
+    if len(worth):
+        rows = groups.rows(runs[worth], (8,))
+        year = number(rows, 0, 4)
+        day = is_day(year, number(rows, 4, 8)) & (year >= _MODELS.start) & (year < _MODELS.stop)
+        found[worth] = day & after_a_name(groups, runs[worth])
+    return found
+
+
+def _isbn(groups: Groups, runs: Offsets, words: Words) -> Flags:
+    found: Flags = np.isin(groups.n[runs], (9, 10, 13))
+    worth = np.flatnonzero(found)
+    if not len(worth) or not words.every_bit() & BITS["isbn"]:
+        return np.zeros(len(runs), dtype=np.bool_)
+    starts = groups.starts[runs[worth]] - MARGIN
+    last = np.searchsorted(words.ends, starts, side="right") - 1
+    near = (last >= 0) & (starts - words.ends[last] <= _ISBN_FARTHEST)
+    found[worth] = near & ((words.bits[last] & BITS["isbn"]) > 0)
+    return found
+
+
+def _hexadecimal(groups: Groups, runs: Offsets) -> Flags:
+    content, starts, ends = groups.content, groups.starts[runs], groups.ends[runs]
+    first = starts - reach(content, starts, HEX, _LONGEST_HASH, back=True)
+    last = ends + reach(content, ends, HEX, _LONGEST_HASH)
+    length = last - first
+    literal = ((content[first - 1] | 0x20) == ord("x")) & (content[first - 2] == ord("0")) & ~ALNUM[content[first - 3]]
+    whole = ~ALNUM[content[last]] & (literal | ~ALNUM[content[first - 1]])
+    found: Flags = whole & np.isin(length, _HASHES) & (length > ends - starts)
+    found |= whole & literal & (length <= _LONGEST_LITERAL)
+    for own, before in ((8, 0), (12, _UUID - 12)):  # only these two of its groups hold seven digits
+        worth = np.flatnonzero(length == own)
+        found[worth] |= _uuid(groups, first[worth] - before)
+    return found
+
+
+def _uuid(groups: Groups, starts: Offsets) -> Flags:
+    window = windows(groups.content, starts, _UUID)
+    fits: Flags = HEX[window]
+    fits[:, _DASHES] = window[:, _DASHES] == ord("-")
+    found: Flags = np.asarray(fits.all(axis=1))
+    return found & ~ALNUM[groups.content[starts - 1]] & ~ALNUM[groups.content[starts + _UUID]]
