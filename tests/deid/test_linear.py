@@ -61,6 +61,8 @@ NASTY: dict[str, Callable[[int], str]] = {
     "uuids": lambda n: "550e8400-e29b-41d4-a716-446655440000 " * (n // 37),
     "models": lambda n: "a-20241022 " * (n // 11),
     "amounts": lambda n: "13812345678元" * (n // 14),
+    "landlines abroad": lambda n: "+86 10 62345678 " * (n // 16),
+    "labelled phones": lambda n: "v13812345678 " * (n // 13),
     "tokens": lambda n: "-eyJabcdefghij." * (n // 15),
 }
 

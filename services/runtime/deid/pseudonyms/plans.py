@@ -38,6 +38,8 @@ PLATE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 PLATE_PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 NEVER_PLATE_PROVINCES = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黄宇宙洪荒日"
 
+SERVICES = (400, 800)
+"""Numbers that begin like these are of no area."""
 _OF_THE_1900S: Codes = calendar.WRITTEN[calendar.YEARS < 2000] - 19_000_000
 KEY_PREFIXES = {
     "sk-": r"[A-Za-z0-9_-]{16}", "AKIA": "[A-Z0-9]{16}", "ASIA": "[A-Z0-9]{16}", "ghp_": "[A-Za-z0-9]{20}",
@@ -120,7 +122,11 @@ def plan(kind: str, pattern: str) -> Plan | None:
         case "CN_PHONE" if digits and n == 11:
             return Plan([only(2, MOBILE, NEVER_MOBILE), *free(9)])
         case "CN_LANDLINE" if 10 <= n <= 12:
-            area = only(2, (10, *range(20, 30))) if pattern.endswith("B") else only(3, range(300, 1000))
+            area = (
+                only(2, (10, *range(20, 30)))
+                if pattern.endswith("B")
+                else only(3, [code for code in range(300, 1000) if code not in SERVICES])
+            )
             return Plan([only(1, (0,), (9,)), area, only(1, range(2, 9)), *free(n - area.width - 2)])
         case "US_SSN" if digits and n == 9:
             areas = [area for area in range(1, 900) if area != 666]

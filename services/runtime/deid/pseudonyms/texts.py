@@ -37,6 +37,8 @@ def _write(
     values, radices = _CLASSES.get(kind, _PLAIN)
     radix = np.where(inside, radices[window], 0)
     value = values[window]
+    if kind == "IPV6":
+        value, radix = _significant(window, value, radix)
     place = np.broadcast_to(steps, window.shape)
     if kind not in _LETTERS:
         value, radix = _with_han(window, value, radix)
@@ -98,6 +100,25 @@ def _permuted_positions(kind: str, window: Bytes, inside: Flags) -> Flags:
     return np.ones(window.shape, dtype=np.bool_)
 
 
+def _significant(
+    window: Bytes, value: NDArray[np.uint32], radix: NDArray[np.uint32]
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """The digits that an address has in each of its spellings: no group gains or loses leading zeros."""
+    value, radix = value.copy(), radix.copy()
+    begun = np.zeros(len(window), dtype=np.bool_)
+    for column in range(window.shape[1]):
+        zero, digit = value[:, column] == 0, radix[:, column] > 0
+        leading = digit & ~begun
+        radix[leading, column] = np.where(zero[leading], 0, _FIRST_DIGITS)
+        value[leading, column] -= ~zero[leading]
+        begun = digit & (begun | ~zero)
+    return value, radix
+
+
+_FIRST_DIGITS = 15
+"""Hexadecimal digits that a number can begin with, 1 to f."""
+
+
 _HAN_FIRST, _HAN_COUNT = 0x4E00, 0x9FA6 - 0x4E00
 
 
@@ -150,7 +171,7 @@ def _put(
         lower = (((content[starts[:, None] + place] - np.uint8(0x61)) < 26) & chosen).any(axis=1)
         capital = (((content[starts[:, None] + place] - np.uint8(0x41)) < 26) & chosen).any(axis=1)
         small = np.broadcast_to((lower | ~capital)[:, None], chosen.shape)[chosen]
-        letters = _LETTERS16[number]
+        letters = _LETTERS16[number + (size == _FIRST_DIGITS)]
         changed[at] = np.where(small & (letters >= 0x41), letters | np.uint8(0x20), letters)
         return
     number = np.where(size == len(PLATE_LETTERS), _PLATE_OFFSETS[np.minimum(number, 23)], number)

@@ -18,6 +18,7 @@ from services.runtime.deid.pseudonyms.numbers import Numbers
 from services.runtime.deid.pseudonyms.plans import NEVER_PLATE_PROVINCES, PLATE_PROVINCES, octets, plan
 from services.runtime.deid.pseudonyms.typed import permuted
 from services.runtime.deid.reaches import put, windows
+from services.runtime.deid.trunks import after_country_code
 
 _LETTERED = frozenset({"CN_ID", "CN_USCC", "PASSPORT", "HK_MO_PERMIT"})
 _NUMBERED = _LETTERED | {
@@ -46,6 +47,9 @@ class Pseudonyms:
         if kind == "CN_PLATE":
             self._provinces(content, changed, starts, inverse=inverse)
             starts = starts + 3
+        if kind == "CN_LANDLINE" and (abroad := after_country_code(content, starts)).any():
+            self._without_trunk(content, changed, starts[abroad], ends[abroad], inverse=inverse)
+            starts, ends = starts[~abroad], ends[~abroad]
         if kind not in _NUMBERED:
             texts.write(self._characters, kind, content, changed, starts, ends, inverse=inverse)
             return
@@ -60,6 +64,13 @@ class Pseudonyms:
             edges = np.cumsum([len(layout.starts) for layout in some])
             for layout, rows in zip(some, np.split(new, edges[:-1]), strict=True):
                 layout.write(changed, rows)
+
+    def _without_trunk(self, content: Bytes, changed: Bytes, starts: Offsets, ends: Offsets, *, inverse: bool) -> None:
+        """Landlines as if they had the digit before the area that they have at home."""
+        trunk = ord("9" if inverse and self._policy.output_of("CN_LANDLINE") != "valid" else "0")
+        for layout in layouts(content, starts, ends):
+            rows = np.insert(layout.rows, 0, trunk, axis=1)
+            layout.write(changed, self._values("CN_LANDLINE", rows, inverse=inverse)[:, 1:])
 
     def _values(self, kind: str, letters: Bytes, *, inverse: bool) -> Bytes:
         """Of N values of n letters and digits each."""

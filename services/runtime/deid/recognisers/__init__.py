@@ -105,7 +105,7 @@ class Recogniser:
 
     def _with_phones(self, spans: Spans, words: Words, runs: Runs, buffer: Buffer) -> Spans:
         """Phones of other plans where nothing else is: a country code or a word before tells them, not their form."""
-        if "PHONE" not in self._wanted:
+        if not self._wanted & other_phones.PHONES:
             return spans
         others = Candidates(self._names, self._wanted, self._least, np.zeros_like(self._least))
         other_phones.find(buffer, runs, words, apart(runs, spans), others)

@@ -152,11 +152,12 @@ def _own_length(address: bytes) -> int:
 
 
 def _is_ipv6(text: str) -> bool:
+    """One of somebody: not that of this machine, in whatever spelling."""
     try:
-        socket.inet_pton(socket.AF_INET6, text)
+        address = socket.inet_pton(socket.AF_INET6, text)
     except OSError:
         return False
-    return len(text) <= _LONGEST_ADDRESS
+    return len(text) <= _LONGEST_ADDRESS and any(address[:-1])
 
 
 def _short_ipv6(groups: Groups, out: Candidates) -> None:

@@ -12,7 +12,8 @@ from services.runtime.deid.recognisers.groups import MARGIN
 from services.runtime.deid.recognisers.words import BITS, Words
 
 _WECHAT = re.compile(
-    r"[\s:=\"'(\[]{0,4}(?:：|号|是|为|ID|id|[\s:=\"']){0,6}([A-Za-z][A-Za-z0-9_-]{5,19})(?![A-Za-z0-9_@.-])".encode()
+    r"[\s:=\"'(\[]{0,4}(?:：|号|是|为|ID|id|[\s:=\"']){0,6}"
+    r"(?!(?:[vVwW][xX]|[vV])[12][0-9]{10}(?![0-9A-Za-z_]))([A-Za-z][A-Za-z0-9_-]{5,19})(?![A-Za-z0-9_@.-])".encode()
 )
 _SECRET = re.compile(
     r"(?:是|为|[\s\"']){0,6}(?:=>|[:=]|：)\s{0,4}[\"']?([!-~]{6,256})|(?:是|为)\s{0,4}([!-~]{6,256})".encode()

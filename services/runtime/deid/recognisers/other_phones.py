@@ -12,7 +12,10 @@ from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Runs
 from services.runtime.deid.recognisers.words import BITS, Words
 
-_GROUPS = re.compile(rb"[0-9]{1,15}(?:(?:[ .-]|\) ?-?|[ -]?\()[0-9]{1,12}){0,15}(?![0-9]|[A-WYZa-df-wyz_])")
+_GROUPS = re.compile(
+    rb"[0-9]{1,15}(?:(?:[ .-]|(?:\)|\xef\xbc\x89) ?-?|[ -]?(?:\(|\xef\xbc\x88))[0-9]{1,12}){0,15}"  # also （ ）
+    rb"(?![0-9]|[A-WYZa-df-wyz_])"
+)
 _BETWEEN = re.compile(
     rb"(?:[\s:=,.#+(\"'-]|\xef\xbc\x9a|\xef\xbc\x88|\xe6\x98\xaf|\xe4\xb8\xba|\xe5\x8f\xb7\xe7\xa0\x81|\xe5\x8f\xb7"
     rb"|no|number|at|on|is|me|us|him|her|them){0,8}",  # also ： （ 是 为 号码 号
@@ -31,11 +34,11 @@ _TWO_DIGIT_CODES = frozenset(
 
 def find(buffer: Buffer, runs: Runs, words: Words, free: Flags, out: Candidates) -> None:
     """`free`: the runs that nothing was found in. What is marked begins after the country code."""
-    if "PHONE" not in out.wanted or not free.any():
+    if not out.wanted & PHONES or not free.any():
         return
     international, announced = _international(buffer, runs, free).tolist(), _announced(buffer, runs, words, free)
     content = buffer.bytes.tobytes() if international or announced else b""
-    over = 0
+    over, dialled = 0, frozenset(international)
     for run in international:
         start = int(runs.starts[run])
         if start >= over and (found := _number(content, start + 2 * content.startswith(b"00", start))):
@@ -45,7 +48,7 @@ def find(buffer: Buffer, runs: Runs, words: Words, free: Flags, out: Candidates)
     out.add("PHONE", runs.starts[first], runs.ends[first + 2], 0.55)
     for before, run in announced:
         start = int(runs.starts[run])
-        if content[start - 1 : start] == b"+":
+        if content[start - 1 : start] == b"+" or run in dialled:
             continue
         if _BETWEEN.fullmatch(content, before, start) and (found := _number(content, start)):
             _add(content, start, found.end(), 6, 0, out)
@@ -110,4 +113,18 @@ def _code_length(number: bytes) -> int:
 def _add(content: bytes, start: int, end: int, least: int, code: int, out: Candidates) -> None:
     places = [place.start() for place in _DIGIT.finditer(content, start, end)]
     if least <= len(places) <= _MOST_DIGITS:
-        out.add_one("PHONE", places[code], end, 0.6)
+        kind, own = _plan(bytes(content[place] for place in places), code)
+        out.add_one(kind if kind in out.wanted else "PHONE", places[own], end, 0.6)
+
+
+def _plan(digits: bytes, code: int) -> tuple[str, int]:
+    """After the country code of a plan that has a type of its own that type, and where its digits begin."""
+    if code == 2 and (found := _CHINESE.fullmatch(digits)):
+        return "CN_LANDLINE", found.start(1)
+    return "US_PHONE" if code == 1 and _NORTH_AMERICAN.fullmatch(digits) else "PHONE", code
+
+
+_CHINESE = re.compile(rb"860?((?:10|2[0-9]|(?!400|800)[3-9][0-9]{2})[2-8][0-9]{6,7})")
+_NORTH_AMERICAN = re.compile(rb"1[2-9][0-9]{2}[2-9][0-9]{6}")
+PHONES = frozenset({"PHONE", "CN_LANDLINE", "US_PHONE"})
+"""Types that are found here."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from services.runtime.deid.buffers import Bytes, Flags, Offsets
 from services.runtime.deid.reaches import among_bytes, windows
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups, number, penalty
+from services.runtime.deid.trunks import after_country_code
 
 
 def find(groups: Groups, out: Candidates) -> None:
@@ -32,19 +34,36 @@ def _mobile(groups: Groups, out: Candidates) -> None:
             chosen &= number(rows, 0, len(prefix)) == int(prefix)
         first = first[chosen]
         score = 0.7 - penalty(groups, first, first, 0.3) - 0.4 * _amounts(groups, first)
+        score += 0.3 * _labelled(groups, first)
         out.add("CN_PHONE", groups.starts[first] + len(prefix), groups.ends[first], score)
     for widths in ((3, 4, 4), (3, 8), (7, 4), (3, 3, 5), (3, 5, 3)):
-        first = groups.shaped(widths, "- ._")
-        if not len(first):
-            continue
-        first = first[groups.forms.mobile[number(groups.rows(first, widths), 0, 2)]]
-        last = first + len(widths) - 1
-        after_86 = (first > 0) & (groups.width[np.maximum(first - 1, 0)] == 2)
-        joined = ~groups.alone(first, len(widths)) & ~after_86
-        score = (0.7 if widths == (3, 4, 4) else 0.55) - penalty(groups, first, last, 0.3) - 0.25 * joined
-        out.add("CN_PHONE", groups.starts[first], groups.ends[last], score)
+        form = 0.7 if widths == (3, 4, 4) else 0.55
+        _add_mobile(groups, out, groups.shaped(widths, "- ._"), widths, form)
+    _add_mobile(groups, out, groups.shaped((3, 8), ")"), (3, 8), 0.55)
+    _add_mobile(groups, out, groups.variously_linked((3, 4, 4), (")", "- .")), (3, 4, 4), 0.55)
 
 
+def _add_mobile(groups: Groups, out: Candidates, first: Offsets, widths: tuple[int, ...], form: float) -> None:
+    if not len(first):
+        return
+    first = first[groups.forms.mobile[number(groups.rows(first, widths), 0, 2)]]
+    last = first + len(widths) - 1
+    after_86 = (first > 0) & (groups.width[np.maximum(first - 1, 0)] == 2)
+    joined = ~groups.alone(first, len(widths)) & ~after_86
+    score = form - penalty(groups, first, last, 0.3) - 0.25 * joined
+    out.add("CN_PHONE", groups.starts[first], groups.ends[last], score)
+
+
+def _labelled(groups: Groups, runs: Offsets) -> Flags:
+    """`v`, `vx` or `wx` right before, as people tell their phone to be their WeChat."""
+    found = groups.letter_before[runs] & ~groups.letter_after[runs]
+    for index in np.flatnonzero(found).tolist():
+        start = int(groups.starts[runs[index]])
+        found[index] = _LABEL.search(groups.searched, start - 3, start) is not None
+    return found
+
+
+_LABEL = re.compile(rb"(?:\A|[^0-9A-Za-z_])(?:[vw]x|v)\Z", re.IGNORECASE)
 _UNITS = re.compile(
     rb" ?(?:(?:%b|%b)?(?:%b(?!%b|%b)|%b|%b|%b|RMB|USD)|%b|%b(?![\xe4-\xe9]))"
     % tuple(unit.encode() for unit in ("万", "亿", "元", "旦", "宵", "美元", "美金", "人民币", "亿", "万"))
@@ -87,8 +106,8 @@ def _landline(groups: Groups, out: Candidates) -> None:
                 extended = (groups.width[first + 3] <= 5) & (groups.linked_before(first) == 0)
                 good &= groups.alone(first, 3) | extended
             first = first[good]
-            score = 0.6 if split else np.where(groups.link[first] == ord(" "), 0.45, 0.65)
-            out.add("CN_LANDLINE", groups.starts[first], groups.ends[first + len(subscriber)], score)
+            score = np.where(groups.link[first] == ord(" "), 0.6 if split else 0.45, 0.6 if split else 0.65)
+            _add_landline(groups, out, first, len(subscriber), score)
     for n in (10, 11, 12):
         first = groups.of_width(n)
         first = first[groups.digit(first, 0) == groups.forms.trunk]
@@ -99,8 +118,15 @@ def _landline(groups: Groups, out: Candidates) -> None:
         good = np.where(place == 3, _area(groups, rows, 3), _area(groups, rows, 4))
         good &= _subscriber(rows[np.arange(len(rows)), place])
         first = first[good & (n - place >= 7) & (n - place <= 8)]
-        score = 0.45 - penalty(groups, first, first, 0.3)
-        out.add("CN_LANDLINE", groups.starts[first], groups.ends[first], score)
+        _add_landline(groups, out, first, 0, 0.45 - penalty(groups, first, first, 0.3))
+
+
+def _add_landline(groups: Groups, out: Candidates, first: Offsets, more: int, score: Any) -> None:
+    """After a country code without their 0, which stays there where there is one."""
+    abroad = after_country_code(groups.content, groups.starts[first])
+    kept = ~abroad | (groups.digit(first, 0) == 0)
+    first, abroad, score = first[kept], abroad[kept], score[kept]
+    out.add("CN_LANDLINE", groups.starts[first] + abroad, groups.ends[first + more], score)
 
 
 def _area(groups: Groups, rows: NDArray[np.uint8], width: int) -> Flags:
@@ -109,7 +135,7 @@ def _area(groups: Groups, rows: NDArray[np.uint8], width: int) -> Flags:
     if width == 3:
         known &= (rows[:, 1] == 2) | ((rows[:, 1] == 1) & (rows[:, 2] == 0))
     else:
-        known &= rows[:, 1] > 2
+        known &= (rows[:, 1] > 2) & ((rows[:, 1] % 4 > 0) | (number(rows, 2, 4) > 0))  # 400 and 800 are services
     return known
 
 
