@@ -63,6 +63,13 @@ NASTY: dict[str, Callable[[int], str]] = {
     "amounts": lambda n: "13812345678元" * (n // 14),
     "landlines abroad": lambda n: "+86 10 62345678 " * (n // 16),
     "labelled phones": lambda n: "v13812345678 " * (n // 13),
+    "split phones": lambda n: "电话138 " * (n // 10),
+    "split accounts": lambda n: "账号" + "12 " * (n // 3),
+    "words for accounts": lambda n: "账号1 " * (n // 8),
+    "split companies": lambda n: "税号9-" * (n // 8),
+    "turns": lambda n: "微信\n：" * (n // 10),
+    "quotes of secrets": lambda n: "token='a " * (n // 9),
+    "plates apart": lambda n: "京 AD " * (n // 7),
     "tokens": lambda n: "-eyJabcdefghij." * (n // 15),
 }
 

@@ -162,3 +162,66 @@ def test_the_parts_of_a_private_key() -> None:
 def test_what_a_field_named_password_holds() -> None:
     new = _ZH.texts(['{"password": "correct horse battery", "hint": "correct horse battery"}'], format="json").texts[0]
     assert new.count("correct horse battery") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "plain"),
+    [
+        ("身份证：{1101 0519 4912 3100 2X}", "CN_ID", "身份证11010519491231002X"),
+        ("身份证号 {110 105 1949 1231 002X}", "CN_ID", "身份证11010519491231002X"),
+        ("身份证号码是{1 1 0 1 0 5 1 9 4 9 1 2 3 1 0 0 2 X}", "CN_ID", "身份证11010519491231002X"),
+        ("电话：{138  1234  5678}", "CN_PHONE", "13812345678"),
+        ("手机号 {138/1234/5678}", "CN_PHONE", "13812345678"),
+        ("电话 {138 12 34 56 78}", "CN_PHONE", "13812345678"),
+        ("税号：{9135 0211 M000 100Y 43}", "CN_USCC", "税号91350211M000100Y43"),
+        ("统一社会信用代码 {91350211-M000100Y4-3}", "CN_USCC", "税号91350211M000100Y43"),
+        ("对公账号 {1100 1234 5678 9123 4567}", "NUMBER", "账号11001234567891234567"),
+        ("账号 {1234-5678-9012}", "NUMBER", "账号123456789012"),
+        ("卡号{6222 0212 3456 7890 12 3}", "BANK_CARD", "卡号6222021234567890123"),
+        ("车牌？{京AD 12345}", "CN_PLATE", "车牌京AD12345"),
+        ("车牌：{京 A 12345}", "CN_PLATE", "京A12345"),
+    ],
+)
+def test_groups_after_a_word_are_one_value(text: str, kind: str, plain: str) -> None:
+    value = text[text.index("{") + 1 : text.index("}")]
+    text = text.replace("{", "").replace("}", "")
+    done = _ZH.texts([text, plain])
+    [pair, same] = done.mapping
+    assert (pair.type, pair.original) == (same.type, value) == (kind, value)
+    assert pair.pseudo.translate(_NO_SIGNS) == same.pseudo.translate(_NO_SIGNS)
+    assert _ZH.reverse(done.texts).texts == [text, plain]
+
+
+_NO_SIGNS = str.maketrans("", "", " -/")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("客服：请提供您的微信号\n用户：zhangsan_88", "WECHAT", "zhangsan_88"),
+        ("加我v信 zhangsan_123", "WECHAT", "zhangsan_123"),
+        ("SECRET_KEY: 'p@ss w0rd'", "API_KEY", "p@ss w0rd"),
+        ("passport number AB123456", "PASSPORT", "AB123456"),
+        ("passport A1234567", "PASSPORT", "A1234567"),
+        ("护照 E1234567", "PASSPORT", "E1234567"),
+    ],
+)
+def test_what_a_word_announces(text: str, kind: str, value: str) -> None:
+    assert _found(text) == [(kind, value)]
+    assert _reversed(_ZH, _ZH.texts([text])) == text
+
+
+def test_a_passport_in_its_field() -> None:
+    text = '{"passport":"AB123456"}'
+    done = _ZH.texts([text], format="json")
+    assert done.counts == {"PASSPORT": 1}
+    assert _ZH.reverse(done.texts, format="json").texts == [text]
+    assert _EN.texts(["passport number AB123456"]).counts == {"PASSPORT": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["微信号\n用户：Thanks a lot", '密码: "please enter it"', "转账 1000 2000 3000", "身份证 2024 0101 1234 5678 90"],
+)
+def test_what_a_word_does_not_announce(text: str) -> None:
+    assert _found(text) == []

@@ -32,6 +32,8 @@ DEPARTMENTS = "123456789ANY"
 NEVER_DEPARTMENTS = "0HJKLMPQRTUWX"
 PASSPORT_LETTERS = "DEGKPS"
 NEVER_PASSPORT_LETTERS = "QRUVXY"
+FOREIGN_PASSPORT_LETTERS = "ABCFHIJLMNOTWZ"
+"""All others, with which passports of other countries begin."""
 PERMIT_LETTERS = "CHLMTW"
 NEVER_PERMIT_LETTERS = "ABFINO"
 PLATE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -92,6 +94,8 @@ def only(width: int, given: Sequence[int], never: Sequence[int] | None = None) -
 def plan(kind: str, pattern: str) -> Plan | None:
     """The plan of a type's values of one pattern: a sign for each character, `9` digit, `A` letter; or None.
 
+    A passport's begins with `F` where its first letter is of none of China's, nor of their pseudonyms.
+
     A landline's pattern ends with `B` where its area code has two digits after the 0.
     """
     n = len(pattern)
@@ -141,6 +145,12 @@ def plan(kind: str, pattern: str) -> Plan | None:
             region = [only(1, range(10)) for _ in range(6)]
             fields = [only(1, given, never[: len(given)]), *free(1, 31), *region, *free(9, 31)]
             return Plan(fields, radix=31, check=(checksums.uscc, 31), spare=never)
+        case "PASSPORT" if pattern.startswith("F"):
+            letters = pattern.count("F") + pattern.count("A")
+            first = only(1, [int(letter, 36) for letter in FOREIGN_PASSPORT_LETTERS])
+            return Plan(
+                [first, *[only(1, range(10, 36))] * (letters - 1), *[only(1, range(10))] * (n - letters)], radix=36
+            )
         case "PASSPORT":
             return _lettered(pattern, PASSPORT_LETTERS, NEVER_PASSPORT_LETTERS)
         case "HK_MO_PERMIT":

@@ -15,9 +15,15 @@ from services.runtime.deid.pseudonyms import ibans, texts
 from services.runtime.deid.pseudonyms.characters import Characters
 from services.runtime.deid.pseudonyms.layouts import Layout, layouts
 from services.runtime.deid.pseudonyms.numbers import Numbers
-from services.runtime.deid.pseudonyms.plans import NEVER_PLATE_PROVINCES, PLATE_PROVINCES, octets, plan
+from services.runtime.deid.pseudonyms.plans import (
+    FOREIGN_PASSPORT_LETTERS,
+    NEVER_PLATE_PROVINCES,
+    PLATE_PROVINCES,
+    octets,
+    plan,
+)
 from services.runtime.deid.pseudonyms.typed import permuted
-from services.runtime.deid.reaches import put, windows
+from services.runtime.deid.reaches import among_bytes, put, windows
 from services.runtime.deid.trunks import after_country_code
 
 _LETTERED = frozenset({"CN_ID", "CN_USCC", "PASSPORT", "HK_MO_PERMIT"})
@@ -144,6 +150,8 @@ _LETTERS36 = np.frombuffer(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", dtype=np.uin
 _USCC_LETTERS = np.frombuffer(USCC_ALPHABET.encode(), dtype=np.uint8)
 _BASE36, _USCC_VALUES = _inverted(_LETTERS36), _inverted(_USCC_LETTERS)
 
+_FOREIGN = among_bytes(FOREIGN_PASSPORT_LETTERS + FOREIGN_PASSPORT_LETTERS.lower())
+
 
 def _patterns(kind: str, letters: Bytes) -> Iterator[tuple[str, Flags]]:
     """The patterns of plans that rows of characters have, and which rows have each."""
@@ -151,9 +159,12 @@ def _patterns(kind: str, letters: Bytes) -> Iterator[tuple[str, Flags]]:
     if kind in {"PASSPORT", "HK_MO_PERMIT"}:
         kinds = (letters >= 0x40).astype(np.int64)
         packed = kinds @ (1 << np.arange(n, dtype=np.int64))
+        foreign = _FOREIGN[letters[:, 0]] if kind == "PASSPORT" else np.zeros(len(letters), dtype=np.bool_)
         for code in np.unique(packed):
-            chosen = packed == code
-            yield "".join("A" if kind else "9" for kind in kinds[np.argmax(chosen)]), chosen
+            pattern = "".join("A" if kind else "9" for kind in kinds[np.argmax(packed == code)])
+            for first, some in ((pattern[0], ~foreign), ("F", foreign)):
+                if (chosen := (packed == code) & some).any():
+                    yield first + pattern[1:], chosen
     elif kind == "CN_LANDLINE":
         big = letters[:, 1] <= ord("2")
         for pattern, chosen in (("9" * (n - 1) + "B", big), ("9" * n, ~big)):

@@ -21,6 +21,7 @@ from services.runtime.deid.recognisers import (
     other_phones,
     phones,
     private_keys,
+    split,
 )
 from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
@@ -41,7 +42,7 @@ _CONTEXT = {
 _AGAINST = {"CN_PHONE": 0.1, "BANK_CARD": 0.25, "CREDIT_CARD": 0.1, "CN_LANDLINE": 0.25, "IMEI": 0.3, "IPV4": 0.35,
             "CN_ID": 0.1, "US_PHONE": 0.25, "US_SSN": 0.3, "QQ": 0.3}  # fmt: skip
 _CONTEXT_CLASSES = frozenset(
-    {name for name, _ in _CONTEXT.values()} | {"secret", "password", "bearer", "mac", "other", "isbn"}
+    {name for name, _ in _CONTEXT.values()} | {"secret", "password", "bearer", "mac", "other", "isbn", "account"}
 )
 _NUMBER_SCORE = 0.5
 
@@ -73,12 +74,12 @@ class Recogniser:
             return self._with_numbers(Spans.none(self._names), runs, buffer)
         words = Words.of(buffer.bytes, self._classes)
         groups = Groups(buffer.bytes, runs, self._forms)
-        spans = self._candidates(buffer, groups, words)
+        spans = self._candidates(buffer, runs, groups, words)
         spans, area = _inside(_moved(spans, -MARGIN), buffer)
         spans = self._with_phones(resolved(self._weighed(spans, area, words, buffer)), words, runs, buffer)
         return self._with_numbers(spans, runs, buffer, groups, words)
 
-    def _candidates(self, buffer: Buffer, groups: Groups, words: Words) -> Spans:
+    def _candidates(self, buffer: Buffer, runs: Runs, groups: Groups, words: Words) -> Spans:
         lift = self._bonus * ((self._bits & words.every_bit()) > 0)
         out = Candidates(self._names, self._wanted, self._least, lift)
         if self._typed:
@@ -91,6 +92,7 @@ class Recogniser:
             anchored.find(groups, begun, out)
             private_keys.find(groups, buffer.areas, out)
             announced.find(groups.searched, buffer.areas, words, out)
+            split.find(buffer, groups, runs, words, out)
             names.find(buffer, words, out)
         if self._patterns:
             self._patterns.find(buffer.bytes.tobytes(), out)

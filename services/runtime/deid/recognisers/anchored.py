@@ -21,6 +21,7 @@ _JWT = re.compile(rb"eyJ[A-Za-z0-9_-]{5,4096}\.[A-Za-z0-9_-]{5,4096}(?:\.[A-Za-z
 _JWT_WORD, _LONGEST_PART = re.compile(rb"[A-Za-z0-9_-]*"), 3 + 4096
 _PLATE_SIGN, _PLATE_DOTS = among_bytes("-. "), ("·".encode(), "•".encode())
 _PLATE_CHARACTER = among_bytes("0123456789" + PLATE_LETTERS + PLATE_LETTERS.lower())
+_PLATE_LETTER = among_bytes(PLATE_LETTERS + PLATE_LETTERS.lower())
 _PLATE_WORDS = tuple(word.encode() for word in "学挂警港澳")
 _LONGEST_PLATE = 6
 
@@ -39,8 +40,14 @@ def find(groups: Groups, begun: Beginnings, out: Candidates) -> None:
 
 
 def _plates(content: Bytes, starts: Offsets, out: Candidates) -> None:
-    """Province and letter, at most one sign, and five or six letters and digits; four before a word such as 学."""
-    at = starts + 4
+    """Province and letter, at most one sign, and five or six letters and digits; four before a word such as 学.
+
+    A blank after the province, or the sign after one more letter, as in `京AD 12345`, needs a word for plates.
+    """
+    blank = content[starts + 3] == ord(" ")
+    at = starts + 4 + blank
+    lettered = _PLATE_LETTER[content[at]] & _PLATE_SIGN[content[at + 1]]
+    at = at + lettered
     sign = windows(content, at, 3)
     wide = [(sign[:, : len(mark)] == np.frombuffer(mark, dtype=np.uint8)).all(axis=1) for mark in _PLATE_DOTS]
     at = at + np.select([_PLATE_SIGN[sign[:, 0]], *wide], [1, *map(len, _PLATE_DOTS)], 0)
@@ -50,8 +57,8 @@ def _plates(content: Bytes, starts: Offsets, out: Candidates) -> None:
     worded = np.any([(after == np.frombuffer(word, dtype=np.uint8)).all(axis=1) for word in _PLATE_WORDS], axis=0)
     digit = is_digit(windows(content, at, _LONGEST_PLATE)) & (np.arange(_LONGEST_PLATE) < length[:, None])
     good = ((length >= 5) & (length <= _LONGEST_PLATE) | (length == 4) & worded) & ~ALNUM[content[ends]]
-    good &= digit.any(axis=1)
-    out.add("CN_PLATE", starts[good], ends[good], 0.8)
+    good &= digit.any(axis=1) & ~(lettered & (length != 5))
+    out.add("CN_PLATE", starts[good], ends[good], (0.8 - 0.35 * (blank | lettered))[good])
 
 
 def _dates(searched: bytes, starts: list[int], out: Candidates) -> None:

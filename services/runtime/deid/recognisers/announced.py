@@ -15,8 +15,13 @@ _WECHAT = re.compile(
     r"[\s:=\"'(\[]{0,4}(?:：|号|是|为|ID|id|[\s:=\"']){0,6}"
     r"(?!(?:[vVwW][xX]|[vV])[12][0-9]{10}(?![0-9A-Za-z_]))([A-Za-z][A-Za-z0-9_-]{5,19})(?![A-Za-z0-9_@.-])".encode()
 )
+_NEXT_TURN = re.compile(
+    r"[^\nA-Za-z0-9]{0,24}(?:\n|  )[^\n:]{1,36}?(?::|：)\s{0,2}"  # a line break, or an escaped one
+    r"(?=[A-Za-z]{0,19}[0-9_-])([A-Za-z][A-Za-z0-9_-]{5,19})(?![A-Za-z0-9_@.-])".encode()
+)
 _SECRET = re.compile(
-    r"(?:是|为|[\s\"']){0,6}(?:=>|[:=]|：)\s{0,4}[\"']?([!-~]{6,256})|(?:是|为)\s{0,4}([!-~]{6,256})".encode()
+    r"(?:是|为|[\s\"']){0,6}(?:=>|[:=]|：)\s{0,4}(?:\"([ !#-~]{6,64})\"|'([ -&(-~]{6,64})'|[\"']?([!-~]{6,256}))|"
+    r"(?:是|为)\s{0,4}([!-~]{6,256})".encode()
 )
 _PIN = re.compile(r"(?:是|为|[\s\"']|=>|[:=]|：){0,6}([0-9]{4,32})(?![0-9A-Za-z]|[.][0-9])".encode())
 _BEARER = re.compile(rb"\s{1,4}((?=[!-~]{0,4096}?[0-9])[A-Za-z0-9._~+/-]{16,4096}={0,2})")
@@ -26,6 +31,7 @@ _WHOLE_WECHAT = re.compile(rb"[A-Za-z][A-Za-z0-9_-]{5,19}")
 _LETTER, _NO_LETTER = re.compile(rb"[A-Za-z]"), re.compile(rb"[^A-Za-z_.]")
 _AFTER = (
     ("wechat", "WECHAT", _WECHAT),
+    ("wechat", "WECHAT", _NEXT_TURN),
     ("secret", "API_KEY", _SECRET),
     ("password", "API_KEY", _PIN),
     ("bearer", "API_KEY", _BEARER),
@@ -79,5 +85,6 @@ def _named_fields(searched: bytes, areas: Areas, words: Words, out: Candidates) 
 
 
 def _secret(text: bytes) -> bool:
-    """Not a plain word or number: letters together with digits or signs."""
+    """Not plain words or a number: letters together with digits or signs."""
+    text = text.replace(b" ", b"")
     return bool(_LETTER.search(text) and _NO_LETTER.search(text)) and not text.startswith(b"http")

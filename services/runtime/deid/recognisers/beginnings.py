@@ -55,7 +55,7 @@ def _database(provinces: str) -> Any:
 
     begins = hyperscan.HS_FLAG_SOM_LEFTMOST
     expressions = [
-        (_PLATE, f"(?:{'|'.join(provinces)})[A-HJ-NP-Za-hj-np-z]", begins),
+        (_PLATE, f"(?:{'|'.join(provinces)}) ?[A-HJ-NP-Za-hj-np-z]", begins),
         *(
             (_DATE, expression, begins | hyperscan.HS_FLAG_CASELESS)
             for expression in (*spelled_dates.ENGLISH, spelled_dates.CHINESE)

@@ -6,7 +6,7 @@ import numpy as np
 
 from services.runtime.deid import checksums
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
-from services.runtime.deid.pseudonyms.plans import PLATE_LETTERS
+from services.runtime.deid.pseudonyms.plans import FOREIGN_PASSPORT_LETTERS, PLATE_LETTERS
 from services.runtime.deid.reaches import ALNUM, among_bytes, is_alphanumeric, is_digit, is_letter, reach, windows
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.digits import born_in_a_province
@@ -35,7 +35,7 @@ def find(groups: Groups, out: Candidates) -> None:
     letters += is_letter(groups.content[starts]) & is_letter(groups.content[starts + 1])
     upper = groups.content[starts] & np.uint8(0xDF)
     rest = np.zeros(len(starts), dtype=np.bool_)
-    for size in (9, 11):
+    for size in (8, 9, 11):
         fits = np.flatnonzero(length == size)
         window = windows(groups.content, starts[fits], size)
         digit = (window - np.uint8(48)) < 10
@@ -43,11 +43,16 @@ def find(groups: Groups, out: Candidates) -> None:
     passport = rest & (length == 9) & among_bytes(groups.forms.passport_letters)[upper]
     passport &= (letters == 1) | _plate_letter(groups.content[starts + 1])
     out.add("PASSPORT", starts[passport], ends[passport], 0.35)
-    permit = rest & among_bytes(groups.forms.permit_letters)[upper]
+    foreign = rest & (length < 10) & (_FOREIGN_LETTERS | among_bytes(groups.forms.passport_letters))[upper]
+    out.add("PASSPORT", starts[foreign], ends[foreign], 0.2)
+    permit = rest & (length > 8) & among_bytes(groups.forms.permit_letters)[upper]
     permit &= (letters == 1) | ((length == 9) & _plate_letter(groups.content[starts + 1]))
     out.add("HK_MO_PERMIT", starts[permit], ends[permit], 0.35)
     if "IBAN" in out.wanted:
         _ibans(groups, starts[(length >= 4) & (letters == 2) & ~ALNUM[groups.content[starts - 1]]], out)
+
+
+_FOREIGN_LETTERS = among_bytes(FOREIGN_PASSPORT_LETTERS)
 
 
 def _plate_letter(characters: Bytes) -> Flags:

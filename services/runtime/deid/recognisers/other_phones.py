@@ -10,7 +10,7 @@ from services.runtime.deid.buffers import Buffer, Flags, Offsets
 from services.runtime.deid.reaches import is_alphanumeric, is_letter
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Runs
-from services.runtime.deid.recognisers.words import BITS, Words
+from services.runtime.deid.recognisers.words import Words
 
 _GROUPS = re.compile(
     rb"[0-9]{1,15}(?:(?:[ .-]|(?:\)|\xef\xbc\x89) ?-?|[ -]?(?:\(|\xef\xbc\x88))[0-9]{1,12}){0,15}"  # also （ ）
@@ -36,7 +36,10 @@ def find(buffer: Buffer, runs: Runs, words: Words, free: Flags, out: Candidates)
     """`free`: the runs that nothing was found in. What is marked begins after the country code."""
     if not out.wanted & PHONES or not free.any():
         return
-    international, announced = _international(buffer, runs, free).tolist(), _announced(buffer, runs, words, free)
+    international, announced = (
+        _international(buffer, runs, free).tolist(),
+        words.followed("phone", buffer, runs, free, _FARTHEST),
+    )
     content = buffer.bytes.tobytes() if international or announced else b""
     over, dialled = 0, frozenset(international)
     for run in international:
@@ -87,21 +90,6 @@ def _three_three_four(buffer: Buffer, runs: Runs, free: Flags) -> Offsets:
     alone &= (padded[ends + 2] != link) | ~is_alphanumeric(padded[ends + 3])
     found: Offsets = first[alone]
     return found
-
-
-def _announced(buffer: Buffer, runs: Runs, words: Words, free: Flags) -> list[tuple[int, int]]:
-    """Where a word for phones, or the beginning of a field named by one, is closely followed by a run."""
-    if not len(runs.starts):
-        return []
-    ends = words.ends[(words.bits & BITS["phone"]) > 0]
-    named = (words.of_names(buffer.areas) & BITS["phone"]) > 0
-    before = np.unique(np.concatenate([ends, buffer.areas.starts[named]]))
-    following = np.searchsorted(runs.starts, before)
-    near = following < len(runs.starts)
-    before, following = before[near], following[near]
-    near = (runs.starts[following] - before <= _FARTHEST) & free[following]
-    near &= buffer.floors[buffer.area_of(runs.starts[following])] <= before
-    return list(zip(before[near].tolist(), following[near].tolist(), strict=True))
 
 
 def _code_length(number: bytes) -> int:

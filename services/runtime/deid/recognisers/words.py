@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.deid.buffers import Areas, Buffer, Bytes, Offsets
+from services.runtime.deid.buffers import Areas, Buffer, Bytes, Flags, Offsets
+from services.runtime.deid.recognisers.resolution import Places
 
 WORDS: Final[dict[str, tuple[str, ...]]] = {
     "phone": (
@@ -20,13 +21,14 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
     "card": ("银行卡", "卡号", "账号", "帐号", "账户", "帐户", "储蓄卡", "借记卡", "信用卡", "打款", "转账", "汇款",
              "开户",
              "card", "bank", "account", "credit", "visa", "mastercard"),
+    "account": ("卡号", "账号", "帐号", "card number", "card no", "account number", "account no"),
     "uscc": ("信用代码", "社会信用", "统一代码", "税号", "纳税人", "营业执照", "uscc", "credit_code", "tax_no"),
     "passport": ("护照", "passport"),
     "permit": ("通行证", "回乡证", "港澳", "来往内地", "permit"),
     "tw": ("台胞证", "台湾居民", "大陆通行证", "台湾通行证"),
     "imei": ("imei", "串号", "设备号", "设备码"),
     "qq": ("qq", "扣扣", "企鹅号"),
-    "wechat": ("微信", "wechat", "weixin", "wxid", "vx", "wx", "薇信", "加v"),
+    "wechat": ("微信", "wechat", "weixin", "wxid", "vx", "wx", "薇信", "v信", "加v"),
     "ssn": ("ssn", "social security", "社会安全", "社会保障号"),
     "iban": ("iban",),
     "date": ("出生", "生日", "birth", "dob", "birthday"),
@@ -156,6 +158,23 @@ class Words:
             inside &= (last >= back) & (areas.name_ends > areas.name_starts)
             found |= np.where(inside, self.bits[index], 0)
         return found
+
+    def followed(
+        self, name: str, buffer: Buffer, runs: Places, suitable: Flags, farthest: int
+    ) -> list[tuple[int, int]]:
+        """Where a word of a class, or the beginning of a field named by one, is closely followed by a suitable run."""
+        if not len(runs.starts) or not len(buffer.areas.starts):
+            return []
+        ends = self.ends[(self.bits & BITS[name]) > 0]
+        named = (self.of_names(buffer.areas) & BITS[name]) > 0
+        before = np.unique(np.concatenate([ends, buffer.areas.starts[named]]))
+        following = np.searchsorted(runs.starts, before)
+        near = following < len(runs.starts)
+        before, following = before[near], following[near]
+        near = (runs.starts[following] - before <= farthest) & suitable[following]
+        before, following = before[near], following[near]
+        same = buffer.floors[buffer.area_of(runs.starts[following])] <= before
+        return list(zip(before[same].tolist(), following[same].tolist(), strict=True))
 
 
 def _is_lower(characters: Bytes) -> NDArray[np.bool_]:

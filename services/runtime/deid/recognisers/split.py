@@ -1,0 +1,82 @@
+"""Values that their word announces, in groups of any length: `身份证：1101 0519 4912 3100 2X`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from services.runtime.deid.buffers import Buffer
+from services.runtime.deid.checksums import USCC_ALPHABET
+from services.runtime.deid.recognisers.candidates import Candidates
+from services.runtime.deid.recognisers.digits import born_in_a_province
+from services.runtime.deid.recognisers.forms import Forms
+from services.runtime.deid.recognisers.groups import MARGIN, Groups, Runs
+from services.runtime.deid.recognisers.words import Words
+
+_BETWEEN = re.compile(
+    r"(?:[\s:=#(\"'.-]|：|（|？|是|为|号码|号|no|number|is){0,8}".encode(),
+    re.IGNORECASE,
+)
+_FARTHEST, _FARTHEST_GROUP = 20, 3
+_DIGITS = re.compile(rb"[0-9]{1,18}([ ./-]{1,2})[0-9]{1,18}(?:\1[0-9]{1,18}){0,18}(?![0-9A-Za-z])")
+_EIGHTEEN = re.compile(rb"(?:[0-9A-Za-z][ -]?){17}[0-9A-Za-z](?![0-9A-Za-z])")
+_SIGNS = b" ./-"
+_SCORE = 0.65
+
+
+def _resident(value: bytes, forms: Forms) -> str:
+    if not value[:17].isdigit() or value[17:].upper() not in {b"X", *(b"%d" % digit for digit in range(10))}:
+        return ""
+    rows = np.frombuffer(value[:17], dtype=np.uint8)[None] - np.uint8(48)
+    return "CN_ID" if born_in_a_province(forms, rows)[0] else ""
+
+
+def _company(value: bytes, forms: Forms) -> str:
+    text = value.decode().upper()
+    return "CN_USCC" if text[0] in forms.departments and text[2:8].isdigit() and set(text) <= _USCC else ""
+
+
+def _mobile(value: bytes, forms: Forms) -> str:
+    return "CN_PHONE" if len(value) == 11 and forms.mobile[int(value[:2])] else ""
+
+
+def _account(value: bytes, forms: Forms) -> str:
+    """One of a card, or just of an account."""
+    if not 12 <= len(value) <= 30:
+        return ""
+    return "BANK_CARD" if 16 <= len(value) <= 19 and forms.bank_issuers[value[0] - 48] else "NUMBER"
+
+
+_USCC = frozenset(USCC_ALPHABET)
+_Kind = Callable[[bytes, Forms], str]
+_SPLIT: tuple[tuple[str, str, int, re.Pattern[bytes], _Kind], ...] = (
+    ("id", "CN_ID", 15, _EIGHTEEN, _resident),
+    ("uscc", "CN_USCC", 18, _EIGHTEEN, _company),
+    ("phone", "CN_PHONE", 11, _DIGITS, _mobile),
+    ("account", "NUMBER", 16, _DIGITS, _account),
+)
+"""Class of the word, a type that a policy must want, digits from which on the first group is a value by itself, …"""
+
+
+def find(buffer: Buffer, groups: Groups, runs: Runs, words: Words, out: Candidates) -> None:
+    if len(runs.starts) < 2 or not len(words.ends):
+        return
+    goes_on = np.append(runs.starts[1:] - runs.ends[:-1] <= _FARTHEST_GROUP, False)
+    for name, wanted, longest, expression, kind_of in _SPLIT:
+        if wanted not in out.wanted:
+            continue
+        for before, run in words.followed(name, buffer, runs, goes_on & (runs.digits < longest), _FARTHEST):
+            start = int(runs.starts[run]) + MARGIN
+            if expression is _EIGHTEEN:
+                first = max(before + MARGIN, start - 2)
+                while start > first and groups.searched[start - 1 : start].isalpha():
+                    start -= 1
+            if not _BETWEEN.fullmatch(groups.searched, before + MARGIN, start):
+                continue
+            area = int(buffer.area_of(runs.starts[run : run + 1])[0])
+            found = expression.match(groups.searched, start, int(buffer.areas.ends[area]) + MARGIN)
+            kind = kind_of(found[0].translate(None, _SIGNS), groups.forms) if found else ""
+            if found and kind:
+                out.add_one(kind if kind in out.wanted else "NUMBER", start, found.end(), _SCORE)
