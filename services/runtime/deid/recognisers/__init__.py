@@ -37,7 +37,7 @@ _CONTEXT = {
     "BANK_CARD": ("card", 0.35), "CREDIT_CARD": ("card", 0.3), "CN_USCC": ("uscc", 0.35), "PASSPORT": ("passport", 0.4),
     "HK_MO_PERMIT": ("permit", 0.4), "TW_PERMIT": ("tw", 0.5), "IMEI": ("imei", 0.4), "QQ": ("qq", 0.5),
     "WECHAT": ("wechat", 0.2), "US_SSN": ("ssn", 0.5), "IBAN": ("iban", 0.2), "DATE": ("date", 0.4),
-    "CN_PLATE": ("plate", 0.1), "IPV4": ("net", 0.1), "EMAIL": ("mail", 0.3),
+    "CN_PLATE": ("plate", 0.1), "IPV4": ("net", 0.1),
 }  # fmt: skip
 _AGAINST = {"CN_PHONE": 0.1, "BANK_CARD": 0.25, "CREDIT_CARD": 0.1, "CN_LANDLINE": 0.25, "IMEI": 0.3, "IPV4": 0.35,
             "CN_ID": 0.1, "US_PHONE": 0.25, "US_SSN": 0.3, "QQ": 0.3}  # fmt: skip

@@ -26,8 +26,7 @@ def find(groups: Groups, begun: Beginnings, out: Candidates) -> None:
         _urls(groups, out)
 
 
-_UNKNOWN = 0.6
-"""What an unknown top-level domain takes from a score: so much that only a word for mail makes up for it."""
+_MAIL, _FARTHEST = re.compile("mail|邮箱|邮件|电邮".encode(), re.IGNORECASE), 40
 _METHODS = frozenset({"dot", "int", "mm", "mv", "to"})
 
 
@@ -51,14 +50,21 @@ def _emails(groups: Groups, out: Candidates) -> None:
     git = (at - starts == 3) & (windows(content, starts, 3) == np.frombuffer(b"git", dtype=np.uint8)).all(axis=1)
     good &= ~(git & (content[ends] == ord(":")))
     starts, ends, last_dot = starts[good], ends[good], last_dot[good]
-    known = [_is_known(groups.searched, *edges) for edges in zip((last_dot + 1).tolist(), ends.tolist(), strict=True)]
-    out.add("EMAIL", starts, ends, 0.9 - _UNKNOWN * ~np.array(known, dtype=np.bool_))
+    told = [
+        _is_known(groups.searched, label, end) or _announced(groups.searched, start)
+        for start, label, end in zip(starts.tolist(), (last_dot + 1).tolist(), ends.tolist(), strict=True)
+    ]
+    out.add("EMAIL", starts[told], ends[told], 0.9)
 
 
 def _is_known(searched: bytes, start: int, end: int) -> bool:
     """A top-level domain, and no method that is called of what a matrix product gives: `a@b.to(device)`."""
     label = searched[start:end].lower().decode()
     return label in TOP_LEVEL_DOMAINS and not (label in _METHODS and searched[end : end + 1] == b"(")
+
+
+def _announced(searched: bytes, start: int) -> bool:
+    return _MAIL.search(searched, max(0, start - _FARTHEST), start) is not None
 
 
 _SCHEME = among_bytes("0123456789+" + LETTERS)

@@ -134,7 +134,8 @@ _VALUES = (11, 17, 18, 19)
 
 def _items_of_lists(groups: Groups) -> Offsets:
     """Of the runs after a point those after the number of an item: `1.13812345678` at a line's beginning."""
-    runs = np.flatnonzero(groups.after_point & np.isin(groups.n, _VALUES))
+    runs = np.flatnonzero(groups.after_point)
+    runs = runs[np.isin(groups.n[runs], _VALUES)]
     start = groups.starts[runs - 1]
     first, before = groups.content[start], windows(groups.content, start - 2, 2)
     begins = (before[:, 1] == 0) | (before[:, 1] == ord("\n")) | (before[:, 1] == ord('"'))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.deid.buffers import Bytes, Flags, Offsets
-from services.runtime.deid.reaches import among_bytes, windows
+from services.runtime.deid.buffers import Flags, Offsets
+from services.runtime.deid.reaches import among_bytes
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups, number, penalty
 from services.runtime.deid.trunks import after_country_code
@@ -69,24 +68,18 @@ _UNITS = re.compile(
     % tuple(unit.encode() for unit in ("万", "亿", "元", "旦", "宵", "美元", "美金", "人民币", "亿", "万"))
 )
 """Of money; 万 before other 汉字 is a name."""
-_CURRENCIES = tuple(sign.encode() for sign in "¥￥€£")
+_CURRENCIES = tuple(sign.encode() for sign in "$¥￥€£")
+_CURRENCY_ENDS = np.isin(np.arange(256), [sign[-1] for sign in _CURRENCIES])
 
 
 def _amounts(groups: Groups, runs: Offsets) -> Flags:
     """Before a unit of money, or right after a sign of a currency."""
-    content, starts = groups.content, groups.starts[runs]
-    found: Flags = (groups.before[runs] == ord("$")) | _ends_with(content, starts, _CURRENCIES)
+    found: Flags = _CURRENCY_ENDS[groups.before[runs]]
+    for index in np.flatnonzero(found).tolist():
+        found[index] = groups.searched.endswith(_CURRENCIES, 0, int(groups.starts[runs[index]]))
     after = groups.after[runs]
     for index in np.flatnonzero(~found & ((after >= 0xE4) & (after <= 0xE9) | (after == ord(" ")))).tolist():
         found[index] = _UNITS.match(groups.searched, int(groups.ends[runs[index]])) is not None
-    return found
-
-
-def _ends_with(content: Bytes, at: Offsets, texts: Sequence[bytes]) -> Flags:
-    """Whether one of them stands right before."""
-    found = np.zeros(len(at), dtype=np.bool_)
-    for text in texts:
-        found |= (windows(content, at - len(text), len(text)) == np.frombuffer(text, dtype=np.uint8)).all(axis=1)
     return found
 
 

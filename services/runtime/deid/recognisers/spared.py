@@ -53,10 +53,10 @@ def _of_a_model(groups: Groups, runs: Offsets) -> Flags:
 
 
 def _isbn(groups: Groups, runs: Offsets, words: Words) -> Flags:
+    if not words.every_bit() & BITS["isbn"]:
+        return np.zeros(len(runs), dtype=np.bool_)
     found: Flags = np.isin(groups.n[runs], (9, 10, 13))
     worth = np.flatnonzero(found)
-    if not len(worth) or not words.every_bit() & BITS["isbn"]:
-        return np.zeros(len(runs), dtype=np.bool_)
     starts = groups.starts[runs[worth]] - MARGIN
     last = np.searchsorted(words.ends, starts, side="right") - 1
     near = (last >= 0) & (starts - words.ends[last] <= _ISBN_FARTHEST)

@@ -43,7 +43,6 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
              "last_name", "contact", "联系人姓名", "患者", "学生姓名", "员工姓名", "真实姓名", "叫", "我叫"),
     "address": ("address", "地址", "住址", "家庭住址", "收货地址", "联系地址", "户籍地址", "现住址", "住在", "通讯地址",
                 "street_address", "home_address", "家住"),
-    "mail": ("邮箱", "邮件", "电邮", "mail", "email", "e-mail", "mailbox"),
     "isbn": ("isbn",),
     "net": ("ip", "来源", "地址", "登录", "访问", "host", "server"),
     "other": ("订单", "单号", "流水", "快递", "运单", "版本", "编号", "批次", "型号", "合同号", "金额", "数量", "邮编",
@@ -93,6 +92,7 @@ class Words:
     def __init__(self, content: Bytes, starts: Offsets, ends: Offsets, bits: Offsets) -> None:
         self._content = content
         self.starts, self.ends, self.bits = starts, ends, bits
+        self._named: tuple[Areas, Offsets] | None = None
 
     @classmethod
     def of(cls, content: Bytes, classes: frozenset[str]) -> Words:
@@ -145,6 +145,13 @@ class Words:
 
     def of_names(self, areas: Areas, *, whole: bool = False) -> Offsets:
         """The classes of the words in the name of each area's field; with `whole`, where the word is all of it."""
+        if whole:
+            return self._of_names(areas, whole=True)
+        if self._named is None or self._named[0] is not areas:
+            self._named = areas, self._of_names(areas, whole=False)
+        return self._named[1]
+
+    def _of_names(self, areas: Areas, *, whole: bool) -> Offsets:
         if not len(self.ends):
             return np.zeros(len(areas.starts), dtype=np.int64)
         found = np.zeros(len(areas.starts), dtype=np.int64)
@@ -165,9 +172,10 @@ class Words:
         """Where a word of a class, or the beginning of a field named by one, is closely followed by a suitable run."""
         if not len(runs.starts) or not len(buffer.areas.starts):
             return []
-        ends = self.ends[(self.bits & BITS[name]) > 0]
+        before = self.ends[(self.bits & BITS[name]) > 0]
         named = (self.of_names(buffer.areas) & BITS[name]) > 0
-        before = np.unique(np.concatenate([ends, buffer.areas.starts[named]]))
+        if named.any():
+            before = np.unique(np.concatenate([before, buffer.areas.starts[named]]))
         following = np.searchsorted(runs.starts, before)
         near = following < len(runs.starts)
         before, following = before[near], following[near]
