@@ -55,10 +55,18 @@ async def deidentify_texts(
     return Json(msgspec.json.encode(answer), headers=_KEPT_NOWHERE)
 
 
+_REVERSED = (
+    "Pseudonyms are found by their form and by the words around them. Where those do not tell, as of numbers that look "
+    "like another type's pseudonyms by chance, or of cards with output `invalid`, what comes back can be no original. "
+    "The mapping that `/v1/deidentify:test` returns is exact."
+)
+
+
 @post(
     "/v1/deidentify:reverse",
     operation_id="reverseTexts",
     summary="Bring back the originals of pseudonyms; needs a token that may reveal, and is recorded",
+    description=_REVERSED,
     tags=_TAGS,
     status_code=200,
     dto=StrictBody[ReverseRequest],
