@@ -76,7 +76,7 @@ def test_an_amount_is_no_phone(text: str) -> None:
     assert _ZH.texts([text.format("13812345678")]).counts == {"NUMBER": 1}
 
 
-@pytest.mark.parametrize("text", ["{}元旦见", "手机{}万先生", "{}万先生", "给手机{}元"])
+@pytest.mark.parametrize("text", ["{}元旦见", "{}元宝", "{}亿通公司", "手机{}万先生", "{}万先生", "给手机{}元"])
 def test_a_phone_before_what_looks_like_a_unit(text: str) -> None:
     assert _ZH.texts([text.format("13812345678")]).counts == {"CN_PHONE": 1}
 

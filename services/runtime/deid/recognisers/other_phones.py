@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 import numpy as np
 
@@ -22,7 +23,7 @@ _BETWEEN = re.compile(
     re.IGNORECASE,
 )
 _ALIKE = re.compile(rb"[0-9]{1,15}(?:([ .-])[0-9]{1,12}(?:\1[0-9]{1,12}){0,6})?(?![0-9]|[A-WYZa-df-wyz_])")
-_MOST_DIGITS, _DIGITS = 15, tuple(b"%d" % digit for digit in range(10))
+_MOST_DIGITS, _SIGNS = 15, bytes(sorted({*range(256)} - {*b"0123456789"}))
 _FARTHEST = 20
 _DIGIT = re.compile(rb"[0-9]")
 _TWO_DIGIT_CODES = frozenset(
@@ -60,7 +61,7 @@ def find(buffer: Buffer, runs: Runs, words: Words, free: Flags, out: Candidates)
 def _number(content: bytes, start: int) -> re.Match[bytes] | None:
     """As far as it goes on or, where that is too far, as the links between its groups stay the same."""
     found = _GROUPS.match(content, start)
-    if found and len(found[0]) > _MOST_DIGITS and sum(map(found[0].count, _DIGITS)) > _MOST_DIGITS:
+    if found and len(found[0]) > _MOST_DIGITS and len(found[0].translate(None, _SIGNS)) > _MOST_DIGITS:
         return _ALIKE.match(content, start)
     return found
 
@@ -99,10 +100,11 @@ def _code_length(number: bytes) -> int:
 
 
 def _add(content: bytes, start: int, end: int, least: int, code: int, out: Candidates) -> None:
-    places = [place.start() for place in _DIGIT.finditer(content, start, end)]
-    if least <= len(places) <= _MOST_DIGITS:
-        kind, own = _plan(bytes(content[place] for place in places), code)
-        out.add_one(kind if kind in out.wanted else "PHONE", places[own], end, 0.6)
+    digits = content[start:end].translate(None, _SIGNS)
+    if least <= len(digits) <= _MOST_DIGITS:
+        kind, own = _plan(digits, code)
+        first = next(islice(_DIGIT.finditer(content, start, end), own, None)).start() if own else start
+        out.add_one(kind if kind in out.wanted else "PHONE", first, end, 0.6)
 
 
 def _plan(digits: bytes, code: int) -> tuple[str, int]:

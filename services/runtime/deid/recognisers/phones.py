@@ -64,10 +64,10 @@ def _labelled(groups: Groups, runs: Offsets) -> Flags:
 
 _LABEL = re.compile(rb"(?:\A|[^0-9A-Za-z_])(?:[vw]x|v)\Z", re.IGNORECASE)
 _UNITS = re.compile(
-    rb" ?(?:(?:%b|%b)?(?:%b(?!%b|%b)|%b|%b|%b|RMB|USD)|%b|%b(?![\xe4-\xe9]))"
-    % tuple(unit.encode() for unit in ("万", "亿", "元", "旦", "宵", "美元", "美金", "人民币", "亿", "万"))
+    rb" ?(?:%b|%b)?(?:(?:%b(?!%b|%b|%b)|%b|%b|%b|RMB|USD)|(?<=%b|%b)(?![\xe4-\xe9]))"
+    % tuple(unit.encode() for unit in ("万", "亿", "元", "旦", "宵", "宝", "美元", "美金", "人民币", "万", "亿"))
 )
-"""Of money; 万 before other 汉字 is a name."""
+"""Of money; 万 and 亿 before other 汉字 are names."""
 _CURRENCIES = tuple(sign.encode() for sign in "$¥￥€£")
 _CURRENCY_ENDS = np.isin(np.arange(256), [sign[-1] for sign in _CURRENCIES])
 
