@@ -151,7 +151,7 @@ def stop(settings: Settings) -> int:
                 print(f"Process {holder} does not end.", file=sys.stderr)
                 return 1
     left = []
-    if (settings.data_dir / "lock").exists():
+    if os.access(settings.data_dir / "lock", os.W_OK):  # or nothing was served here, or not by this user
         lock.take()
         try:
             left = end_left_behind(settings)
