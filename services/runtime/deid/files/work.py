@@ -120,7 +120,7 @@ class Work:
     def _text(self, chunk: bytes, before: bytes) -> Done:
         """A block is searched with what precedes it and nothing else, whatever else is in its chunk."""
         fine = is_utf8(chunk)
-        pieces, sizes, bad = [b""], list[tuple[int, int]](), list[Bad]()
+        pieces, sizes, bad = list[bytes](), list[tuple[int, int]](), list[Bad]()
         count = records = 0
         for block in formats.blocks(chunk):
             lines = _lines(block)
@@ -130,14 +130,14 @@ class Work:
                 bad += [msgspec.structs.replace(fault, line=fault.line + count) for fault in faults]
             context = before.decode(errors="ignore").encode()
             text = block if fine else b"".join(kept)
-            pieces.append(context + text)
+            pieces += [_NOTHING, context, text]
             sizes.append((len(context), len(text)))
             before = (before + block[-formats.CONTEXT :])[-formats.CONTEXT :]
             count, records = count + len(lines), records + good
         contexts, texts = np.array(sizes, dtype=np.int64).T
         ends = np.cumsum(contexts + texts + len(_NOTHING))
         starts = ends - texts
-        done = self._rewriter.text(_NOTHING.join([*pieces, b""]), Areas.plain(starts, ends), starts - contexts)
+        done = self._rewriter.text(b"".join([*pieces, _NOTHING]), Areas.plain(starts, ends), starts - contexts)
         content = b"".join(done.stretches(starts, ends))
         return Done(content=content, lines=count, records=records, counts=done.counts(), bad=tuple(bad))
 
