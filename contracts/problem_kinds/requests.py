@@ -8,6 +8,9 @@ KINDS: dict[str, ProblemKind] = {
     "invalid_body": ProblemKind(422, "请求内容无效：{reason}", "The request is not valid: {reason}"),
     "invalid_parameter": ProblemKind(400, "参数 {name} 无效：{reason}", "The parameter {name} is not valid: {reason}"),
     "invalid_http": ProblemKind(400, "这不是有效的 HTTP 请求", "This is not a valid HTTP request"),
+    "head_too_large": ProblemKind(
+        431, "请求头超过上限 {limit} 字节", "What comes before the body is larger than {limit} bytes"
+    ),
     "body_too_large": ProblemKind(413, "请求体超过上限 {limit} 字节", "The request body is larger than {limit} bytes"),
     "unsupported_media_type": ProblemKind(
         415, "不支持的内容类型，请使用 {expected}", "Unsupported content type, use {expected}"

@@ -30,7 +30,15 @@ LINK = ResponseHeader(
     description='The next page (`rel="next"`), where there is one and `limit` was given',
 )
 # Any request may be answered so: a bad parameter or no HTTP, no token, a foreign host, a fault, a part that is away.
-_ANYWHERE = ("invalid_parameter", "invalid_http", "unauthenticated", "foreign_host", "internal_error", "unavailable")
+_ANYWHERE = (
+    "invalid_parameter",
+    "invalid_http",
+    "head_too_large",
+    "unauthenticated",
+    "foreign_host",
+    "internal_error",
+    "unavailable",
+)
 
 
 def problems(*codes: str) -> dict[int, ResponseSpec]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from http import HTTPStatus
 from typing import Any, cast
 
 from httptools import HttpParserError, HttpParserUpgrade
@@ -15,19 +16,26 @@ from services.edge.problems import MEDIA_TYPE, answer, language_of
 
 _log = logging.getLogger("trainledger.edge")
 
+_LONGEST_HEAD = 65_536
+"""Bytes of a request before its body, beyond which no more of them is read."""
+
 
 class Http(HttpToolsProtocol):
     """The server's protocol, with an answer's head and body in one piece, and a problem for what is no HTTP.
 
     By itself it answers in plain text what its parser cannot read, and closes. It warns of both that and of each
-    upgrade that a client offers.
+    upgrade that a client offers, and keeps whatever comes before a body.
     """
+
+    _head_goes_on = False
+    _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the server's is
         super().connection_made(cast("asyncio.Transport", InOnePiece(transport)))
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
+        received = len(data)
         try:
             while data:
                 try:
@@ -38,8 +46,18 @@ class Http(HttpToolsProtocol):
         except HttpParserError as error:
             _log.debug("what %s sends is no HTTP: %s", self.client, error)
             self.send_400_response("")
+            return
+        if self._head_goes_on:
+            self._head_bytes += received
+            if self._head_bytes > _LONGEST_HEAD:
+                self._refuse(Refused("head_too_large", limit=_LONGEST_HEAD))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_goes_on, self._head_bytes = True, 0
 
     def on_headers_complete(self) -> None:
+        self._head_goes_on = False
         if not self._is_upgrade():
             super().on_headers_complete()
 
@@ -59,10 +77,14 @@ class Http(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         del msg
+        self._refuse(Refused("invalid_http"))
+
+    def _refuse(self, refused: Refused) -> None:
+        """Answers what cannot be read to its end, and closes."""
         read = dict(self.headers or [])  # as far as it came
         request_id = request_id_of(read.get(b"x-request-id"))
         language = language_of(read.get(b"accept-language", b"").decode("latin-1"))
-        told = answer(Refused("invalid_http"), language=language, request_id=request_id, body_limit=0)
+        told = answer(refused, language=language, request_id=request_id, body_limit=0)
         headers = {
             **told.headers,
             "content-type": MEDIA_TYPE,
@@ -71,7 +93,8 @@ class Http(HttpToolsProtocol):
             "connection": "close",
         }
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        self.transport.write(f"HTTP/1.1 {told.status} Bad Request\r\n{head}\r\n".encode("latin-1") + told.body)
+        reason = HTTPStatus(told.status).phrase
+        self.transport.write(f"HTTP/1.1 {told.status} {reason}\r\n{head}\r\n".encode("latin-1") + told.body)
         self.transport.close()
 
 

@@ -132,6 +132,29 @@ async def test_what_cannot_be_parsed_is_a_problem_too(
     assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
 
 
+@pytest.mark.parametrize("piece", [b"X-Much: " + b"x" * 1_000, b"X-One: 1\r\nX-Two: 2\r\n", b"/path"])
+async def test_a_head_without_end_is_not_read_on(server: httpx.AsyncClient, piece: bytes) -> None:
+    begins = b"GET /" if piece == b"/path" else b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: mine\r\n"
+    reader, writer = await raw(server.base_url, begins)
+    for _ in range(1 + 65_536 // len(piece)):  # no more than what is read: an answer could get lost otherwise
+        writer.write(piece)
+        await writer.drain()
+    answer, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+    assert json.loads(body)["code"] == "head_too_large"
+    writer.close()
+
+
+async def test_a_head_of_many_pieces_is_read(server: httpx.AsyncClient) -> None:
+    reader, writer = await raw(server.base_url, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Much: ")
+    for _ in range(60):
+        writer.write(b"x" * 1_000)
+        await writer.drain()
+    writer.write(b"\r\n\r\n")
+    assert b" 200 " in await reader.readline()
+    writer.close()
+
+
 async def test_an_upgrade_that_is_offered_is_passed_over(
     server: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
