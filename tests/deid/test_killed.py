@@ -26,6 +26,8 @@ FILES = {
     "notes_txt": b"call 13812345678\n" * 50,
 }
 
+LONG = os.environ.get("TRAINLEDGER_CHAOS") == "long"
+
 
 @pytest.fixture
 async def book(nats_url: str, tmp_path: Path) -> AsyncIterator[DeidLedger]:
@@ -96,7 +98,7 @@ async def test_killed_at_each_step(book: DeidLedger, service: Service, moment: s
 async def test_killed_again_and_again(book: DeidLedger, service: Service) -> None:
     expected = await undisturbed(book)
     moments = random.Random(20)
-    for _ in range(20):
+    for _ in range(40 if LONG else 7):
         dataset_id = await book.dataset(**FILES)
         job_id = await book.request(dataset_id, seed=11)
         for _ in range(3):
