@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 from litestar import MediaType, Response
@@ -93,6 +94,14 @@ def traceparent_of(request: AnyRequest) -> str | None:
     """The caller's trace context, where it is one."""
     given = asked_of(request).headers.get(b"traceparent")
     return None if given is None or _TRACEPARENT.fullmatch(given) is None else given.decode("latin-1")
+
+
+def next_page(path: str, cursor: str | None, **asked: object) -> dict[str, str]:
+    """The header that leads to the page that begins at `cursor`, with all else as it was asked; none without one."""
+    if cursor is None:
+        return {}
+    query = {name: value for name, value in asked.items() if value is not None} | {"cursor": cursor}
+    return {"Link": f'<{path}?{urlencode(query)}>; rel="next"'}
 
 
 def show(shown: Shown[T | None], cut: Cut, missing: Refused) -> Response[Any]:

@@ -117,8 +117,10 @@ def _query_names(handler: BaseRouteHandler) -> frozenset[str]:
     )
 
 
-def cursor_of(kind: str, after: int) -> str:
-    """Where the next page of a list of that kind begins, opaquely."""
+def cursor_of(kind: str, after: int | None) -> str | None:
+    """Where the next page of a list of that kind begins, opaquely; none where there is none."""
+    if after is None:
+        return None
     return base64.urlsafe_b64encode(f"{kind}:{after}".encode()).decode().rstrip("=")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 
 import msgspec
 from litestar import Response, delete, get, post, put
@@ -37,7 +36,7 @@ from projections.queries.datasets import (
     version_detail,
     version_list,
 )
-from services.edge.answers import carry_out, show, show_as
+from services.edge.answers import carry_out, next_page, show, show_as
 from services.edge.bodies import StrictBody
 from services.edge.context import AnyRequest, Edge, asked_of, edge_of
 from services.edge.described import (
@@ -127,12 +126,8 @@ async def list_datasets(
     cut = await edge.past.cut(as_of, min_event_position)
     filters = DatasetFilters(name=name, type=type_, task_type=task_type, status=status)
     shown = await edge.reads.ask(lambda connection: dataset_list(connection, filters, cut, after=after, limit=limit))
-    headers: dict[str, str] = {}
-    if shown.answer.after is not None:
-        asked = {"limit": limit, "cursor": cursor_of("datasets", shown.answer.after), "as_of": as_of}
-        asked |= msgspec.structs.asdict(filters)
-        query = urlencode({name: value for name, value in asked.items() if value is not None})
-        headers["Link"] = f'</v1/datasets?{query}>; rel="next"'
+    following = cursor_of("datasets", shown.answer.after)
+    headers = next_page("/v1/datasets", following, limit=limit, as_of=as_of, **msgspec.structs.asdict(filters))
     return show_as(msgspec.json.encode(shown.answer.items), shown, cut, **headers)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
@@ -13,7 +12,7 @@ from litestar.params import Body, PathParameter, QueryParameter
 from contracts.deid import CancelDeidentification, DatasetDeidentification, DeidentifyDataset, DeidJobView, DeidReport
 from contracts.problems import Refused
 from projections.queries.deid import MOST_JOBS, job_detail, job_list, job_report
-from services.edge.answers import carry_out, show, show_as
+from services.edge.answers import carry_out, next_page, show, show_as
 from services.edge.bodies import StrictBody
 from services.edge.context import AnyRequest, edge_of
 from services.edge.described import (
@@ -95,11 +94,9 @@ async def list_jobs(
     shown = await edge.reads.ask(
         lambda connection: job_list(connection, cut, dataset_id=of, before=before, limit=limit or MOST_JOBS)
     )
-    page, headers = shown.answer, {}
-    if page.before is not None:
-        asked = {"limit": limit, "cursor": str(page.before), "dataset_id": dataset_id, "as_of": as_of}
-        query = urlencode({name: value for name, value in asked.items() if value is not None})
-        headers["Link"] = f'</v1/deid/jobs?{query}>; rel="next"'
+    page = shown.answer
+    following = None if page.before is None else str(page.before)
+    headers = next_page("/v1/deid/jobs", following, limit=limit, dataset_id=dataset_id, as_of=as_of)
     views = page.items if cut.position is not None else await edge.deid_progress.of_all(page.items)
     return show_as(msgspec.json.encode(views), shown, cut, **headers)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 import msgspec
 from litestar import Response, get, patch, post
@@ -21,7 +20,7 @@ from contracts.projects import (
     UnarchiveProject,
     project_id,
 )
-from services.edge.answers import carry_out, show, show_as
+from services.edge.answers import carry_out, next_page, show, show_as
 from services.edge.bodies import StrictBody
 from services.edge.context import AnyRequest, edge_of
 from services.edge.described import (
@@ -96,11 +95,7 @@ async def list_projects(
     after = after_cursor("projects", cursor)
     cut = await edge.past.cut(as_of, min_event_position)
     shown = await edge.reads.project_list(cut, after=after, limit=limit)
-    headers: dict[str, str] = {}
-    if shown.answer.after is not None:
-        asked = {"limit": limit, "cursor": cursor_of("projects", shown.answer.after), "as_of": as_of}
-        query = urlencode({name: value for name, value in asked.items() if value is not None})
-        headers["Link"] = f'</projects?{query}>; rel="next"'
+    headers = next_page("/projects", cursor_of("projects", shown.answer.after), limit=limit, as_of=as_of)
     return show_as(msgspec.json.encode(shown.answer.items), shown, cut, **headers)
 
 

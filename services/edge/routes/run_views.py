@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 from litestar import Response, get
@@ -16,7 +16,7 @@ from contracts.problems import Refused
 from contracts.run_views import RunExplanation, RunMetrics
 from events.runs import RunFact
 from projections.queries.run_metrics import After, Points, Series, metric_page, thinned_metrics
-from services.edge.answers import show_as
+from services.edge.answers import next_page, show_as
 from services.edge.context import AnyRequest, asked_of, edge_of
 from services.edge.described import EVENT_POSITION, LINK, OF_READS, problems
 from services.edge.explained import explain
@@ -87,11 +87,9 @@ async def get_run_metrics(
 
     shown = await ask_of_run(edge, project_reference, run, read, cut)
     points = shown.answer
-    headers: dict[str, str] = {}
-    if points.after is not None:
-        asked = {"name": name, "from_step": from_step, "limit": limit, "cursor": _cursor(points.after), "as_of": as_of}
-        query = urlencode({key: value for key, value in asked.items() if value is not None})
-        headers["Link"] = f'<{quote(request.scope["path"])}?{query}>; rel="next"'
+    following = None if points.after is None else _cursor(points.after)
+    path = quote(request.scope["path"])
+    headers = next_page(path, following, name=name, from_step=from_step, limit=limit, as_of=as_of)
     view = RunMetrics(run_id=run, total=points.total, points=points.points)
     return show_as(msgspec.json.encode(view), shown, cut, **headers)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
@@ -15,7 +15,7 @@ from contracts.problems import Refused
 from contracts.projects import project_id
 from contracts.runs import CancelRun, ResumeRun, RunDetail, RunOptions, StartRun
 from projections.queries.projects import project_summary
-from services.edge.answers import carry_out, show, show_as
+from services.edge.answers import carry_out, next_page, show, show_as
 from services.edge.bodies import StrictBody
 from services.edge.context import AnyRequest, edge_of
 from services.edge.described import (
@@ -113,11 +113,8 @@ async def list_runs(
     shown = await edge.reads.run_list(project_id(project_reference), cut, after=after, limit=limit)
     if shown.answer is None:
         raise Refused("project_not_found", reference=project_reference)
-    headers: dict[str, str] = {}
-    if shown.answer.after is not None:
-        asked = {"limit": limit, "cursor": cursor_of("runs", shown.answer.after), "as_of": as_of}
-        query = urlencode({name: value for name, value in asked.items() if value is not None})
-        headers["Link"] = f'<{_location(project_reference)}?{query}>; rel="next"'
+    following = cursor_of("runs", shown.answer.after)
+    headers = next_page(_location(project_reference), following, limit=limit, as_of=as_of)
     return show_as(msgspec.json.encode(shown.answer.items), shown, cut, **headers)
 
 

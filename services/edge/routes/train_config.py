@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import Annotated, Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
@@ -27,7 +26,7 @@ from contracts.train_config import (
 from events.train_config import TRAIN_CONFIG
 from projections.queries.train_config import StoredVersion, current_version, version_of, version_page
 from services.edge import train_configs
-from services.edge.answers import carry_out, show, show_as
+from services.edge.answers import carry_out, next_page, show, show_as
 from services.edge.context import AnyRequest, Edge, edge_of
 from services.edge.described import COMMAND_ID, EVENT_POSITION, LINK, OF_COMMANDS, OF_READS, problems
 from services.edge.parameters import (
@@ -148,11 +147,8 @@ async def list_versions(
     before = after_cursor("train-config", cursor) or None
     cut = await edge.past.cut(as_of, min_event_position)
     shown = await edge.reads.ask(lambda connection: version_page(connection, cut, before=before, limit=limit))
-    headers: dict[str, str] = {}
-    if shown.answer.before is not None:
-        asked = {"limit": limit, "cursor": cursor_of("train-config", shown.answer.before), "as_of": as_of}
-        query = urlencode({name: value for name, value in asked.items() if value is not None})
-        headers["Link"] = f'</v1/train-config/versions?{query}>; rel="next"'
+    following = cursor_of("train-config", shown.answer.before)
+    headers = next_page("/v1/train-config/versions", following, limit=limit, as_of=as_of)
     versions = [
         TrainConfigVersion(
             **_view(found),
