@@ -76,24 +76,26 @@ def revise_project(project: Project, command: ReviseProject, gathered: Gathered)
 
 
 def archive_project(project: Project, command: ArchiveProject, _: Gathered) -> tuple[ProjectArchived, ...]:
-    if not project.exists:
-        raise Refused("project_not_found", reference=command.project)
+    _require_existing(project, command.project)
     if project.archived:
         raise Refused("project_already_archived", name=project.name)
     return (ProjectArchived(),)
 
 
 def unarchive_project(project: Project, command: UnarchiveProject, _: Gathered) -> tuple[ProjectUnarchived, ...]:
-    if not project.exists:
-        raise Refused("project_not_found", reference=command.project)
+    _require_existing(project, command.project)
     if not project.archived:
         raise Refused("project_not_archived", name=project.name)
     return (ProjectUnarchived(),)
 
 
-def _require_active(project: Project, reference: str) -> None:
+def _require_existing(project: Project, reference: str) -> None:
     if not project.exists:
         raise Refused("project_not_found", reference=reference)
+
+
+def _require_active(project: Project, reference: str) -> None:
+    _require_existing(project, reference)
     if project.archived:
         raise Refused("project_archived", name=project.name)
 

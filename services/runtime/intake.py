@@ -193,9 +193,7 @@ class Intake:
         status: Literal["accepted", "refused"] = "accepted" if settled.refusal is None else "refused"
         result, problem = None, None
         if settled.refusal is not None:
-            refused = settled.refusal.refused()
-            refused.aggregate_id = settled.aggregate_id
-            problem = refused.problem(language, request_id)
+            problem = _refused(settled, settled.refusal).problem(language, request_id)
         else:
             kind = next(kind for kind in HANDLERS if kind.__name__ == command)
             result = msgspec.Raw(await self._body(settled, kind))
@@ -285,9 +283,7 @@ class Intake:
 
     async def _answer(self, settled: Settled, command: Command, identity: UUID) -> Answer:
         if settled.refusal is not None:
-            refused = settled.refusal.refused()
-            refused.position, refused.aggregate_id = settled.position, settled.aggregate_id
-            raise refused
+            raise _refused(settled, settled.refusal)
         return Answer(
             status=settled.status,
             body=await self._body(settled, type(command)),
@@ -309,6 +305,13 @@ _AWAITED = {StartRun: LAUNCHED, ResumeRun: LAUNCHED, CancelRun: ENDED}
 _STATUSES = {CreateProject: 201, StartRun: 201, ResumeRun: 201, IssueToken: 201, CreateDeployment: 201} | {
     DeidentifyDataset: 202
 }
+
+
+def _refused(settled: Settled, refusal: Refusal) -> Refused:
+    """With what there is nonetheless."""
+    refused = refusal.refused()
+    refused.position, refused.aggregate_id = settled.position, settled.aggregate_id
+    return refused
 
 
 def _log_failure(task: asyncio.Task[Any]) -> None:

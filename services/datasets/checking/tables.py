@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
-from typing import Literal
 
 from services.datasets.checking.encodings import BYTE_ORDER_MARK
 from services.datasets.checking.findings import Findings, Verdict
 from services.datasets.checking.limits import Limits
 from services.datasets.checking.shapes import Shape, shape_of_columns
 from services.datasets.checking.splitting import lines
-
-csv.field_size_limit(2**31 - 1)  # never reached: whole rows are bounded before
+from services.runtime.delimited import bare, reader
 
 DELIMITERS = (",", "\t", ";", "|")
 
@@ -22,14 +20,10 @@ class _RowTooLong(Exception):
 
 
 def check_table(chunks: Iterable[bytes], limits: Limits, delimiter: str) -> Verdict:
-    """`delimiter` as it was recognised.
-
-    RFC 4180: quotes doubled inside of quotes, a row may go over several lines. TSV as IANA has it: a line is a row,
-    and a quote is text.
-    """
+    """`delimiter` as it was recognised."""
     findings = Findings("tsv" if delimiter == "\t" else "csv", limits)
     text = _Text(chunks, findings)
-    rows = _reader(text, delimiter)
+    rows = reader(text, delimiter)
     header: list[str] | None = None
     readable = True  # whether the first row was: no other is a header, and its cells are values
     shape: Shape | None = None
@@ -52,7 +46,7 @@ def check_table(chunks: Iterable[bytes], limits: Limits, delimiter: str) -> Verd
         if not row or text.bad or not readable:
             continue
         if header is None:
-            header = [_bare(name) for name in row] if delimiter == "\t" else row
+            header = [bare(name) for name in row] if delimiter == "\t" else row
             problem = _header_problem(header, limits)
             if problem is not None:
                 findings.bad(begins, problem)
@@ -76,22 +70,12 @@ def delimiter_of(lines_: list[str]) -> str | None:
     best, most = None, 1
     for delimiter in DELIMITERS:
         try:
-            widths = {len(row) for row in _reader(lines_, delimiter) if row}
+            widths = {len(row) for row in reader(lines_, delimiter) if row}
         except csv.Error:
             continue
         if len(widths) == 1 and (width := widths.pop()) > most:
             best, most = delimiter, width
     return best
-
-
-def _reader(lines_: Iterable[str], delimiter: str) -> Iterator[list[str]]:
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    return csv.reader(lines_, delimiter=delimiter, quoting=quoting, strict=True)
-
-
-def _bare(name: str) -> str:
-    """Without the quotes that some programs write around each cell of TSV."""
-    return name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
 
 
 def _header_problem(header: list[str], limits: Limits) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from contracts.problems import Wrong
 from services.runtime.deid.rules import Pattern
@@ -12,22 +12,14 @@ from services.runtime.deid.rules import Pattern
 LONGEST_MATCH = 256
 """Bytes."""
 
-
-class _Unfit(NamedTuple):
-    zh: str
-    en: str
-
-    def at(self, pointer: str) -> Wrong:
-        return Wrong(pointer, self.zh, self.en)
-
-
-_EMPTY = _Unfit("不得匹配空文本", "must not match empty text")
-_NOT_LINEAR = _Unfit("不是线性时间引擎支持的正则表达式", "is not a regular expression of the linear-time engine")
-_NOT_COMMON = _Unfit(
+# Each in Chinese and in English.
+_EMPTY = ("不得匹配空文本", "must not match empty text")
+_NOT_LINEAR = ("不是线性时间引擎支持的正则表达式", "is not a regular expression of the linear-time engine")
+_NOT_COMMON = (
     "不得使用 Python 的 re 不支持或读法不同的写法，如 \\p{…}、\\x{…}、\\Q…\\E、[[:alpha:]]",
     "must not use what Python's re does not know or reads otherwise, such as \\p{…}, \\x{…}, \\Q…\\E or [[:alpha:]]",
 )
-_UNBOUNDED = _Unfit(
+_UNBOUNDED = (
     f"匹配长度必须有上限，且不超过 {LONGEST_MATCH} 字节：用 {{1,64}} 代替 + 和 *",
     f"must have matches of at most {LONGEST_MATCH} bytes: write {{1,64}} for + and *",
 )
@@ -58,14 +50,14 @@ def unfit(patterns: Sequence[Pattern]) -> list[Wrong]:
             compiled([own])
             empty, longest = _widths(own)
         except (hyperscan.error, hyperscan.HyperscanError, UnicodeEncodeError) as error:
-            wrongs.append(_EMPTY.at(at) if "empty" in str(error) else _NOT_LINEAR.at(at))
+            wrongs.append(Wrong(at, *_EMPTY) if "empty" in str(error) else Wrong(at, *_NOT_LINEAR))
         except (re.error, OverflowError):
-            wrongs.append(_NOT_COMMON.at(at))
+            wrongs.append(Wrong(at, *_NOT_COMMON))
         else:
             if empty:
-                wrongs.append(_EMPTY.at(at))
+                wrongs.append(Wrong(at, *_EMPTY))
             elif longest > LONGEST_MATCH:
-                wrongs.append(_UNBOUNDED.at(at))
+                wrongs.append(Wrong(at, *_UNBOUNDED))
     return wrongs
 
 

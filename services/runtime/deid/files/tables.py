@@ -6,7 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -14,8 +14,9 @@ from contracts.deid import FileFormat
 from services.runtime.deid.buffers import APART, Areas
 from services.runtime.deid.documents import Rewriter
 from services.runtime.deid.files import formats
+from services.runtime.delimited import bare, is_quoted, reader
 
-csv.field_size_limit(2**31 - 1)  # never reached: records are bounded
+_DELIMITERS: dict[FileFormat, str] = {"csv": ",", "tsv": "\t"}
 
 
 class NotATable(Exception):
@@ -41,7 +42,7 @@ class Table(NamedTuple):
     def cells(self, columns: Sequence[int]) -> list[str]:
         """Of these columns, row by row."""
         cells = [row[column] for row in self.rows if row for column in columns]
-        return [_bare(cell) for cell in cells] if self.kind == "tsv" else cells
+        return [bare(cell) for cell in cells] if self.kind == "tsv" else cells
 
     def written(self, columns: Sequence[int], cells: Sequence[str]) -> bytes:
         """The table with others in the place of `cells`."""
@@ -51,7 +52,7 @@ class Table(NamedTuple):
             new = list(row)
             for column in columns if row else ():
                 cell = next(given)
-                new[column] = f'"{cell}"' if self.kind == "tsv" and _is_quoted(row[column]) else cell
+                new[column] = f'"{cell}"' if self.kind == "tsv" and is_quoted(row[column]) else cell
             pieces.append(raw if new == row else _line(new, raw, self.kind))
         return "".join(pieces).encode()
 
@@ -62,24 +63,24 @@ def header(file: BinaryIO, kind: FileFormat) -> tuple[list[str], bytes]:
     Raises NotATable, or FileRefused where the record is too long.
     """
     taken: list[str] = []
-    reader = _reader(_decoded(_bounded(file), taken), kind)
+    rows = reader(_decoded(_bounded(file), taken), _DELIMITERS[kind])
     try:
-        names = next((row for row in reader if row), None)
+        names = next((row for row in rows if row), None)
     except (csv.Error, UnicodeDecodeError) as error:
         raise _fault(len(taken), 0, kind, error) from None
     if names is None:
         raise NotATable(0, "没有可用的表头", "has no header that can be read")
-    return [_bare(name) for name in names] if kind == "tsv" else names, "".join(taken).encode()
+    return [bare(name) for name in names] if kind == "tsv" else names, "".join(taken).encode()
 
 
 def read(chunk: bytes, kind: FileFormat, width: int) -> Table:
     """The rows of `width` cells."""
     lines, at = list[str](), 0
     rows, raw, ragged = list[list[str]](), list[str](), list[int]()
-    reader = _reader(_decoded(io.BytesIO(chunk), lines), kind)
+    found = reader(_decoded(io.BytesIO(chunk), lines), _DELIMITERS[kind])
     try:
-        for row in reader:
-            first, at = at, reader.line_num
+        for row in found:
+            first, at = at, found.line_num
             if not row or len(row) == width:
                 rows.append(row)
                 raw.append("".join(lines[first:at]))
@@ -106,13 +107,6 @@ def _decoded(lines: Iterable[bytes], taken: list[str]) -> Iterator[str]:
         yield taken[-1]
 
 
-def _reader(lines: Iterable[str], kind: FileFormat) -> Any:
-    """In TSV a line is a row and a quote is text, as IANA's text/tab-separated-values has it."""
-    if kind == "tsv":
-        return csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
-    return csv.reader(lines, strict=True)
-
-
 def _fault(line: int, row: int, kind: FileFormat, error: csv.Error | UnicodeDecodeError) -> NotATable:
     """`line` is the first that was not read, `row` the first of the row that it is in."""
     if isinstance(error, UnicodeDecodeError):
@@ -120,15 +114,6 @@ def _fault(line: int, row: int, kind: FileFormat, error: csv.Error | UnicodeDeco
     if "new-line" in str(error):
         return NotATable(row, "含有后面没有 LF 的 CR", "has a CR without LF, which ends no line")
     return NotATable(row, f"不是有效的 {kind.upper()}", f"is not valid {kind.upper()}")
-
-
-def _is_quoted(cell: str) -> bool:
-    return len(cell) > 1 and cell[0] == cell[-1] == '"'
-
-
-def _bare(cell: str) -> str:
-    """Without the quotes that some programs write around each cell of TSV, which are none of its value."""
-    return cell[1:-1] if _is_quoted(cell) else cell
 
 
 def _line(row: list[str], raw: str, kind: FileFormat) -> str:
