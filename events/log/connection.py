@@ -124,6 +124,11 @@ class Connection(Client):
         with cancellation_kept():
             return await super().request(*arguments, **options)
 
+    async def flush(self, *arguments: Any, **options: Any) -> None:
+        """nats-py's ping overtakes what is pending, a subscription for instance: only a second one comes after it."""
+        await super().flush(*arguments, **options)
+        await super().flush(*arguments, **options)
+
     async def receive(self, subject: str, receiver: Receiver) -> Subscription:
         """Subscribes; `receiver` is called as messages are read, and must neither block nor raise."""
         subscription = await receive(self, subject, receiver)
