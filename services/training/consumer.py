@@ -53,7 +53,7 @@ class Consumer:
             if self._node.gpus:
                 group.create_task(self._node.gpus.serve(), name="GPUs of runs")
             for run_id in (*checkpoint.live, *leasing):  # whatever has ended gives back what it has
-                self._supervise(run_id, group)
+                self._supervise(run_id, group, had=run_id in checkpoint.live)
             async for batch in self._log.follow(self._position, (RunFact.context,)):
                 self._on_batch(batch, group)
                 self._position = batch[-1].meta.position
@@ -74,14 +74,16 @@ class Consumer:
                     self._supervise(run_id, group)
                 case RunCancelRequested() if supervisor := self._supervisors.get(run_id):
                     supervisor.cancel()
+                case RunCancelRequested() if run_id not in over:
+                    self._supervise(run_id, group)  # it may be of this node, and nobody else to end it
         for run_id in over:
             # Mostly our own report; if somebody else ended the run, its processes have to go.
             if supervisor := self._supervisors.get(run_id):
                 supervisor.cancel()
 
-    def _supervise(self, run_id: UUID, group: asyncio.TaskGroup) -> None:
+    def _supervise(self, run_id: UUID, group: asyncio.TaskGroup, *, had: bool = False) -> None:
         if run_id not in self._supervisors:
-            supervisor = self._supervisors[run_id] = Supervisor(self._node, run_id)
+            supervisor = self._supervisors[run_id] = Supervisor(self._node, run_id, had=had)
             self._node.slots.expect(run_id)
             group.create_task(self._persist(run_id, supervisor), name=f"run {run_id}")
 

@@ -47,13 +47,13 @@ _SILENT = Reason("启动包装进程没有响应，训练未启动", "the wrappe
 
 
 class Supervisor:
-    """Supervises one run of this node."""
+    """Supervises one run of this node. `had`: an earlier service of this data directory did."""
 
-    def __init__(self, node: Node, run_id: UUID) -> None:
+    def __init__(self, node: Node, run_id: UUID, *, had: bool = False) -> None:
         self._node = node
         self._run_id = run_id
         self._cancel = asyncio.Event()
-        self._ours = False
+        self._ours = had
 
     def cancel(self) -> None:
         """The run's cancellation is on record: nothing of it may stay alive."""
@@ -73,10 +73,15 @@ class Supervisor:
             loaded = await self._assign(place, run, report)
             run = loaded.state
         if not await asyncio.to_thread(is_assigned_here, place, loaded.recorded):
-            if self._ours and not run.ended:
+            if run.ended or not self._node.answers_to(run.node):
+                return
+            # The name is this service's alone: where it had the run, or a cancellation waits, nobody else ends it.
+            if self._ours or run.cancel_requested:
                 await self._give_up(place, run, report)
-            elif not run.ended and run.node == self._node.name:
-                _log.error("run %s is another service's, which is named %s too", self._run_id, run.node)
+            else:
+                _log.error(
+                    "run %s was another service's, which was named %s too; it can be canceled", self._run_id, run.node
+                )
             return
         self._ours = True
         if run.ended:
@@ -245,8 +250,8 @@ class Supervisor:
 
     async def _give_up(self, place: Place, run: Run, report: Reports) -> None:
         """Somebody took the attempt's directory away, and with it all that would tell how the training goes on."""
-        assert run.executor is not None
-        await self._clear(self._node.executors[run.executor], place, report)
+        if executor := self._node.executors.get(run.executor or ""):
+            await self._clear(executor, place, report)
         published = await self._publisher(place).recover()
         reason = directory_gone(place.directory)
         ended = ReportRunEnded(

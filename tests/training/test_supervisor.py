@@ -230,6 +230,38 @@ async def test_a_run_whose_directory_was_taken_away_is_stopped_and_lost(book: Le
     assert not _alive(pid)
 
 
+async def test_a_run_whose_directory_was_taken_away_meanwhile_is_stopped_and_lost(book: Ledger) -> None:
+    async with training_service(book):
+        run_id = await book.request("sleep", "600")
+        await book.fact(run_id, RunStarted)
+    pid = command_pid(book, run_id)
+    shutil.rmtree(book.node().place(run_id, 1).directory)
+    async with training_service(book):
+        failed = await book.fact(run_id, RunFailed)
+    assert (failed.cause, failed.exit_code) == ("lost", None)
+    assert not _alive(pid)
+
+
+@pytest.mark.parametrize("asked", ["before", "while"])
+async def test_a_run_of_a_data_directory_that_is_gone_can_be_canceled(book: Ledger, asked: str) -> None:
+    async with training_service(book):
+        run_id = await book.request("sleep", "600")
+        await book.fact(run_id, RunStarted)
+    pid = command_pid(book, run_id)
+    shutil.rmtree(book.node().runs)
+    book.checkpoint.unlink()
+    if asked == "before":
+        await book.request_cancel(run_id)
+    async with training_service(book):
+        if asked == "while":
+            later = await book.request("true")
+            await book.fact(later, RunCompleted)
+            assert _alive(pid)
+            await book.request_cancel(run_id)
+        await book.fact(run_id, RunCanceled)
+    assert not _alive(pid)
+
+
 async def test_another_service_of_the_same_name_does_not_launch(book: Ledger, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     other = Ledger(book.nc, tmp_path / "elsewhere", book.name)
