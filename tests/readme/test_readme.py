@@ -75,9 +75,21 @@ def test_both_readmes_show_the_same_commands() -> None:
     assert blocks(READMES["en"]) == blocks(READMES["zh"])
 
 
-@pytest.mark.parametrize("language", READMES)
-def test_the_table_of_settings_is_todays(language: str) -> None:
+def table_of_settings(language: str) -> list[str]:
     text = READMES[language].read_text(encoding="utf-8")
     match = re.search(r"<!-- settings -->\n(.*?)<!-- /settings -->", text, re.DOTALL)
     assert match is not None
-    assert match[1].strip() == markdown()
+    return match[1].strip().splitlines()
+
+
+def test_the_table_of_settings_is_todays() -> None:
+    assert table_of_settings("en") == markdown().splitlines()
+
+
+def test_the_chinese_table_has_the_same_settings_with_their_meaning_in_chinese() -> None:
+    rows = [row.rsplit(" | ", 1) for row in table_of_settings("zh")[2:]]
+    today = [row.rsplit(" | ", 1) for row in markdown().splitlines()[2:]]
+    assert [setting for setting, _ in rows] == [setting for setting, _ in today]
+    for (setting, meaning), (_, english) in zip(rows, today, strict=True):
+        assert re.search(r"[\u4e00-\u9fff]{2}", meaning), setting
+        assert set(re.findall(r"`[^`]+`", english)) <= set(re.findall(r"`[^`]+`", meaning)), setting
