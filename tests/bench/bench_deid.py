@@ -5,7 +5,8 @@ process, each on a file of its own, at the same time. `serve` keeps its processe
 
 Presidio (presidio-analyzer and presidio-anonymizer with their pattern recognisers, no language model) runs on the
 first records of the same files in an environment of its own: PRESIDIO_PYTHON names its interpreter. Without that it
-is left out.
+is left out. It is asked twice: with the words of the text, which its rules of context words need, as those of the
+policy do; and bare, without any, where nothing but its patterns and checksums is left.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def seconds_of(source: Path, workers: int, target: str = "out") -> tuple[float, 
 class Measured(NamedTuple):
     """Seconds of each turn: of one process, its processor's, of two processes, and of two apart on a file each.
 
-    `theirs`: MB/s of Presidio, if it was asked for.
+    `theirs`, `bare`: MB/s of Presidio with context words and without, if it was asked for.
     """
 
     one: list[float]
@@ -102,6 +103,7 @@ class Measured(NamedTuple):
     two: list[float]
     apart: list[float]
     theirs: list[float]
+    bare: list[float]
 
     def ratios(self) -> str:
         """What two processes gain, at best and in each turn; and what two apart do, which is all that there is."""
@@ -113,16 +115,18 @@ class Measured(NamedTuple):
 
     def times(self, size: float) -> str:
         """`size` in MB. How many times Presidio's speed, at best and in each turn."""
-        if not self.theirs:
-            return ""
-        turns = [size / busy / theirs for busy, theirs in zip(self.busy, self.theirs, strict=True)]
-        best = size / min(self.busy) / max(self.theirs)
-        return f"{max(self.theirs):10.4f}{best:7.0f} ({min(turns):.0f} to {max(turns):.0f})"
+        return "".join(_times(size, self.busy, theirs) for theirs in (self.theirs, self.bare) if theirs)
+
+
+def _times(size: float, busy: list[float], theirs: list[float]) -> str:
+    turns = [size / seconds / speed for seconds, speed in zip(busy, theirs, strict=True)]
+    best = size / min(busy) / max(theirs)
+    return f"{max(theirs):10.4f}{best:7.0f} ({min(turns):.0f} to {max(turns):.0f})".ljust(34)
 
 
 def measured(source: Path, turns: int, python: str | None) -> Measured:
     """`python`: an interpreter that has Presidio, which is asked in every turn."""
-    found = Measured([], [], [], [], [])
+    found = Measured([], [], [], [], [], [])
     apart = Apart(source)
     for _ in range(turns):
         one, busy = seconds_of(source, 1)
@@ -132,7 +136,8 @@ def measured(source: Path, turns: int, python: str | None) -> Measured:
         for column, value in zip(found[:4], (one, busy, two, max(here, apart.wait())), strict=True):
             column.append(value)
         if python:
-            found.theirs.append(presidio(source, python))
+            found.theirs.append(presidio(source, python, "words"))
+            found.bare.append(presidio(source, python, "bare"))
     apart.end()
     return found
 
@@ -146,9 +151,22 @@ def stay(source: Path) -> None:
 
 _PRESIDIO = """
 import json, sys, time
+import spacy
 from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
-from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
+from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine, SpacyNlpEngine
 from presidio_anonymizer import AnonymizerEngine
+from spacy.language import Language
+
+@Language.component("lower")
+def lower(doc):
+    for token in doc:
+        token.lemma_ = token.lower_
+    return doc
+
+class Words(SpacyNlpEngine):
+    def load(self):
+        self.nlp = {"en": spacy.blank("en")}
+        self.nlp["en"].add_pipe("lower")
 
 class Nothing(NlpEngine):
     engine_name = "nothing"
@@ -166,8 +184,13 @@ registry = RecognizerRegistry()
 registry.load_predefined_recognizers(languages=["en"])
 for recognizer in [r for r in registry.recognizers if "spacy" in type(r).__name__.lower()]:
     registry.remove_recognizer(recognizer.name)
-analyzer = AnalyzerEngine(registry=registry, nlp_engine=Nothing(), supported_languages=["en"])
+engine = Words([{"lang_code": "en", "model_name": "blank"}]) if sys.argv[1] == "words" else Nothing()
+engine.load()
+analyzer = AnalyzerEngine(registry=registry, nlp_engine=engine, supported_languages=["en"])
 anonymizer = AnonymizerEngine()
+if sys.argv[1] == "words":
+    score = {analyzer.analyze(text, language="en")[0].score for text in ("phone 212-555-1234", "price 212-555-1234")}
+    assert len(score) == 2, "context words do not count"
 
 def changed(value):
     if isinstance(value, str):
@@ -190,10 +213,10 @@ print(size / 1e6 / (time.process_time() - start))
 """
 
 
-def presidio(source: Path, python: str) -> float:
+def presidio(source: Path, python: str, kind: str) -> float:
     head = source.read_bytes()[:200_000]
     head = head[: head.rfind(b"\n") + 1]
-    told = subprocess.run([python, "-c", _PRESIDIO], input=head, stdout=subprocess.PIPE, check=True)
+    told = subprocess.run([python, "-c", _PRESIDIO, kind], input=head, stdout=subprocess.PIPE, check=True)
     return float(told.stdout)
 
 
@@ -208,7 +231,7 @@ def main() -> None:
     python = os.environ.get("PRESIDIO_PYTHON")
     processes.helpers(1).wait()
     print(f"{'MB/s':14}{'1 process':>10}{'(busy)':>8}{'2 processes':>12}{'ratio':>21}{'ratio of 2 apart':>21}", end="")
-    print(f"{'Presidio':>10}{'times':>7}" if python else "")
+    print(f"{'Presidio':>10}{'times':>7}".ljust(34) + f"{'bare':>10}{'times':>7}" if python else "")
     with tempfile.TemporaryDirectory() as directory:
         for make in (dense, sparse):
             source = written(Path(directory) / f"{make.__name__}.jsonl", make)
