@@ -33,6 +33,13 @@ KINDS: dict[str, ProblemKind] = {
         "事件日志（NATS）暂不可用，请稍后重试",
         "The event log (NATS) is not available, try again later",
     ),
+    "outcome_unknown": ProblemKind(
+        504,
+        "事件日志（NATS）未及时确认，该请求可能已被记录：请先查询，再决定是否重发；"
+        "带 Idempotency-Key 的请求可原样重发，只执行一次",
+        "The event log (NATS) did not confirm in time, so this may be on record: look before you repeat it; "
+        "with an Idempotency-Key it can be repeated as it is, and is executed once",
+    ),
     "database_unavailable": ProblemKind(
         503, "查询数据库暂不可用，请稍后重试", "The database of the read models is not available, try again later"
     ),

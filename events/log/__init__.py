@@ -17,7 +17,16 @@ class Conflict(Exception):
 
 
 class LogUnavailable(Exception):
-    """The log did not answer in time, and whether the append landed could not be settled either."""
+    """The log did not answer in time."""
+
+
+class Undecided(LogUnavailable):
+    """An append was sent, and the log did not say in time what became of it: it may be on record, or come to be.
+
+    `aggregate_id` is whose facts would tell, where the one who appended says so.
+    """
+
+    aggregate_id: UUID | None = None
 
 
 class LogReplaced(LogUnavailable):
@@ -53,7 +62,7 @@ class EventLog(Protocol):
     async def append(self, *changes: Change, origin: Origin, time: datetime | None = None) -> list[Recorded]:
         """Stores all facts of all changes or none, durably, and returns them as recorded (without `stored_at`).
 
-        `time` is when it was decided, now by default. Raises Conflict or LogUnavailable.
+        `time` is when it was decided, now by default. Raises Conflict, LogUnavailable or Undecided.
         """
         ...
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import msgspec
 
-from events.log import Conflict, LogUnavailable
+from events.log import Conflict, LogUnavailable, Undecided
 from events.log.connection import Publication
 from events.log.messages import Write
 from events.log.wire import Ack, NoAnswer, Refusal, Wire, decode_ack
@@ -33,18 +33,22 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
 
 class _Append(msgspec.Struct, eq=False):
-    """One caller's writes. `uncertain`: it was sent and not answered, so a copy of it may still arrive."""
+    """One caller's writes. `uncertain`: it was sent and not answered, so a copy of it may still arrive.
+
+    `deadline`, by the clock of the loop: nobody waits longer for it.
+    """
 
     writes: tuple[Write, ...]
     landed: asyncio.Future[int]
     size: int
     length: int
+    deadline: float
     uncertain: bool = False
     decided: bool = False
 
 
 class GroupCommit:
-    """`patience`: seconds until an append that cannot be settled is given up."""
+    """`patience`: seconds until an append that cannot be sent or settled is given up."""
 
     def __init__(self, wire: Wire, stream: str, patience: float) -> None:
         self._wire = wire
@@ -59,13 +63,14 @@ class GroupCommit:
     async def append(self, writes: tuple[Write, ...]) -> int:
         """Stores all messages or none, and returns the position of the first; the others follow without a gap.
 
-        At most MOST_IN_BATCH messages, one write a subject. Conflict, LogUnavailable. A caller that stops waiting
-        leaves its append undecided for itself, and everybody else's as it was.
+        At most MOST_IN_BATCH messages, one write a subject. Conflict; LogUnavailable: nothing was stored, nor will be;
+        Undecided. A caller that stops waiting leaves its append undecided for itself, and everybody else's as it was.
         """
         size = sum(len(message.body) for write in writes for message in write.messages)
         length = sum(len(write.messages) for write in writes)
-        landed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._enqueue(_Append(writes, landed, size, length))
+        loop = asyncio.get_running_loop()
+        landed: asyncio.Future[int] = loop.create_future()
+        self._enqueue(_Append(writes, landed, size, length, loop.time() + self._patience))
         return await landed
 
     def _enqueue(self, append: _Append) -> None:
@@ -92,6 +97,7 @@ class GroupCommit:
     def _next_group(self) -> list[_Append]:
         group: list[_Append] = []
         length = size = 0
+        now = asyncio.get_running_loop().time()
         while self._ready:
             append = self._ready[0]
             if group and (length + append.length > _MOST_IN_GROUP or size + append.size > _MOST_BYTES_IN_GROUP):
@@ -99,6 +105,9 @@ class GroupCommit:
             self._ready.popleft()
             if append.landed.cancelled():
                 self._release(append, {})
+                continue
+            if append.deadline < now:
+                self._refuse(append, LogUnavailable("the log did not take the append in time"), {})
                 continue
             group.append(append)
             length += append.length
@@ -144,7 +153,7 @@ class GroupCommit:
 
     async def _try_until_decided(self, group: list[_Append]) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience
+        deadline = max(append.deadline for append in group)
         undecided, together, pause = group, True, _FIRST_PAUSE
         while undecided and loop.time() < deadline and not self._wire.nc.is_closed:
             tried = len(undecided)
@@ -157,7 +166,8 @@ class GroupCommit:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
         for append in undecided:
-            self._refuse(append, LogUnavailable("the log did not say in time what became of the append"), {})
+            error = Undecided if append.uncertain else LogUnavailable
+            self._refuse(append, error("the log did not say in time what became of the append"), {})
 
     async def _send(self, appends: Sequence[_Append], alone: bool) -> Sequence[Ack | None]:
         """The answer to each, none where none came."""

@@ -65,6 +65,7 @@ OF_COMMANDS = (
     "command_in_progress",
     "too_much_contention",
     "log_unavailable",
+    "outcome_unknown",
 )
 OF_BODIES = ("invalid_body", "body_too_large", "unsupported_media_type")
 OF_READS = ("position_not_reached", "database_unavailable")

@@ -16,11 +16,12 @@ from contracts.command import Command
 from contracts.problems import Refused
 from events.commands import CommandRefused
 from events.event import Origin, Recorded
-from events.log import Change, Conflict, EventLog
+from events.log import Change, Conflict, EventLog, LogUnavailable, Undecided
 from services.runtime.commands import HANDLERS, REFUSALS, Aggregate, Handler
 from services.runtime.gathering.sources import Sources
 
 _ATTEMPTS = 20
+_LONGEST_TURN = 10.0  # seconds that a command waits for those before it on its aggregate, as they may for the log
 _LONGEST_PAUSE = 0.1  # seconds between attempts, so that processes which want the same aggregate get out of step
 
 
@@ -70,7 +71,9 @@ class Dispatch:
         self._lasting: dict[UUID, Loaded] = {}
 
     async def __call__(self, command: Command, origin: Origin) -> Accepted:
-        """Refused: it may not be, and nothing changed. LogUnavailable: ask again with the same command id."""
+        """Refused: it may not be, and nothing changed. LogUnavailable, or Undecided where it may be on record all the
+        same: ask again with the same command id.
+        """
         handler = HANDLERS[type(command)]
         try:
             return await self._handle(command, origin)
@@ -99,8 +102,15 @@ class Dispatch:
             return await self._decide(handler, aggregate_id, command, origin)
         # One after the other within this process: each would only make the others read and decide again.
         turn = self._turns.setdefault(aggregate_id, asyncio.Lock())
-        async with turn:
+        try:
+            async with asyncio.timeout(_LONGEST_TURN):
+                await turn.acquire()
+        except TimeoutError:
+            raise LogUnavailable("those before it on its aggregate are still waiting") from None
+        try:
             return await self._decide(handler, aggregate_id, command, origin)
+        finally:
+            turn.release()
 
     async def _decide(self, handler: Handler, aggregate_id: UUID, command: Command, origin: Origin) -> Accepted:
         gathered: Any = None
@@ -136,6 +146,9 @@ class Dispatch:
                 self._lasting.pop(aggregate_id, None)  # also where the log is another one than that of the memory
                 await asyncio.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.002 * 2**attempt)))  # noqa: S311  # no secret
                 continue
+            except Undecided as error:
+                error.aggregate_id = aggregate_id
+                raise
             state = loaded.state
             for fact in facts:
                 state = handler.aggregate.evolve(state, fact)

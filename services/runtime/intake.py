@@ -21,6 +21,7 @@ from contracts.projects import CreateProject
 from contracts.runs import CancelRun, ResumeRun, StartRun
 from contracts.tokens import IssueToken
 from events.event import Origin
+from events.log import LogUnavailable, Undecided
 from events.runs import RunLaunchFailed
 from events.tokens import Role
 from services.runtime.answers.deployments import OF_DEPLOYMENTS, DeploymentAnswers
@@ -231,10 +232,18 @@ class Intake:
         """Raises only what is transient; any other refusal is a result."""
         try:
             accepted = await self._dispatch(command, origin)
+        except Undecided as error:
+            raise _outcome_unknown(error.aggregate_id) from error
         except Refused as refused:
             if is_transient(refused):
                 raise
             return Settled(status=refused.status, refusal=Refusal.of(refused))
+        try:
+            return await self._accepted(command, accepted, respond_async)
+        except LogUnavailable as error:  # only what it led to cannot be told
+            raise _outcome_unknown(accepted.aggregate_id) from error
+
+    async def _accepted(self, command: Command, accepted: Accepted, respond_async: bool) -> Settled:
         position, failed = accepted.position, None
         if not respond_async:
             position, failed = await self._effect(command, accepted)
@@ -311,6 +320,12 @@ def _refused(settled: Settled, refusal: Refusal) -> Refused:
     """With what there is nonetheless."""
     refused = refusal.refused()
     refused.position, refused.aggregate_id = settled.position, settled.aggregate_id
+    return refused
+
+
+def _outcome_unknown(aggregate_id: UUID | None) -> Refused:
+    refused = Refused("outcome_unknown")
+    refused.aggregate_id = aggregate_id
     return refused
 
 

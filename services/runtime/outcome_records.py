@@ -81,4 +81,4 @@ def fingerprint_of_bytes(name: str, body: bytes) -> str:
 
 def is_transient(refused: Refused) -> bool:
     """Whether asking again may succeed, so that the refusal must not be kept."""
-    return refused.status == 503 or refused.code in ("too_much_contention", "internal_error")
+    return refused.status in (503, 504) or refused.code in ("too_much_contention", "internal_error")

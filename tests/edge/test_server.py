@@ -8,11 +8,14 @@ import json
 import logging
 import socket
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 import httpx
 import msgspec
 import pytest
 
+from events.event import Origin, Recorded
+from events.log import Change, Undecided
 from services.edge.front import Front
 from services.edge.main import listen, run, serve
 from services.runtime.settings import SettingRefused, Settings
@@ -209,6 +212,25 @@ async def test_nats_away_is_told_and_gets_over(nats_server: NatsServer, settings
 
         await eventually(is_ready)
         assert (await http.post("/projects", json=QWEN | {"name": "third"})).status_code == 201
+
+
+async def test_what_may_be_on_record_is_not_said_to_be_away(
+    http: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = world.parts.log.append
+
+    async def landed_unheard(*changes: Change, origin: Origin, time: datetime | None = None) -> list[Recorded]:
+        await append(*changes, origin=origin, time=time)
+        raise Undecided("no answer")
+
+    monkeypatch.setattr(world.parts.log, "append", landed_unheard)
+    keyed = {"Idempotency-Key": "once", "Accept-Language": "en"}
+    unknown = await http.post("/projects", json=QWEN, headers=keyed)
+    assert (unknown.status_code, unknown.json()["code"]) == (504, "outcome_unknown")
+    assert "retry-after" not in unknown.headers
+    monkeypatch.setattr(world.parts.log, "append", append)
+    again = await http.post("/projects", json=QWEN, headers=keyed)
+    assert (again.status_code, again.json()["id"]) == (201, unknown.json()["aggregate_id"])
 
 
 async def test_the_database_away_is_told(world: World, http: httpx.AsyncClient, settings: Settings) -> None:

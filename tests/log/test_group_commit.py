@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from events.log import Conflict, LogUnavailable
+from events.log import Conflict, LogUnavailable, Undecided
 from events.log.connection import Publication
 from events.log.group_commit import GroupCommit
 from events.log.messages import Outgoing, Stored, Write
@@ -97,8 +97,22 @@ async def test_an_answer_that_says_duplicate_is_no_append() -> None:
 
 
 async def test_never_answered() -> None:
-    with pytest.raises(LogUnavailable):
+    with pytest.raises(Undecided):
         await commits(ScriptedWire([])).append((write(),))
+
+
+async def test_what_waited_behind_a_silent_server_ends_with_it_and_was_never_sent() -> None:
+    wire = ScriptedWire([])
+    wire.answering.clear()
+    group = commits(wire, patience=0.1)
+    first = asyncio.ensure_future(group.append((write("first"),)))
+    await asyncio.wait_for(wire.sent.wait(), 60)
+    behind = [asyncio.ensure_future(group.append((write(subject),))) for subject in ("first", "other")]
+    await asyncio.sleep(0.2)  # their patience, and more
+    wire.answering.set()
+    results = await asyncio.wait_for(asyncio.gather(first, *behind, return_exceptions=True), 60)
+    assert [type(result) for result in results] == [Undecided, LogUnavailable, LogUnavailable]
+    assert [subject for batch in wire.published for subject in batch] == ["first"]
 
 
 async def test_one_waiting_alone_goes_at_once_and_what_waits_behind_it_together() -> None:

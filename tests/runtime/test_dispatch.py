@@ -16,7 +16,7 @@ from contracts.projects import ArchiveProject, CreateProject, ProjectChanges, Re
 from contracts.runs import AssetReport, StartRun
 from events.commands import CommandRefused
 from events.event import Origin, Recorded
-from events.log import Change, Conflict
+from events.log import Change, Conflict, LogUnavailable
 from events.log.memory import MemoryLog
 from events.projects import ProjectCreated, ProjectRevised
 from services.runtime.commands import LEASES, PROJECTS, new_aggregate
@@ -47,6 +47,31 @@ class OneNode:
     async def assets_of(self, node: str, names: tuple[str, ...], checkpoints: tuple[str, ...]) -> AssetReport | None:
         self.asked.append((*names, *checkpoints))
         return self.report
+
+
+class ArchivingNode(OneNode):
+    """Answers once somebody else has archived the project."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        super().__init__()
+        self.log = log
+
+    async def assets(self, names: tuple[str, ...]) -> AssetReport | None:
+        await dispatch_on(self.log)(ArchiveProject(project="qwen"), origin_of())
+        return await super().assets(names)
+
+
+class SilentLog(MemoryLog):
+    """Never answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def read(self, context: str, aggregate_id: UUID, after: int = 0) -> list[Recorded]:
+        self.asked.set()
+        await asyncio.Future[None]()
+        raise AssertionError
 
 
 class ContendedLog(MemoryLog):
@@ -153,6 +178,26 @@ async def test_endless_contention_is_a_refusal_not_an_endless_loop() -> None:
     with pytest.raises(Refused) as refused:
         await dispatch(ReviseProject(project="qwen", changes=ProjectChanges(description="mine")), origin_of())
     assert refused.value.code == "too_much_contention"
+
+
+async def test_nobody_waits_without_bound_for_those_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.runtime.dispatch._LONGEST_TURN", 0.05)
+    log = SilentLog()
+    dispatch = dispatch_on(log)
+    first = asyncio.create_task(dispatch(ArchiveProject(project="qwen"), origin_of()))
+    await log.asked.wait()
+    with pytest.raises(LogUnavailable):
+        await asyncio.wait_for(dispatch(ArchiveProject(project="qwen"), origin_of()), 60)
+    first.cancel()
+    await asyncio.wait([first])
+
+
+async def test_a_project_that_is_archived_while_its_assets_are_asked_for_starts_no_run() -> None:
+    log = MemoryLog()
+    await dispatch_on(log)(CREATE, origin_of())
+    with pytest.raises(Refused) as refused:
+        await dispatch_on(log, ArchivingNode(log))(StartRun(project="qwen"), origin_of())
+    assert refused.value.code == "project_archived"
 
 
 async def test_a_refusal_is_on_record_once_without_its_body() -> None:

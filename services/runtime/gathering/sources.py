@@ -76,12 +76,16 @@ async def for_revise_project(command: ReviseProject, sources: Sources) -> projec
 
 
 async def for_start_run(command: StartRun, sources: Sources) -> runs.StartGathered:
-    project = await load_project(command.project, sources.log)
-    asks = project.exists and not project.archived
-    stored, names = await stored_of(project, sources.log, sources.uploads) if asks else (runs.Stored(), ())
+    """Nodes may take seconds to say what they have, in which the project may be archived, or revised."""
+    project, asked = await load_project(command.project, sources.log), None
+    stored, assets = runs.Stored(), None
+    while project.exists and not project.archived and project != asked:
+        stored, names = await stored_of(project, sources.log, sources.uploads)
+        assets = await sources.nodes.assets(names)
+        project, asked = await load_project(command.project, sources.log), project
     return runs.StartGathered(
         project=project,
-        assets=await sources.nodes.assets(names) if asks else None,
+        assets=assets,
         stored=stored,
         command_template=sources.start_command_template,
         own_command_setting=None if sources.allow_start_command else "ALLOW_START_COMMAND",
@@ -115,7 +119,8 @@ async def for_resume_run(command: ResumeRun, sources: Sources) -> runs.ResumeGat
     stored, names = await stored_for(source, sources.log)
     paths = tuple(checkpoint.path for checkpoint in checkpoints)
     assets = await sources.nodes.assets_of(source.node, names, paths)
-    return msgspec.structs.replace(gathered, assets=assets, stored=stored)
+    project = await load_project(command.project, sources.log)  # nodes may take seconds to answer
+    return msgspec.structs.replace(gathered, assets=assets, stored=stored, project=project)
 
 
 async def for_create_deployment(command: CreateDeployment, sources: Sources) -> deployments.CreateGathered:
