@@ -60,7 +60,7 @@ class Front:
             if self._hosts is not None:
                 self._hosts.check(headers.get(b"host") if hosts == 1 else None, headers.get(b"origin"))
             identity = self._identity(scope["path"], headers)
-            _refuse_hidden_slash(scope)
+            _refuse_stray_slashes(scope)
         except Refused as refused:
             told = answer(refused, language=language, request_id=request_id, body_limit=self._body_limit)
             pairs = [("content-type", MEDIA_TYPE), ("content-length", str(len(told.body))), *told.headers.items()]
@@ -87,12 +87,13 @@ class Front:
         return self._authenticator.identify(headers.get(b"authorization"), headers.get(b"x-actor"))
 
 
-def _refuse_hidden_slash(scope: HTTPScope) -> None:
+def _refuse_stray_slashes(scope: HTTPScope) -> None:
     """No name holds a slash, and the router, which sees the decoded path, would take it for one of its own.
 
-    A key of a command may hold one, and nothing stands below it.
+    Nor is one empty, and the router would pass over it. A key of a command may hold any, and nothing stands below it.
     """
-    if b"%2f" in scope.get("raw_path", b"").lower() and not scope["path"].startswith(_OF_KEYS):
+    path = scope.get("raw_path", b"").lower()
+    if (b"%2f" in path or b"//" in path) and not scope["path"].startswith(_OF_KEYS):
         raise Refused("not_found")
 
 

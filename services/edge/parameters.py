@@ -194,7 +194,7 @@ def moment_of(text: str) -> datetime | None:
     # A `+` that was not encoded arrives as a space.
     for spelling in (text, _DECODED_PLUS.sub(r"\1+\2", text)):
         try:
-            moment = datetime.fromisoformat(spelling)
+            moment = datetime.fromisoformat(spelling.upper())  # RFC 3339 allows `t` and `z` too
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError):
             continue

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 from events.event import Recorded
+from events.log import LogUnavailable
 from events.runs import (
     RunCanceled,
     RunCancelRequested,
@@ -93,6 +94,9 @@ class Consumer:
             try:
                 await supervisor()
                 break
+            except LogUnavailable as error:
+                _log.warning("run %s waits for the log: %s; again in %.0f s", run_id, error, pause)
+                self._node.slots.give_up(run_id)
             except Exception:  # noqa: BLE001 - a run must not stay without a supervisor, whatever befell this one
                 _log.exception("the supervisor of run %s failed; it begins again in %.0f s", run_id, pause)
                 self._node.slots.give_up(run_id)

@@ -33,6 +33,7 @@ REFUSED: list[tuple[str, str, Any, int, str]] = [
     ("GET", "/projects/nobody", None, 404, "project_not_found"),
     ("GET", "/projects/a%2Fruns", None, 404, "not_found"),
     ("GET", "/projects/a%2fb", None, 404, "not_found"),
+    ("GET", "/projects//runs", None, 404, "not_found"),
     ("GET", "/projects/nobody/runs", None, 404, "project_not_found"),
     ("GET", "/projects/nobody/runs/5fd396ac-30a4-4eaf-a6b3-81f5b5859377", None, 404, "project_not_found"),
     ("GET", "/projects/nobody/runs/no-uuid", None, 404, "run_not_found"),

@@ -153,6 +153,7 @@ async def test_the_past_by_time(http: httpx.AsyncClient, world: World) -> None:
         quote(stored.isoformat()),
         stored.replace(tzinfo=None).isoformat(),  # UTC
         stored.replace(tzinfo=None).isoformat() + "Z",
+        stored.replace(tzinfo=None).isoformat().lower() + "z",
         shanghai,
         quote(shanghai),
     ):

@@ -25,6 +25,7 @@ from events.event import Origin
 from events.log import Change
 from events.log.jetstream import JetStreamLog
 from events.log.mapper import LedgerEvent, projector
+from events.log.streams import EVENTS
 from events.projects import Project, ProjectArchived, ProjectCreated, ProjectRevised, ProjectUnarchived, evolve
 from events.runs import RunRequested
 from events.upcasting import UPCASTS
@@ -197,14 +198,25 @@ def test_a_stream_name_that_is_none_is_refused() -> None:
 
 
 @pytest.mark.slow
-async def test_a_subscriber_that_sleeps_loses_none_of_100_000_events(log: JetStreamLog, application: Projects) -> None:
+async def test_a_subscriber_that_sleeps_loses_none_of_100_000_events(
+    log: JetStreamLog, ledger: Client, application: Projects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sleeps now and then, and three times for so long that the server forgets its consumer."""
+    monkeypatch.setattr("events.log.follow._INACTIVE", 0.5)
     total, at_once = 100_000, 1_000
+    loop = asyncio.get_running_loop()
+
+    async def forgotten() -> None:
+        while await ledger.jetstream().consumers_info(EVENTS):  # noqa: ASYNC110 - the server tells nobody
+            await asyncio.sleep(0.05)
 
     def read() -> list[int]:
         seen = []
         with application.recorder.subscribe(gt=0) as subscription:
             for notification in subscription:
                 seen.append(notification.id)
+                if len(seen) in (10_000, 50_000, 90_000):
+                    asyncio.run_coroutine_threadsafe(forgotten(), loop).result(60)
                 if len(seen) % 5_000 == 0:
                     time.sleep(0.05)  # the slowness under test
                 if len(seen) == total:
