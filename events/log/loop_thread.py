@@ -16,7 +16,7 @@ _CONNECTED_WITHIN = 10.0
 
 
 class LoopThread:
-    """Raises OSError where no server answers. `options` are those of `nats.connect`."""
+    """Raises OSError where no server answers, or lets nobody in. `options` are those of `nats.connect`."""
 
     def __init__(self, url: str, **options: Any) -> None:
         self._loop = asyncio.new_event_loop()
@@ -65,8 +65,22 @@ class LoopThread:
         await asyncio.gather(*others, return_exceptions=True)
 
     async def _connect(self, url: str, options: dict[str, Any]) -> Connection:
+        refused: asyncio.Future[Connection] = self._loop.create_future()
+
+        async def on_error(error: Exception) -> None:  # by itself the client tries again for ever
+            if "authorization" in str(error).lower() and not refused.done():
+                refused.set_exception(PermissionError(f"the NATS server at {url} does not let anybody in so: {error}"))
+
+        connecting = self._loop.create_task(connect(url, error_cb=on_error, **options))
         try:
-            async with asyncio.timeout(_CONNECTED_WITHIN):
-                return await connect(url, **options)
-        except TimeoutError as error:
-            raise ConnectionError(f"no NATS server answers at {url}") from error
+            ended, _ = await asyncio.wait(
+                (connecting, refused), timeout=_CONNECTED_WITHIN, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not ended:
+                raise ConnectionError(f"no NATS server answers at {url}")
+            return ended.pop().result()
+        finally:
+            refused.cancel()
+            if not connecting.done():
+                connecting.cancel()
+                await asyncio.wait((connecting,))

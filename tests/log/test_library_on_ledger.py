@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -190,6 +191,17 @@ def test_without_a_server_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     factory = InfrastructureFactory.construct({"PERSISTENCE_MODULE": "events.log.recorder", "NATS_URL": url})
     with pytest.raises(OperationalError, match=f"no NATS server answers at {url}"):
         factory.application_recorder()
+
+
+def test_a_server_that_lets_nobody_in_is_not_said_to_be_away(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path, "authorization { token: secret }")
+    server.start()
+    try:
+        factory = InfrastructureFactory.construct({"PERSISTENCE_MODULE": "events.log.recorder", "NATS_URL": server.url})
+        with pytest.raises(OperationalError, match=f"{server.url} does not let anybody in"):
+            factory.application_recorder()
+    finally:
+        server.stop()
 
 
 def test_a_stream_name_that_is_none_is_refused() -> None:
