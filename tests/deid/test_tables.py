@@ -95,6 +95,30 @@ def test_blank_lines_stay(tmp_path: Path) -> None:
     assert outcome(tmp_path, b"a\n\n\nb\n") == (b"a\n\n\nb\n", 1)
 
 
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("1.3812345678E10", "13812345678"),
+        ("1.3812345678e+10", "13812345678"),
+        (" 13812345678.00e0 ", " 13812345678 "),
+        ("6.222021234567891e+18", "6222021234567891000"),
+        ("-1.3812345678E10", "-13812345678"),
+    ],
+)
+def test_a_number_with_an_exponent_is_what_it_stands_for(tmp_path: Path, cell: str, value: str) -> None:
+    for kind, apart in (("csv", ","), ("tsv", "\t")):
+        for column in ("手机", "n"):
+            spelled = outcome(tmp_path, f"{column}{apart}b\n{cell}{apart}2\n".encode(), kind)  # type: ignore[arg-type]
+            plain = outcome(tmp_path, f"{column}{apart}b\n{value}{apart}2\n".encode(), kind)  # type: ignore[arg-type]
+            assert spelled == plain
+            assert value.strip().encode() not in spelled[0]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("cell", ["1.5e9", "1.381234567812E3", "2e10", "12.5e4", "1.3812345678e-3"])
+def test_a_measure_with_an_exponent_stays_as_it_is(tmp_path: Path, cell: str) -> None:
+    assert outcome(tmp_path, f"n,b\n{cell},2\n".encode()) == (f"n,b\n{cell},2\n".encode(), 1)
+
+
 def test_quotes_around_cells_of_tsv_are_none_of_their_values(tmp_path: Path) -> None:
     content = '"id"\t"微信"\n"1"\t"zhangsan_88"\n'.encode()
     (tmp_path / "in").write_bytes(content)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import numpy as np
 
-from services.runtime.deid import json_strings
+from services.runtime.deid import exponents, json_strings
 from services.runtime.deid.buffers import APART, Areas, Buffer, Flags, Offsets
 from services.runtime.deid.json_strings import Strings
 from services.runtime.deid.recognisers import Recogniser
@@ -97,7 +97,7 @@ class Rewriter:
         ):
             name = json_strings.decoded(content[name_start - 1 : name_end + 1]).encode() if name_end else b""
             value = (
-                json_strings.whole_number(content[start:end])
+                exponents.whole_number(content[start:end])
                 if is_number
                 else json_strings.decoded(content[start - 1 : end + 1])
             ).encode()

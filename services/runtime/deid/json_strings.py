@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
+from services.runtime.deid import exponents
 from services.runtime.deid.buffers import Areas, Bytes, Flags, Offsets, Shown
 
 _BLANKS = np.frombuffer(b" \n\r\t", dtype=np.uint8)
 _QUOTE, _BACKSLASH, _COLON = 34, 92, 58
 _SHORTEST, _SHORTEST_NAME = 5, 6
-_POWER = re.compile(rb"([0-9]+)(?:\.([0-9]+))?[eE]\+?([0-9]{1,3})")
-_LONGEST_POWER = 36
 
 
 class Strings(NamedTuple):
@@ -85,17 +83,6 @@ def decoded(token: bytes) -> str:
     return msgspec.json.decode(token, type=str)
 
 
-def whole_number(token: bytes) -> str:
-    """The digits of a number with an exponent; none where it is no whole number of up to 36 digits."""
-    found = _POWER.fullmatch(token)
-    assert found is not None
-    whole, fraction, power = found[1], found[2] or b"", int(found[3])
-    if fraction[power:].strip(b"0"):
-        return ""
-    digits = (whole + fraction[:power] + b"0" * (power - len(fraction))).lstrip(b"0")
-    return digits.decode() if len(digits) <= _LONGEST_POWER else ""
-
-
 def _whole_numbers(
     raw: Bytes, content: bytes, opened: Offsets, closed: Offsets, shortest: int
 ) -> tuple[Offsets, Offsets, Flags]:
@@ -124,17 +111,15 @@ def _whole_numbers(
     return starts[order], ends[order], order >= len(first)
 
 
-def _powers(content: bytes, exponents: Offsets, shortest: int) -> list[tuple[int, int]]:
+def _powers(content: bytes, places: Offsets, shortest: int) -> list[tuple[int, int]]:
     """Where whole numbers with an exponent begin and end."""
     found = []
-    for exponent in exponents.tolist():
+    for exponent in places.tolist():
         start = exponent
         while start and content[start - 1] in b"0123456789.":
             start -= 1
-        token = _POWER.match(content, start)
-        if token is None or len((token[1] + (token[2] or b"")).strip(b"0")) < _SHORTEST:
-            continue  # too few digits of its own to be somebody's
-        if len(whole_number(token[0])) >= shortest:
+        token = exponents.PATTERN.match(content, start)
+        if token is not None and len(exponents.whole_number(token[0])) >= shortest:
             found.append((start, token.end()))
     return found
 
