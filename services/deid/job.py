@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from services.deid.outputs import Outputs, dataset_files
 from services.deid.reports import Reports
 from services.deid.workplace import Failed, Workplace
 from services.runtime.commands import DATASETS, DEID
+from services.runtime.deid.policies import Policy
 from services.runtime.deidentifying.asking import EngineFailed
 from services.runtime.deidentifying.asks import DeidentifyFile, FileDone, FileFailed, FileProgress, PolicyToUse
 from services.runtime.deidentifying.policies import checked_policy
@@ -158,6 +159,7 @@ class Job:
                 done = await self._unless_canceled(self._asked(self._ask(file, target, requested, use), file))
                 self._done = before + file.bytes
                 found.append(await outputs.store(file, target, done))
+        _require_replaced(found, requested, use.policy)
         await outputs.keep(tuple(found))
         return tuple(found)
 
@@ -255,3 +257,14 @@ class Job:
 
 def _removed(file: SourceFile) -> Failed:
     return Failed("dataset", "数据集或其文件已删除", "the dataset or its file was removed", file.name)
+
+
+def _require_replaced(files: Sequence[DeidentifiedFile], requested: DeidentificationRequested, policy: Policy) -> None:
+    """What is as raw as before makes no de-identified version, unless nothing was found in all of it. Raises Failed."""
+    found = {kind for file in files for kind in file.counts}
+    if found and all(map(policy.keeps, found)):
+        en = "the policy keeps all that was found, so the data would be as raw as before"
+        raise Failed("policy", "策略保留了找到的全部内容（keep），数据仍是原始数据", en)
+    if not found and requested.fields is not None:
+        en = "nothing was found in those fields, the others were not searched: leave out `fields` to search all"
+        raise Failed("input", "所选字段中未找到任何内容，而其他字段未检查；去掉 fields 可检查全部字段", en)

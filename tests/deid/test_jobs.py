@@ -15,6 +15,7 @@ import pytest
 from contracts import subjects
 from contracts.datasets import DeleteDataset
 from contracts.deid import JobProgress
+from contracts.policies import UploadPolicy
 from events.deid import (
     DeidentificationAssigned,
     DeidentificationCanceled,
@@ -104,6 +105,26 @@ async def test_a_line_that_cannot_be_read_is_named_and_not_shown(book: DeidLedge
     assert secret not in str(failed)
     assert book.stored() == before
     assert not any(version.deidentified for version in (await book.state(dataset_id)).versions)
+
+
+async def test_data_as_raw_as_before_makes_no_version(book: DeidLedger) -> None:
+    kept = "{id: kept, version: '1', types: {DATE: {}, NUMBER: {action: keep}}}"
+    await book.dispatch(UploadPolicy(policy_id="kept", content=kept), origin())
+    numbers = await book.dataset(train_jsonl=LINES)
+    dates = await book.dataset(train_jsonl=LINES + b'"2024-03-05"\n')
+    clean = await book.dataset(train_jsonl=b'{"messages": "none", "id": 1234567}\n')
+    async with book.service():
+        of_numbers = await book.fact(await book.request(numbers, "kept"), DeidentificationFailed)
+        of_fields = await book.fact(await book.request(clean, fields=("messages",)), DeidentificationFailed)
+        await book.fact(await book.request(dates, "kept"), DeidentificationCompleted)
+        await book.fact(await book.request(clean, "en-pii"), DeidentificationCompleted)
+        nothing = await book.dataset(train_jsonl=b'{"messages": "none"}\n')
+        job_id = await book.request(nothing, "kept")
+        await book.fact(job_id, DeidentificationCompleted)
+        await book.tidied()
+    assert (of_numbers.cause, of_fields.cause) == ("policy", "input")
+    assert (await book.outputs(nothing, job_id))["train.jsonl"] == b'{"messages": "none"}\n'
+    assert not any(version.deidentified for version in (await book.state(numbers)).versions)
 
 
 async def test_a_file_that_is_not_what_was_recorded_is_not_taken(book: DeidLedger) -> None:

@@ -43,6 +43,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             return wanted
         return "valid" if wanted == "valid" or kind not in UNISSUABLE else "unissuable"
 
+    def keeps(self, kind: str) -> bool:
+        """Whether what is found of that type stays as it is."""
+        own = {pattern.name: pattern for pattern in self.patterns}
+        return (self.types | own)[kind].action == "keep"
+
 
 def load(text: bytes) -> Policy:
     """The policy that a YAML document holds. Raises PolicyRefused, naming each field that is wrong."""
