@@ -113,6 +113,18 @@ def test_columns_whose_names_are_data_are_refused(tmp_path: Path, columns: dict[
     assert "138" not in refused.value.zh + refused.value.en
 
 
+def test_a_broken_page_is_the_files_fault(tmp_path: Path) -> None:
+    """Whose end, which tells of all pages, is whole."""
+    source = tmp_path / "data.parquet"
+    pq.write_table(pa.table({"a": [f"电话 138123{n:05}" for n in range(1000)], "n": list(range(1000))}), source)
+    content = bytearray(source.read_bytes())
+    content[4:200] = bytes(196)
+    source.write_bytes(content)
+    with pytest.raises(FileRefused, match="valid Parquet"):
+        deidentify_file(source, tmp_path / "out.parquet", ZH, KEYS)
+    assert [path.name for path in tmp_path.iterdir()] == ["data.parquet"]
+
+
 def test_metadata_is_left_out(tmp_path: Path) -> None:
     owner = {"owner": "13777779999"}
     inner = pa.field("b", pa.string(), metadata=owner)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -25,12 +27,8 @@ def deidentify_parquet(source: Path, out: BinaryIO, job: Job, tally: Tally) -> N
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with _reading():
         file = pq.ParquetFile(source)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise FileRefused("不是有效的 Parquet 文件", "is not a valid Parquet file") from None
     with file, source.open("rb") as raw:
         schema = file.schema_arrow
         work, paths = Work(job), list(names(schema))
@@ -45,14 +43,16 @@ def deidentify_parquet(source: Path, out: BinaryIO, job: Job, tally: Tally) -> N
         for group in range(file.num_row_groups):
             for number in chosen:
                 if not _is_only_text(schema.field(number).type):
-                    column = file.read_row_group(group, [schema.names[number]]).column(0)
+                    with _reading():
+                        column = file.read_row_group(group, [schema.names[number]]).column(0)
                     columns.rewritten(column, (schema.names[number],), Counter(), spelling=True)
                     tally.take(b"")
         written = pa.schema([columns.field(field, ()) for field in schema])
         target = _Counted(out, tally)
         with pq.ParquetWriter(target, written) as writer:
             for group in range(file.num_row_groups):
-                table = file.read_row_group(group)
+                with _reading():
+                    table = file.read_row_group(group)
                 counts: Counter[str] = Counter()
                 for number in chosen:
                     new = columns.rewritten(table.column(number), (schema.names[number],), counts)
@@ -63,6 +63,19 @@ def deidentify_parquet(source: Path, out: BinaryIO, job: Job, tally: Tally) -> N
                 tally.take(b"")
         while block := raw.read(_BLOCK):
             tally.take(block)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """What Arrow says of a content is an OSError too, without a number; those of the storage have one."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise FileRefused("不是有效的 Parquet 文件", "is not a valid Parquet file") from None
 
 
 def _is_only_text(kind: Any) -> bool:
