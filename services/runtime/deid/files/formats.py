@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 from contracts import deid
 from contracts.deid import FileFormat
@@ -31,6 +34,21 @@ def format_of(name: str) -> FileFormat:
         known = ", ".join(deid.FORMATS)
         raise FileRefused(f"无法从文件名判断格式，支持 {known}", f"the name tells no format; known are {known}")
     return kind
+
+
+def by_content(source: Path, kind: FileFormat) -> FileFormat:
+    """JSONL where what is called JSON goes on after a first line that is a whole value, as no JSON document does."""
+    if kind != "json":
+        return kind
+    with source.open("rb") as file:
+        lines = (line.removeprefix(BYTE_ORDER_MARK) for line in iter(lambda: file.readline(LONGEST_RECORD), b""))
+        solid = (line for line in lines if not line.isspace())
+        first, second = next(solid, b""), next(solid, b"")
+    try:
+        msgspec.json.decode(first, type=msgspec.Raw)
+    except (ValueError, RecursionError):
+        return kind
+    return "jsonl" if second else kind
 
 
 def chunks(file: BinaryIO, kind: FileFormat, size_at: Callable[[int], int]) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ import msgspec
 
 from contracts.deid import FileFormat
 from services.runtime.deid.files import formats, memory, processes, tables
-from services.runtime.deid.files.formats import BYTE_ORDER_MARK, chunks, format_of
+from services.runtime.deid.files.formats import BYTE_ORDER_MARK, by_content, chunks, format_of
 from services.runtime.deid.files.processes import Handed
 from services.runtime.deid.files.tally import Cancellation, Progress, Report, Tally
 from services.runtime.deid.files.work import Done, Job, Work
@@ -50,11 +50,11 @@ def deidentify_file(
     """Writes the de-identified `source` as `target`, whole or not at all; blocks, so call it in a thread.
 
     `fields`: what to change, else every string: of JSON and JSONL dotted names of keys, of tables names of columns.
-    `format`: by the name of `source` where left out. `workers`: processes, this one included; the others start with the
-    first file that is worth it and stay for the next. `progress` is told bytes done and in all. Neither `workers` nor
-    `chunk_bytes` changes the output. Raises FileRefused, Canceled, OSError.
+    `format`: by the name of `source` where left out; what is called JSON may be JSON Lines. `workers`: processes, this
+    one included; the others start with the first file that is worth it and stay for the next. `progress` is told bytes
+    done and in all. Neither `workers` nor `chunk_bytes` changes the output. Raises FileRefused, Canceled, OSError.
     """
-    kind = format or format_of(source.name)
+    kind = by_content(source, format or format_of(source.name))
     derived = keys.derive(policy.key, policy.id, policy.version, seed)
     job = Job(policy=policy, keys=derived, locale=locale, kind=kind, fields=None if fields is None else tuple(fields))
     if kind == "parquet":

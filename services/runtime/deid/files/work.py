@@ -115,7 +115,8 @@ class Work:
             bad = (Bad(_line_of_fault(chunk), *fault, fatal=True),)
             return Done(content=b"", lines=1, records=0, counts=Counter(), bad=bad)
         done = self._rewriter.json(chunk, np.zeros(1, dtype=np.int64), self._job.fields)
-        return _done(done, len(_lines(chunk)), 1, [])
+        records = len(_ELEMENTS.decode(chunk)) if chunk.lstrip().startswith(b"[") else 1
+        return _done(done, len(_lines(chunk)), records, [])
 
     def _text(self, chunk: bytes, before: bytes) -> Done:
         """A block is searched with what precedes it and nothing else, whatever else is in its chunk."""
@@ -177,6 +178,7 @@ def _done(done: Rewriting, lines: int, records: int, bad: list[Bad]) -> Done:
 
 
 _LINE = msgspec.json.Decoder(msgspec.Raw)
+_ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 _MUCH = 256 * 1024
 
 
