@@ -158,7 +158,10 @@ class DeidJobView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file before and after, hashes in hex; what is null is known of a completed job only."""
+    """A file before and after, hashes in hex; what is null is known of a completed job only.
+
+    `quarantined_lines`: where the first hundred of those that were left out began, from 1.
+    """
 
     name: str
     input_bytes: int
@@ -167,6 +170,7 @@ class ReportedFile(msgspec.Struct, frozen=True, kw_only=True):
     output_sha256: str | None = None
     records: int | None = None
     quarantined: int | None = None
+    quarantined_lines: tuple[int, ...] | None = None
     counts: dict[str, int] | None = None
 
 

@@ -26,7 +26,8 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
 class DeidentifiedFile(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one file. `records` as its format has them, `counts` by type of what was found in it.
 
-    `quarantined` are records that could not be read and were left out, as the policy allows.
+    `quarantined` are records that could not be read and were left out, as the policy allows; `quarantined_lines` are
+    where the first of them began, from 1.
     """
 
     name: str
@@ -37,6 +38,7 @@ class DeidentifiedFile(msgspec.Struct, frozen=True, kw_only=True):
     output_sha256: str
     counts: dict[str, int]
     quarantined: int = 0
+    quarantined_lines: tuple[int, ...] = ()
 
 
 class DeidFact(Event, frozen=True, kw_only=True):

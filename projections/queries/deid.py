@@ -70,6 +70,7 @@ def job_report(connection: Connection, job_id: UUID, name_of: NameOf, cut: Cut =
                 output_sha256=output.output_sha256,
                 records=output.records,
                 quarantined=output.quarantined,
+                quarantined_lines=output.quarantined_lines,
                 counts=output.counts,
             )
             for file, output in zip(files, outputs, strict=True)

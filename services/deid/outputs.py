@@ -83,6 +83,7 @@ class Outputs:
             output_sha256=done.output_sha256,
             counts=done.counts,
             quarantined=done.quarantined,
+            quarantined_lines=done.quarantined_lines,
         )
 
     async def settle(self) -> None:

@@ -144,7 +144,8 @@ async def test_a_dataset_is_deidentified(http: httpx.AsyncClient, working: Worki
     [
         ("a.csv", f'id,text\n1,电话{PHONE}\n2,"电话,{PHONE}"\n'.encode(), 2),
         ("a.tsv", f"id\ttext\n1\t电话{PHONE}\n".encode(), 1),
-        ("a.json", json.dumps([{"text": f"电话{PHONE}"}] * 3).encode(), 1),  # one document
+        ("a.json", json.dumps([{"text": f"电话{PHONE}"}] * 3).encode(), 3),
+        ("lines.json", json.dumps({"text": f"电话{PHONE}"}).encode() + b'\n{"text": "none"}\n', 2),
         ("a.txt", f"电话{PHONE}\n另{PHONE}\n".encode(), 2),
         ("a.parquet", table(), 20),
     ],
@@ -257,6 +258,19 @@ async def test_a_job_keeps_the_policy_that_it_was_asked_with(http: httpx.AsyncCl
     assert json.loads(output.splitlines()[0])["text"] == "电话" + "*" * 11
     refused = await http.post(f"/v1/datasets/{dataset}/deidentify", json={"policy_id": "mine"})
     assert (refused.status_code, refused.json()["code"]) == (400, "policy_unknown")
+
+
+async def test_the_report_names_the_lines_that_were_left_out(http: httpx.AsyncClient, working: Working) -> None:
+    dataset = await made(http)
+    await uploaded(http, dataset, f'{{"text": "{PHONE}"}}\n{{"text": "{PHONE}\n{{"text": "none"}}\n'.encode(), "a.json")
+    await put_policy(http, yaml() + "bad_lines: quarantine\n")
+    async with working():
+        done = await ended(http, (await requested(http, dataset, "mine"))["id"])
+    assert (done["status"], done["records"]) == ("completed", 2)
+    answer = await http.get(f"/v1/deid/jobs/{done['id']}/report")
+    [file] = answer.json()["files"]
+    assert (file["name"], file["quarantined"], file["quarantined_lines"]) == ("a.json", 1, [2])
+    assert PHONE not in answer.text
 
 
 @pytest.mark.parametrize("what", ["dataset", "file"])

@@ -91,6 +91,7 @@ class FileProgress(_Frame, frozen=True, kw_only=True):
 class FileDone(_Frame, frozen=True, kw_only=True):
     records: int
     quarantined: int
+    quarantined_lines: tuple[int, ...]
     counts: dict[str, int]
     input_sha256: str
     output_sha256: str

@@ -143,6 +143,7 @@ def _file(ask: DeidentifyFile, tell: Callable[[Answer], None]) -> Answer:
     return FileDone(
         records=report.records,
         quarantined=report.quarantined,
+        quarantined_lines=report.quarantined_lines,
         counts=report.counts,
         input_sha256=report.input_sha256,
         output_sha256=report.output_sha256,

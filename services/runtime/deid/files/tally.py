@@ -14,7 +14,7 @@ from services.runtime.deid.files.work import Done
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.refusals import Canceled, FileRefused
 
-_MOST_QUARANTINED = 1000
+_MOST_QUARANTINED = 100
 
 Progress = Callable[[int, int], None]
 
@@ -28,7 +28,7 @@ class Cancellation(Protocol):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What was done to a file, without a word of its content.
 
-    `quarantined`: how many lines were left out; `quarantined_lines` are the first thousand of them, from 1.
+    `quarantined`: how many lines were left out; `quarantined_lines` are the first hundred of them, from 1.
     """
 
     format: FileFormat

@@ -1,0 +1,70 @@
+"""Lines that cannot be read: named by their number, never by their content, left out only where a policy says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from services.runtime.deid import policies
+from services.runtime.deid.files import FileFormat, deidentify_file
+from services.runtime.deid.keys import Keys
+from services.runtime.deid.refusals import FileRefused
+
+KEYS = Keys(b"a secret of this installation")
+ZH = policies.built_in()["zh-pii"]
+
+BAD: list[tuple[FileFormat, bytes, int]] = [
+    ("jsonl", b'{"a":"1"}\n{"a":"13812345678"\n{"a":"2"}\n', 2),
+    ("jsonl", b'{"a":"1"}\n{"a":"\xff13812345678"}\n', 2),
+    ("jsonl", b'{"a":"1"} {"a":"2"}\n\n', 1),
+    ("jsonl", b'[1,\n2]\n', 1),
+    ("json", b'{"a":\n"1"}\n{"a":"13812345678"}\n', 3),
+    ("json", b'{\n"a":"13812345678"\n"b":1}', 3),
+    ("json", b'{\n"a":"13812345678",\n', 2),
+    ("json", b'{\n"a":"13812345678\xff"}', 2),
+    ("text", b"fine\nfine\n13812345678 \xff\n", 3),
+    ("csv", b'a,b\n1,2\n1,"2\n3"\n1,2,3\n', 5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "content", "line"), BAD)
+def test_bad_lines_fail_with_their_number_and_without_their_content(
+    tmp_path: Path, kind: FileFormat, content: bytes, line: int
+) -> None:
+    source = tmp_path / "data"
+    source.write_bytes(content)
+    with pytest.raises(FileRefused) as refused:
+        deidentify_file(source, tmp_path / "out", ZH, KEYS, format=kind, chunk_bytes=8)
+    assert refused.value.line == line
+    assert "138" not in refused.value.zh + refused.value.en
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize(("kind", "content", "line"), [bad for bad in BAD if bad[0] != "json"])
+def test_bad_lines_are_left_out_where_the_policy_says_so(
+    tmp_path: Path, kind: FileFormat, content: bytes, line: int
+) -> None:
+    source = tmp_path / "data"
+    source.write_bytes(content)
+    lenient = msgspec.structs.replace(ZH, bad_lines="quarantine")
+    report = deidentify_file(source, tmp_path / "out", lenient, KEYS, format=kind)
+    assert report.quarantined_lines[0] == line
+    assert report.quarantined == len(report.quarantined_lines)
+    assert b"13812345678" not in (tmp_path / "out").read_bytes()
+
+
+def test_only_the_first_hundred_lines_left_out_are_named(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_bytes(b"a,b\n" + b"1\n" * 150 + b"1,2\n")
+    lenient = msgspec.structs.replace(ZH, bad_lines="quarantine")
+    report = deidentify_file(tmp_path / "data.csv", tmp_path / "out", lenient, KEYS)
+    assert (report.records, report.quarantined, report.quarantined_lines) == (1, 150, tuple(range(2, 102)))
+
+
+def test_what_cannot_be_read_on_is_never_left_out(tmp_path: Path) -> None:
+    lenient = msgspec.structs.replace(ZH, bad_lines="quarantine")
+    for kind, content in (("json", b'{"a":'), ("csv", b'a,b\n1,"2"x\n1,2\n')):
+        (tmp_path / "data").write_bytes(content)
+        with pytest.raises(FileRefused):
+            deidentify_file(tmp_path / "data", tmp_path / "out", lenient, KEYS, format=kind)  # type: ignore[arg-type]
