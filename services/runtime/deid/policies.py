@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -20,6 +22,7 @@ from services.runtime.deid.rules import Output, Pattern, Rule, Score
 
 BUILT_IN = DEPLOY / "policies"
 MOST_BYTES = 64 * 1024
+_MOST_REPEATED = 20
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,23 +75,25 @@ def _parsed(text: bytes) -> object:
     import yaml
 
     class Strict(yaml.SafeLoader):
-        """Without aliases, which can grow a small document beyond all bounds, and without repeated keys."""
+        """Without aliases, which can grow a small document beyond all bounds, merging, and repeated keys."""
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.events.AliasEvent):
                 raise PolicyRefused(Wrong("", "不支持 YAML 别名", "must not use YAML aliases"))
             return super().compose_node(parent, index)
 
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            counted = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-            for name, times in counted.items():
-                if times > 1:
-                    raise PolicyRefused(Wrong(pointer(name), "重复出现", "is given more than once"))
-            return super().construct_mapping(node, deep)
+        def construct_document(self, node: Any) -> Any:
+            if repeated := list(islice(_repeated(node), _MOST_REPEATED)):
+                raise PolicyRefused(*(Wrong(at, "重复出现", "is given more than once") for at in repeated))
+            return super().construct_document(node)
+
+        def flatten_mapping(self, node: Any) -> None:
+            """`<<` is a name like any other."""
 
     # A version such as 2024-01-01 is text, not a date.
+    unknown = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge")
     Strict.yaml_implicit_resolvers = {
-        first: [(tag, expression) for tag, expression in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        first: [(tag, expression) for tag, expression in resolvers if tag not in unknown]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     if len(text) > MOST_BYTES:
@@ -104,6 +109,18 @@ def _parsed(text: bytes) -> object:
         at = "" if mark is None else f" {mark.line + 1}:{mark.column + 1}"
         raise PolicyRefused(Wrong("", f"不是有效的 YAML{at}", f"is not valid YAML{at}")) from None
     return given
+
+
+def _repeated(node: Any, *path: str) -> Iterator[str]:
+    """Pointers to the keys that a mapping in the document has more than once."""
+    if node.id == "mapping":
+        counted = Counter(key.value for key, _ in node.value if key.id == "scalar")
+        yield from (pointer(*path, name) for name, times in counted.items() if times > 1)
+        for key, value in node.value:
+            yield from _repeated(value, *path, str(key.value))
+    elif node.id == "sequence":
+        for number, value in enumerate(node.value):
+            yield from _repeated(value, *path, str(number))
 
 
 def _every_wrong(given: object, first: str) -> list[Wrong]:
