@@ -142,6 +142,39 @@ patterns:
     assert hashed in text
 
 
+@pytest.mark.parametrize("days", [1, 30, 365])
+@pytest.mark.parametrize("seed", range(6))
+def test_no_two_dates_fall_together_whichever_way_they_are_read(days: int, seed: int) -> None:
+    rules = f"{{id: dates, version: '1', types: {{DATE: {{action: date_shift, days: {days}}}}}}}"
+    of_dates = Deidentifier(policies.load(rules.encode()), KEYS, seed)
+    every = [(one, two) for one in range(1, 32) for two in range(1, 32) if min(one, two) <= 12]
+    texts = [f"{one:02}/{two:02}/{year}" for year in (1990, 1992, 2099) for one, two in every]
+    done = of_dates.texts(texts)
+    assert done.counts["DATE"] > 1500
+    assert len(set(done.texts)) == len(texts)
+    assert of_dates.reverse(done.texts).texts == texts
+    moved = {entry.original: entry.pseudo for entry in done.mapping}
+    assert all(old != new and (old > "13") == (new > "13") for old, new in moved.items())
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("２０２４年３月５日", "[０-９]{4}年[０-９]{1,2}月[０-９]{1,2}日"),
+        ("２０２４－３－５", "[０-９]{4}－[０-９]{1,2}－[０-９]{1,2}"),
+        ("２０２４-０３-０５", "[０-９]{4}-[０-９]{2}-[０-９]{2}"),
+        ("２０２４0３05", "[０-９]{5}0[０-９]{2}|[０-９]{4}[0-9][０-９][0-9]{2}"),
+        ("3 March ２０２４", "[0-9]{1,2} [A-Z][a-z]+ [０-９]{4}"),
+    ],
+)
+def test_dates_keep_their_widths(text: str, form: str) -> None:
+    for seed in range(20):
+        [after] = engine(seed=seed).texts([f"生日：{text}"]).texts
+        assert re.fullmatch(f"生日：(?:{form})", after), after
+        [back] = engine(seed=seed).reverse([after]).texts
+        assert [int(part) for part in re.findall(r"\d+", back)] == [int(part) for part in re.findall(r"\d+", text)]
+
+
 def test_dates_keep_what_lies_between_them() -> None:
     from datetime import date
 

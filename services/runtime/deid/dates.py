@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from services.runtime.deid import calendar, spelled_dates
 from services.runtime.deid.keys import DerivedKeys
 
-_NUMBERS = re.compile(r"\d+")
+_NUMBERS, _RUN = re.compile(r"\d+"), re.compile(r"(\d+)")
+_WIDE = {ord(character): ord(character) + 0xFEE0 for character in "0123456789-/."}
+_NARROW = {wide: narrow for narrow, wide in _WIDE.items()}
 _FIRST = date(1900, 1, 1)
+_DAY_FIRST = 2, 1, 0
 _MOST_REMEMBERED = 100_000
 
 
@@ -32,7 +35,8 @@ class Dates:
     def shifted(self, text: str, most: int, *, inverse: bool = False) -> str:
         """The date moved, in its own form: order, separators and whether months and days have leading zeros.
 
-        Days run in a circle from 1900 to 2099, so that no two dates fall together.
+        Days run in a circle from 1900 to 2099, so that no two dates fall together; those that are read day first, as
+        the month comes first wherever it can, in a circle of their own.
         """
         asked = text, most, inverse
         if asked not in self._remembered:
@@ -56,7 +60,7 @@ class Dates:
             return written(self._moved(day_before.year, day_before.month, day_before.day, most, inverse=inverse))
         order = _order(parts)
         year, month, day = (int(parts[place]) for place in order)
-        moved = self._moved(year, month, day, most, inverse=inverse)
+        moved = self._moved(year, month, day, most, inverse=inverse, late=order == _DAY_FIRST)
         padded = any(len(parts[place]) == 2 and parts[place][0] == "0" for place in order[1:])
         padded |= all(len(parts[place]) == 2 for place in order[1:])
         width = 2 if padded else 1
@@ -73,14 +77,31 @@ class Dates:
         by = self.offset(most)
         return calendar.digits()[(calendar.ordinals(*halves.T) + (-by if inverse else by)) % calendar.COUNT]
 
-    def _moved(self, year: int, month: int, day: int, most: int, *, inverse: bool) -> date:
+    def _moved(self, year: int, month: int, day: int, most: int, *, inverse: bool, late: bool = False) -> date:
+        """`late`: among the late days alone, by as many of those as there are in that many days on average."""
         start = (date(year, month, 1) - _FIRST).days + day - 1
-        by = self.offset(most)
-        return _FIRST + timedelta((start + (-by if inverse else by)) % calendar.COUNT)
+        by = -self.offset(most) if inverse else self.offset(most)
+        if late:
+            place = int(np.searchsorted(calendar.LATE, start)) + round(by * len(calendar.LATE) / calendar.COUNT)
+            return _FIRST + timedelta(int(calendar.LATE[place % len(calendar.LATE)]))
+        return _FIRST + timedelta((start + by) % calendar.COUNT)
 
 
 def _order(parts: list[str]) -> tuple[int, int, int]:
     """Where year, month and day stand."""
     if len(parts[0]) == 4:
         return 0, 1, 2
-    return (2, 1, 0) if int(parts[0]) > 12 else (2, 0, 1)
+    return _DAY_FIRST if int(parts[0]) > 12 else (2, 0, 1)
+
+
+def in_widths(moved: str, like: str) -> str:
+    """A date with digits and separators as wide, full or half, as those of another one of its form."""
+    new, old = _RUN.split(moved), _RUN.split(like)
+    if len(new) != len(old):
+        return moved
+    for place, before in enumerate(old):
+        if place % 2 and not before.isascii():
+            new[place] = new[place].translate(_WIDE)
+        elif before.translate(_NARROW) == new[place]:
+            new[place] = before
+    return "".join(new)

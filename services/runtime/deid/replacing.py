@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from services.runtime.deid.buffers import Buffer, Bytes, Flags, Offsets
-from services.runtime.deid.dates import Dates
+from services.runtime.deid.dates import Dates, in_widths
 from services.runtime.deid.keys import DerivedKeys
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.pseudonyms.layouts import layouts
@@ -89,6 +89,9 @@ class Replacer:
                     new = write(old.decode()).encode()
                     if len(new) == len(old):
                         changed[start:end] = np.frombuffer(new, dtype=np.uint8)
+                    elif rule.action == "date_shift":
+                        first, last = buffer.original(np.array([start, end]))
+                        pieces[index] = in_widths(new.decode(), buffer.content[first:last].decode()).encode()
                     else:
                         pieces[index] = new
         return Edits(buffer, spans, changed, pieces)
