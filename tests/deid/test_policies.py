@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from typing import get_args
+
 import pytest
 
 from services.runtime.deid import policies
 from services.runtime.deid.engine import Deidentifier
-from services.runtime.deid.keys import Keys
+from services.runtime.deid.keys import Keys, KeySource
+from services.runtime.deid.kinds import TYPES
+from services.runtime.deid.policies import Policy
 from services.runtime.deid.refusals import PolicyRefused
+from services.runtime.deid.rules import Action, Output, Pattern, Rule
+from tests.platform.serving import ROOT
 
 VALID = """
 id: own
@@ -74,6 +81,17 @@ def test_what_is_wrong_is_named(text: str, pointers: list[str]) -> None:
         policies.load(text.encode())
     assert [wrong.pointer for wrong in refused.value.wrongs] == pointers
     assert all(wrong.zh and wrong.en for wrong in refused.value.wrongs)
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readme_shows_a_policy_and_names_every_key_and_type(readme: str) -> None:
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    [shown] = re.findall(r"policies/[^\n]*<<'YAML'\n(.*?)^YAML$", text, re.MULTILINE | re.DOTALL)
+    policy = policies.load(shown.encode())
+    assert policy.patterns
+    keys = {key for kind in (Policy, Rule, Pattern) for key in kind.__struct_fields__}
+    words = {*keys, *TYPES, *get_args(Action), *get_args(Output), *get_args(KeySource)}
+    assert words - set(re.findall(r"`(\w+)`", text)) == set()
 
 
 def test_not_utf8_and_too_long() -> None:
