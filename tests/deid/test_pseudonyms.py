@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from datetime import date
 from itertools import product
 
 import msgspec
@@ -142,19 +143,28 @@ patterns:
     assert hashed in text
 
 
+def day_read(text: str) -> date | None:
+    """Month first wherever that can be."""
+    first, second, year = map(int, text.split("/"))
+    try:
+        return date(year, second, first) if first > 12 else date(year, first, second)
+    except ValueError:
+        return None
+
+
 @pytest.mark.parametrize("days", [1, 30, 365])
 @pytest.mark.parametrize("seed", range(6))
-def test_no_two_dates_fall_together_whichever_way_they_are_read(days: int, seed: int) -> None:
+def test_no_two_days_fall_together_whichever_way_they_are_written(days: int, seed: int) -> None:
     rules = f"{{id: dates, version: '1', types: {{DATE: {{action: date_shift, days: {days}}}}}}}"
     of_dates = Deidentifier(policies.load(rules.encode()), KEYS, seed)
-    every = [(one, two) for one in range(1, 32) for two in range(1, 32) if min(one, two) <= 12]
-    texts = [f"{one:02}/{two:02}/{year}" for year in (1990, 1992, 2099) for one, two in every]
+    written = [f"{one:02}/{two:02}/{year}" for year in (1990, 1992) for one in range(1, 32) for two in range(1, 32)]
+    texts = [text for text in written if day_read(text)]
+    before = [day_read(text) for text in texts]
     done = of_dates.texts(texts)
-    assert done.counts["DATE"] > 1500
-    assert len(set(done.texts)) == len(texts)
-    assert of_dates.reverse(done.texts).texts == texts
-    moved = {entry.original: entry.pseudo for entry in done.mapping}
-    assert all(old != new and (old > "13") == (new > "13") for old, new in moved.items())
+    after = [day_read(text) for text in done.texts]
+    assert [day_read(text) for text in of_dates.reverse(done.texts).texts] == before
+    assert len({new - old for new, old in zip(after, before, strict=True) if new and old}) == 1
+    assert None not in after
 
 
 @pytest.mark.parametrize(
@@ -176,8 +186,6 @@ def test_dates_keep_their_widths(text: str, form: str) -> None:
 
 
 def test_dates_keep_what_lies_between_them() -> None:
-    from datetime import date
-
     texts = ["2024-01-05", "2024-02-05", "2024/3/9", "生日 20240401", "2024年5月1日"]
     after = engine(seed=7).texts(texts).texts
     moved = [

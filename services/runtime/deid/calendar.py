@@ -17,8 +17,6 @@ YEARS: Offsets = _DAYS.astype("datetime64[Y]").astype(np.int64) + 1970
 MONTH_DAYS: Offsets = (_MONTHS.astype(np.int64) % 12 + 1) * 100 + (_DAYS - _MONTHS).astype(np.int64) + 1
 WRITTEN: Offsets = YEARS * 10_000 + MONTH_DAYS
 """Of each day, in order, its year, 100 times its month and its day, and all of that as a number of eight digits."""
-LATE: Offsets = np.flatnonzero(MONTH_DAYS % 100 > 12)
-"""The days whose number in the month can be no month's, so that 13/03/1990 tells its own order."""
 
 
 def is_day(years: Offsets, month_days: Offsets) -> Flags:

@@ -16,7 +16,8 @@ _NUMBERS, _RUN = re.compile(r"\d+"), re.compile(r"(\d+)")
 _WIDE = {ord(character): ord(character) + 0xFEE0 for character in "0123456789-/."}
 _NARROW = {wide: narrow for narrow, wide in _WIDE.items()}
 _FIRST = date(1900, 1, 1)
-_DAY_FIRST = 2, 1, 0
+_DAY_FIRST, _MONTH_FIRST = (2, 1, 0), (2, 0, 1)
+_MOST_MONTHS = 12
 _MOST_REMEMBERED = 100_000
 
 
@@ -35,8 +36,8 @@ class Dates:
     def shifted(self, text: str, most: int, *, inverse: bool = False) -> str:
         """The date moved, in its own form: order, separators and whether months and days have leading zeros.
 
-        Days run in a circle from 1900 to 2099, so that no two dates fall together; those that are read day first, as
-        the month comes first wherever it can, in a circle of their own.
+        Days run in a circle from 1900 to 2099, so that no two dates fall together. What is written day first is read so
+        only where its day can be no month; where the day it moves to can, the month comes first, as it will be read.
         """
         asked = text, most, inverse
         if asked not in self._remembered:
@@ -60,9 +61,11 @@ class Dates:
             return written(self._moved(day_before.year, day_before.month, day_before.day, most, inverse=inverse))
         order = _order(parts)
         year, month, day = (int(parts[place]) for place in order)
-        moved = self._moved(year, month, day, most, inverse=inverse, late=order == _DAY_FIRST)
         padded = any(len(parts[place]) == 2 and parts[place][0] == "0" for place in order[1:])
         padded |= all(len(parts[place]) == 2 for place in order[1:])
+        moved = self._moved(year, month, day, most, inverse=inverse)
+        if order == _DAY_FIRST and moved.day <= _MOST_MONTHS:
+            order = _MONTH_FIRST
         width = 2 if padded else 1
         new = {order[0]: f"{moved.year}", order[1]: f"{moved.month:0{width}}", order[2]: f"{moved.day:0{width}}"}
         pieces, at = [], 0
@@ -77,13 +80,9 @@ class Dates:
         by = self.offset(most)
         return calendar.digits()[(calendar.ordinals(*halves.T) + (-by if inverse else by)) % calendar.COUNT]
 
-    def _moved(self, year: int, month: int, day: int, most: int, *, inverse: bool, late: bool = False) -> date:
-        """`late`: among the late days alone, by as many of those as there are in that many days on average."""
+    def _moved(self, year: int, month: int, day: int, most: int, *, inverse: bool) -> date:
         start = (date(year, month, 1) - _FIRST).days + day - 1
         by = -self.offset(most) if inverse else self.offset(most)
-        if late:
-            place = int(np.searchsorted(calendar.LATE, start)) + round(by * len(calendar.LATE) / calendar.COUNT)
-            return _FIRST + timedelta(int(calendar.LATE[place % len(calendar.LATE)]))
         return _FIRST + timedelta((start + by) % calendar.COUNT)
 
 
@@ -91,7 +90,7 @@ def _order(parts: list[str]) -> tuple[int, int, int]:
     """Where year, month and day stand."""
     if len(parts[0]) == 4:
         return 0, 1, 2
-    return _DAY_FIRST if int(parts[0]) > 12 else (2, 0, 1)
+    return _DAY_FIRST if int(parts[0]) > _MOST_MONTHS else _MONTH_FIRST
 
 
 def in_widths(moved: str, like: str) -> str:
