@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Container
 from typing import Any, TypeVar
 
@@ -115,14 +116,18 @@ def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
         seen.add(key)
 
 
+_AT_BYTE = re.compile(r"(.*) \(byte (\d+)\)")
 _look_for_repeated_keys = json.JSONDecoder(object_pairs_hook=_refuse_repeated, parse_int=str).decode
 
 
 def _not_json(error: ValueError) -> Wrong:
     if isinstance(error, UnicodeDecodeError):
         return Wrong("", "不是有效的 UTF-8 文本", "is not valid UTF-8")
-    detail = str(error).removeprefix("JSON is malformed: ")
-    return Wrong("", f"不是有效的 JSON（{detail}）", f"is not valid JSON ({detail})")
+    why = str(error).removeprefix("JSON is malformed: ")
+    if (found := _AT_BYTE.fullmatch(why)) is None:  # all else that the library complains of is an end too early
+        return Wrong("", "不是有效的 JSON（内容不完整）", f"is not valid JSON ({why[:1].lower()}{why[1:]})")
+    why, byte = found.groups()
+    return Wrong("", f"不是有效的 JSON（字节偏移 {byte} 处）", f"is not valid JSON ({why}, at byte {byte})")
 
 
 def _every_wrong(body: bytes, kind: type[Any], first: str) -> list[Wrong]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contracts.problems import InvalidBody
@@ -63,6 +64,19 @@ def test_what_is_no_object_is_refused(body: bytes, zh: str, en: str) -> None:
     assert at == ""
     assert in_chinese.startswith(zh)
     assert in_english.startswith(en)
+
+
+@given(st.text('{}[]":,\\ud800xtrue1 ', max_size=12).map(str.encode))
+@example(b"{bad")
+@example(b'"a\\ud800b" ')
+def test_what_is_no_json_is_told_in_the_language_of_the_user(body: bytes) -> None:
+    try:
+        decode(body, CreateProject)
+    except InvalidBody as refused:
+        for wrong in refused.wrongs:
+            if wrong.zh.startswith("不是有效的 JSON"):
+                assert re.fullmatch(r"不是有效的 JSON（(内容不完整|字节偏移 \d+ 处)）", wrong.zh)
+                assert re.fullmatch(r"is not valid JSON \(.*( truncated|, at byte \d+)\)", wrong.en)
 
 
 def test_a_key_that_is_given_twice_is_refused() -> None:
