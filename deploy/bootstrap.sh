@@ -6,6 +6,8 @@
 #
 # The environment variable PYTHON names the interpreter to use; pip's own settings (index, proxy, …) are the user's.
 set -eu
+# The path of the checkout may mean nothing in the locale's encoding.
+export PYTHONUTF8=1
 
 cd "$(dirname "$0")/.."
 checkout=$(pwd)
@@ -55,7 +57,13 @@ find_python() {
   return 1
 }
 
+# $1 is what the attempt printed.
 explain_venv() {
+  if "$python" -c 'import ensurepip' 2> /dev/null; then
+    echo "$python cannot make the virtual environment $venv:" >&2
+    echo "$1" | tail -n 5 >&2
+    exit 1
+  fi
   found=$("$python" -c "$version")
   package=python3-venv
   if [ "$(/usr/bin/python3 -c "$version" 2> /dev/null)" != "$found" ]; then package=python$found-venv; fi
@@ -69,7 +77,7 @@ make_environment() {
   rm -rf "$venv"
   mkdir "$venv"
   echo incomplete > "$stamp"
-  if "$python" -m venv "$venv" > "$venv/venv.log" 2>&1 && "$venv/bin/python" -m pip --version > /dev/null 2>&1; then
+  if said=$("$python" -m venv "$venv" 2>&1 && "$venv/bin/python" -m pip --version 2>&1); then
     return
   fi
   if "$python" -m venv --without-pip --clear "$venv" > /dev/null 2>&1 && echo incomplete > "$stamp" &&
@@ -77,7 +85,7 @@ make_environment() {
     return
   fi
   rm -rf "$venv"
-  explain_venv
+  explain_venv "$said"
 }
 
 run_pip() {
@@ -112,7 +120,7 @@ if [ $what = run ] || ! grep -qxF "$run_key" "$stamp"; then echo incomplete > "$
 unset PIP_TARGET PIP_PREFIX PIP_ROOT
 PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 run_pip install --quiet --require-hashes $only -r "$lock"
 
-site=$("$venv/bin/python" -X utf8 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 # This checkout, relative to .venv/lib/python3.N/site-packages: Python reads the file in the locale's encoding, in which
 # the name of a directory may mean nothing.
 echo ../../../.. > "$site/trainledger.pth"

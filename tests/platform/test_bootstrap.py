@@ -13,13 +13,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ("cat", "chmod", "cksum", "dirname", "flock", "grep", "mkdir", "mv", "rm", "sh", "tr")
+TOOLS = ("cat", "chmod", "cksum", "dirname", "flock", "grep", "mkdir", "mv", "rm", "sh", "tail", "tr")
 # Answers what the script asks a Python; `environment` holds what the machine lacks.
 STAND_IN = """#!/bin/sh
 case "$*" in
-  "-m venv --without-pip"*) for dir in "$@"; do :; done; mkdir -p "$dir/bin"; : > "$dir/pyvenv.cfg"
+  "-m venv --without-pip"*) [ "$VENV_FAILS" ] && exit 1
+    for dir in "$@"; do :; done; mkdir -p "$dir/bin"; : > "$dir/pyvenv.cfg"
     rm -f "$dir/trainledger-installed"; cp "$0" "$dir/bin/python"; touch "$dir/without-pip" ;;
-  "-m venv"*) [ "$NO_ENSUREPIP" ] && {{ echo ensurepip is not available; exit 1; }}
+  *"import ensurepip") [ ! "$NO_ENSUREPIP" ] ;;
+  "-m venv"*) [ "$VENV_FAILS" ] && {{ printf 'of no\ninterest\nthe disk is full\n'; exit 1; }}
+    [ "$NO_ENSUREPIP" ] && {{ echo ensurepip is not available; exit 1; }}
     mkdir -p "$3/bin"; : > "$3/pyvenv.cfg"; cp "$0" "$3/bin/python" ;;
   "-m pip --version"*) [ ! -e "$(dirname "$0")/../without-pip" ] && [ ! "$NO_PIP" ] ;;
   "-m pip --python "*"--version") [ ! "$NO_PIP" ] ;;
@@ -64,7 +67,14 @@ class Machine:
         )
 
     def environment(self) -> dict[str, str]:
-        return {"NO_ENSUREPIP": "", "NO_PIP": "", "LOG": str(self.log), "PATH": str(self.path), "LC_ALL": "C"}
+        return {
+            "NO_ENSUREPIP": "",
+            "VENV_FAILS": "",
+            "NO_PIP": "",
+            "LOG": str(self.log),
+            "PATH": str(self.path),
+            "LC_ALL": "C",
+        }
 
     @property
     def installs(self) -> list[str]:
@@ -163,6 +173,27 @@ def test_without_venv_and_pip_one_line_helps(machine: Machine) -> None:
     assert "-venv" in helped.stderr.splitlines()[-1]
     assert "apt-get install python3" in helped.stderr.splitlines()[-1]
     assert not (machine.checkout / ".venv").exists()
+
+
+def test_another_reason_why_there_is_no_environment_is_told(machine: Machine) -> None:
+    helped = machine.bootstrap(VENV_FAILS="1")
+    assert helped.returncode == 1
+    assert helped.stderr.splitlines()[-1] == "the disk is full"
+    assert "apt-get" not in helped.stderr
+    assert not (machine.checkout / ".venv").exists()
+
+
+def test_a_checkout_whose_name_the_locale_cannot_spell_gets_its_environment(machine: Machine) -> None:
+    """By this Python itself, with nothing of a stand-in."""
+    (machine.path / "python3").unlink()
+    for lock in ("requirements.lock", "requirements-dev.lock"):
+        (machine.checkout / lock).write_text("")
+    (machine.path / "python3").symlink_to(sys.executable)
+    for package in ("contracts", "events", "projections", "services"):
+        (machine.checkout / package).mkdir()
+    made = machine.bootstrap(PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", LC_ALL="POSIX")
+    assert made.returncode == 0, made.stderr
+    assert (machine.checkout / ".venv" / "bin" / "trainledger").exists()
 
 
 def test_without_a_python_that_fits_one_line_helps(machine: Machine) -> None:
