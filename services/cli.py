@@ -200,8 +200,7 @@ def _settings(parsed: argparse.Namespace) -> int:
         return 0
     loaded = _load(parsed)
     for field, name in settings.ENVIRONMENT_NAMES.items():
-        value = getattr(loaded, field)
-        print(f"{name}={'' if value is None else settings.without_secrets(value)}")
+        print(f"{name}={settings.shown(getattr(loaded, field))}")
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -10,6 +12,7 @@ import pytest
 from services.cli import main
 from services.runtime.handover import decode, encode
 from services.runtime.settings import ENVIRONMENT_NAMES, SettingRefused, Settings, load, markdown, without_secrets
+from services.runtime.settings.kinds import hosts
 from services.runtime.settings.unknown import unknown_settings
 
 DOCUMENTED = {
@@ -70,8 +73,20 @@ def test_the_data_directory_moves_everything(tmp_path: Path) -> None:
         ({"NATS_URL": "nats://a,nats://[secret"}, "NATS_URL is not a NATS URL: "),
         ({"NATS_URL": "nats:///secret"}, "NATS_URL is not a NATS URL: "),
         ({"TRAINLEDGER_NATS_PORT": "x"}, "TRAINLEDGER_NATS_PORT ('x') cannot be used: expected a whole number."),
-        ({"START_COMMAND_TEMPLATE": "run 'x"}, "START_COMMAND_TEMPLATE cannot be used: No closing quotation."),
+        ({"START_COMMAND_TEMPLATE": "run 'x"}, "START_COMMAND_TEMPLATE cannot be used: no closing quotation."),
         ({"VLLM_CMD_TEMPLATE": "serve {model_path}"}, "VLLM_CMD_TEMPLATE must have the field {port}, "),
+        ({"VLLM_CMD_TEMPLATE": "vllm {foo}"}, "VLLM_CMD_TEMPLATE has the unknown field {foo}; it may have "),
+        ({"VLLM_CMD_TEMPLATE": "vllm {model_path"}, "VLLM_CMD_TEMPLATE cannot be used: expected '}' before end of "),
+        ({"VLLM_CMD_TEMPLATE": "vllm 'x"}, "VLLM_CMD_TEMPLATE cannot be used: no closing quotation."),
+        (
+            {"TRAINLEDGER_NODE": "训练机一"},
+            "TRAINLEDGER_NODE ('训练机一') cannot be used: expected 1 to 64 letters, digits, _ or -.",
+        ),
+        (
+            {"TRAINLEDGER_ALLOWED_HOSTS": "a.b:1,http://x"},
+            "TRAINLEDGER_ALLOWED_HOSTS has 'http://x', but must be like ",
+        ),
+        ({"TRAINLEDGER_ALLOWED_HOSTS": "*"}, "TRAINLEDGER_ALLOWED_HOSTS has '*', but must be like "),
         ({"TRAINING_DB_URL": "secret"}, "TRAINING_DB_URL is not a database URL: "),
     ],
 )
@@ -81,6 +96,33 @@ def test_a_wrong_value_is_one_sentence_that_names_it(environment: dict[str, str]
     assert str(refused.value).startswith(sentence)
     assert "secret" not in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_one_of_a_few_words_is_taken_in_any_case() -> None:
+    loaded = load({"TRAINLEDGER_LOG_LEVEL": "debug", "EXECUTOR": "Local"})
+    assert (loaded.log_level, loaded.executor) == ("DEBUG", "local")
+
+
+def test_allowed_hosts_are_names_and_addresses_with_a_port_or_without() -> None:
+    assert hosts(" ledger.example.com, gpu_1:8443,[::1]:80,10.0.0.1,") == (
+        "ledger.example.com", "gpu_1:8443", "[::1]:80", "10.0.0.1"
+    )  # fmt: skip
+
+
+def test_what_is_shown_can_be_sourced_by_a_shell(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in ENVIRONMENT_NAMES.values():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TRAINLEDGER_DATA_DIR", str(tmp_path / "my $HOME"))
+    with pytest.raises(SystemExit):
+        main(["settings"])
+    printed = capsys.readouterr().out
+    script = f"set -aeu\n{printed}\nenv -0"
+    sourced = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
+    assert sourced.returncode == 0, sourced.stderr
+    variables = dict(entry.split("=", 1) for entry in sourced.stdout.split("\0") if entry)
+    assert load(variables) == load({"TRAINLEDGER_DATA_DIR": str(tmp_path / "my $HOME")})
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import string
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 from urllib.parse import urlsplit
@@ -14,10 +15,19 @@ import msgspec
 from msgspec import Meta
 
 from services.runtime.settings.deployment import DeploymentSettings, port_range
-from services.runtime.settings.kinds import SettingRefused
+from services.runtime.settings.kinds import SettingRefused, hosts
 from services.runtime.settings.training import labels
 
-__all__ = ["DESCRIPTIONS", "ENVIRONMENT_NAMES", "SettingRefused", "Settings", "load", "markdown", "without_secrets"]
+__all__ = [
+    "DESCRIPTIONS",
+    "ENVIRONMENT_NAMES",
+    "SettingRefused",
+    "Settings",
+    "load",
+    "markdown",
+    "shown",
+    "without_secrets",
+]
 
 
 class Settings(DeploymentSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,6 +71,13 @@ def without_secrets(value: object) -> str:
     return _PASSWORD_IN_QUERY.sub(r"\1***", ",".join(shown))
 
 
+def shown(value: object) -> str:
+    """A setting's value as a shell takes it, without secrets; empty where it is unset."""
+    if value is None:
+        return ""
+    return shlex.quote(str(value).lower() if isinstance(value, bool) else without_secrets(value))
+
+
 def markdown() -> str:
     """The table of all settings, as the README shows it."""
     lines = ["| environment | YAML | default | meaning |", "| --- | --- | --- | --- |"]
@@ -80,6 +97,13 @@ def _meta(field: str) -> Meta:
 _HINTS: dict[str, Any] = get_type_hints(Settings, include_extras=True)
 ENVIRONMENT_NAMES: dict[str, str] = {field: str(_meta(field).title) for field in Settings.__struct_fields__}
 DESCRIPTIONS: dict[str, str] = {field: str(_meta(field).description) for field in Settings.__struct_fields__}
+# Of fields that take one of a few words: those in small letters, as any case will do, to what they are.
+_CHOICES: dict[str, dict[str, str]] = {
+    field: {
+        choice.casefold(): choice for part in get_args(hint) for choice in get_args(part) if isinstance(choice, str)
+    }
+    for field, hint in _HINTS.items()
+}
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
 # `user:password@` whatever the password holds; a name alone is a token to NATS, and no secret to a database.
 _PASSWORD = re.compile(r"(://[^/@:]*:|(?:nats|tls)://(?=[^/@:]*@)).*(@)")
@@ -117,18 +141,24 @@ def _read_yaml(path: Path) -> dict[str, object]:
 def _converted(field: str, value: object, source: str) -> object:
     if _HINTS[field] is not bool and isinstance(value, str):
         value = value.strip()
+        value = _CHOICES[field].get(value.casefold(), value)
     try:
         return msgspec.convert(value, type=_HINTS[field], strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
-        choices = [choice for part in get_args(_HINTS[field]) for choice in get_args(part) if isinstance(choice, str)]
-        if choices:
-            raise SettingRefused(f"{source} is {value!r}, but must be one of {', '.join(choices)}.") from None
-        shown = "" if field.endswith("_url") else f" ({without_secrets(value)!r})"
+        if choices := _CHOICES[field]:
+            raise SettingRefused(f"{source} is {value!r}, but must be one of {', '.join(choices.values())}.") from None
+        told = "" if field.endswith("_url") else f" ({without_secrets(value)!r})"
         reason = re.sub(
             r"`(int|float|bool|str)(?: \| null)?`(?:, got `\w+`)?", lambda kind: _KINDS[kind[1]], str(error)
         )
-        reason = reason[:1].lower() + reason[1:]
-        raise SettingRefused(f"{source}{shown} cannot be used: {reason}.") from None
+        if allowed := (_meta(field).extra or {}).get("allowed"):  # an expression is not for users to read
+            reason = f"expected {allowed}"
+        raise SettingRefused(f"{source}{told} cannot be used: {_lower(reason)}.") from None
+
+
+def _lower(sentence: str) -> str:
+    """A sentence as the rest of one."""
+    return sentence[:1].lower() + sentence[1:]
 
 
 def _path(kind: type, value: object) -> object:
@@ -153,27 +183,23 @@ def _check(settings: Settings) -> None:
             raise SettingRefused(f"{ENVIRONMENT_NAMES[field]} names {path}, which is not a file.")
     if settings.host_training_dir is not None and not settings.host_training_dir.is_dir():
         raise SettingRefused(f"HOST_TRAINING_DIR names {settings.host_training_dir}, which is not a directory.")
+    hosts(settings.allowed_hosts)
     labels(settings.node_labels)
     port_range(settings.deploy_ports)
     if settings.models_dir is not None and not settings.models_dir.is_dir():
         raise SettingRefused(f"TRAINLEDGER_MODELS_DIR names {settings.models_dir}, which is not a directory.")
-    _check_no_shell(settings.vllm_cmd_template)
-    if "{port}" not in settings.vllm_cmd_template:
-        raise SettingRefused("VLLM_CMD_TEMPLATE must have the field {port}, or no server of a model is ever found.")
     for field, known in _FIELDS_OF_TEMPLATES.items():
         _check_template(ENVIRONMENT_NAMES[field], getattr(settings, field), known)
+    if "{port}" not in settings.vllm_cmd_template:
+        raise SettingRefused("VLLM_CMD_TEMPLATE must have the field {port}, or no server of a model is ever found.")
+    _check_no_shell(settings.vllm_cmd_template)
 
 
 def _check_no_shell(template: str) -> None:
     """A field inside a quoted command would be read by whatever shell runs that, with all that a caller put into it."""
-    import shlex
-
-    with suppress(ValueError):  # the check of the template says so
-        for word in shlex.split(template):
-            if re.search(r"\s", word) and re.search(r"(?<!\{)\{\w", word):
-                raise SettingRefused(
-                    f"VLLM_CMD_TEMPLATE has a field inside the quoted text {word!r}; no shell runs it."
-                )
+    for word in shlex.split(template):
+        if re.search(r"\s", word) and re.search(r"(?<!\{)\{\w", word):
+            raise SettingRefused(f"VLLM_CMD_TEMPLATE has a field inside the quoted text {word!r}; no shell runs it.")
 
 
 def _is_nats_url(url: str) -> bool:
@@ -186,9 +212,6 @@ def _is_nats_url(url: str) -> bool:
 
 
 def _check_template(name: str, template: str, known: set[str]) -> None:
-    import shlex
-    import string
-
     try:
         fields = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
         # Fields are filled in plainly: one with a conversion or a format is none that is known.
@@ -197,6 +220,6 @@ def _check_template(name: str, template: str, known: set[str]) -> None:
         }
         shlex.split(template)
     except ValueError as error:
-        raise SettingRefused(f"{name} cannot be used: {error}.") from None
+        raise SettingRefused(f"{name} cannot be used: {_lower(str(error))}.") from None
     if unknown := sorted(used - known):
         raise SettingRefused(f"{name} has the unknown field {{{unknown[0]}}}; it may have {', '.join(sorted(known))}.")

@@ -110,7 +110,9 @@ class TrainingSettings(ServingSettings, frozen=True, kw_only=True):
     node: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")],
         Meta(
-            title="TRAINLEDGER_NODE", description="Name of this machine among the training nodes; unset: its host name"
+            title="TRAINLEDGER_NODE",
+            description="Name of this machine among the training nodes; unset: its host name",
+            extra={"allowed": "1 to 64 letters, digits, _ or -"},
         ),
     ] = msgspec.field(default_factory=lambda: node_name(platform.node()))
     node_labels: Annotated[
