@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import signal
 import sys
 import time
@@ -13,15 +12,13 @@ from pathlib import Path
 
 import msgspec
 
-from services import DEPLOY
 from services.runtime import processes
 from services.runtime.children.processes import Identity, alive
-from services.runtime.durable_files import sync_directory
 from services.runtime.handover import ensure_directories, make_directory
 from services.runtime.nats.embedded import EmbeddedNats
 from services.runtime.settings import SettingRefused, Settings
-from services.runtime.settings.training import DOCUMENTED_TRAINING_DIR
 from services.runtime.told_command import told_command
+from services.runtime.training_directory import training_directory
 from services.serve.child import is_child_of
 
 
@@ -90,22 +87,7 @@ def prepared(settings: Settings) -> Settings:
     """Makes the directories that the settings name, and says where trainings find their data. Raises SettingRefused."""
     ensure_directories(settings)
     make_directory(settings.data_dir / "runs", "TRAINLEDGER_DATA_DIR")
-    return msgspec.structs.replace(settings, host_training_dir=_training_dir(settings).absolute())
-
-
-def _training_dir(settings: Settings) -> Path:
-    if settings.host_training_dir is not None:
-        return settings.host_training_dir
-    if DOCUMENTED_TRAINING_DIR.is_dir():
-        return DOCUMENTED_TRAINING_DIR
-    copy = settings.data_dir / "training"
-    if not copy.exists():  # once there it is the user's, whatever became of it
-        new = settings.data_dir / ".training.new"
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.copytree(DEPLOY / "example", new, ignore=shutil.ignore_patterns("__pycache__"))
-        new.replace(copy)
-        sync_directory(settings.data_dir)
-    return copy
+    return msgspec.structs.replace(settings, host_training_dir=training_directory(settings))
 
 
 def running_trainings(data_dir: Path) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from pathlib import Path
 
 from contracts.nodes import RegisterNode
 from events.log import LogUnavailable
@@ -20,7 +19,8 @@ from services.runtime.only_one import only_one
 from services.runtime.reporting import report_sources
 from services.runtime.settings import Settings
 from services.runtime.settings.kinds import SettingRefused
-from services.runtime.settings.training import DOCUMENTED_TRAINING_DIR, labels
+from services.runtime.settings.training import labels
+from services.runtime.training_directory import training_directory
 from services.runtime.wiring import bus
 from services.training.assets import answer_asset_questions
 from services.training.clearing import Clearing
@@ -39,10 +39,10 @@ _log = logging.getLogger("trainledger.training")
 
 async def run(settings: Settings) -> None:
     """Serves until cancelled; trainings go on without it. Raises SettingRefused or NotReachable."""
-    root = training_directory(settings)
     lock = settings.data_dir / "training.lock"
     taken = f"Another training service works on TRAINLEDGER_DATA_DIR {settings.data_dir} already."
     async with only_one(lock, taken), bus(settings, f"training {settings.node}") as nc:
+        root = await asyncio.to_thread(training_directory, settings)
         log = JetStreamLog(nc)
         own = await asyncio.to_thread(own_heartbeat, settings.data_dir, boot_id(), settings.node_heartbeat)
         lease = Lease(Heartbeats(nc), settings.node, own)
@@ -107,12 +107,3 @@ async def run(settings: Settings) -> None:
                     await lease.release()
             for executor in executors.values():
                 await executor.close()
-
-
-def training_directory(settings: Settings) -> Path:
-    """Raises SettingRefused where there is none."""
-    candidates = (settings.host_training_dir, DOCUMENTED_TRAINING_DIR, settings.data_dir / "training")
-    for candidate in candidates:
-        if candidate is not None and candidate.is_dir():
-            return candidate.absolute()
-    raise SettingRefused(f"HOST_TRAINING_DIR is not set, and neither {candidates[1]} nor {candidates[2]} exists.")

@@ -74,6 +74,20 @@ def test_parts_work_on_a_server_of_ones_own(serving: Serving, plain: NatsServer,
         assert [process.wait(60) for process in parts] == [0, 0, 0]
 
 
+def test_a_training_part_has_the_example_where_there_is_nothing_else(
+    serving: Serving, plain: NatsServer, tmp_path: Path
+) -> None:
+    assert serving.command("prepare", NATS_URL=plain.url).returncode == 0
+    with (tmp_path / "training.txt").open("wb") as output:
+        settings = serving.environment(NATS_URL=plain.url)
+        part = subprocess.Popen(serving.arguments("training"), cwd=tmp_path, env=settings, stdout=output, stderr=output)
+        try:
+            until((serving.data / "training" / "run_train_full_sft.sh").is_file, "a copy of the example")
+        finally:
+            part.terminate()
+            assert part.wait(60) == 0
+
+
 def started(serving: Serving) -> dict[str, object] | None:
     """The run, once the node is known to own the training directory."""
     try:

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from services.runtime import training_directory
 from services.runtime.children.processes import boot_id
 from services.runtime.settings import SettingRefused, Settings, load
-from services.serve import data_dir
 from services.serve.data_dir import Lock, prepared, running_trainings
 
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(data_dir, "DOCUMENTED_TRAINING_DIR", tmp_path / "documented")
+    monkeypatch.setattr(training_directory, "DOCUMENTED_TRAINING_DIR", tmp_path / "documented")
     return load({}, options={"data_dir": tmp_path / "data"})
 
 
