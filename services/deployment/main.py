@@ -12,8 +12,10 @@ from services.deployment.consumer import Consumer
 from services.deployment.health import Health
 from services.deployment.node import Node
 from services.deployment.presence import SignsOfLife
+from services.runtime.addresses import bound
 from services.runtime.dispatch import Dispatch
 from services.runtime.durable_files import write_durably
+from services.runtime.handover import make_directory
 from services.runtime.nodes.gpus import NvmlGpus, SharedLook
 from services.runtime.only_one import only_one
 from services.runtime.reporting import report_sources
@@ -25,6 +27,7 @@ from services.runtime.wiring import bus
 
 async def run(settings: Settings) -> None:
     """Serves until cancelled; what is deployed goes on without it. Raises SettingRefused or NotReachable."""
+    await asyncio.to_thread(_check, settings)
     lock = settings.data_dir / "deployment.lock"
     taken = f"Another deployment service works on TRAINLEDGER_DATA_DIR {settings.data_dir} already."
     async with only_one(lock, taken), bus(settings, f"deployment {settings.node}") as nc:
@@ -65,6 +68,12 @@ async def run(settings: Settings) -> None:
                 for subscription in answering:
                     await subscription.unsubscribe()
             await node.health.close()
+
+
+def _check(settings: Settings) -> None:
+    """What only trying tells, before a deployment would. Raises SettingRefused."""
+    make_directory(settings.deploy_log_dir, "DEPLOY_LOG_DIR")
+    bound(settings.deploy_host, 0, "TRAINLEDGER_DEPLOY_HOST").close()
 
 
 def _workdir(settings: Settings) -> Path:

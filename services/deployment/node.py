@@ -17,7 +17,8 @@ from events.leases import Leases, LeaseTaken
 from events.log import EventLog
 from services.deployment.attempts import Attempt
 from services.deployment.health import Health
-from services.deployment.ports import free_ports, is_anothers, is_free, reachable_host
+from services.deployment.ports import free_ports, is_anothers, is_free
+from services.runtime.addresses import in_url, reachable
 from services.runtime.commands import LEASES
 from services.runtime.dispatch import Dispatch
 from services.runtime.nodes.gpus import Device, SharedLook
@@ -112,7 +113,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         assert deployment.placed is not None
         assert deployment.requested is not None
         port, path = deployment.placed.port, deployment.requested.health_path
-        if not await self.health.probe(reachable_host(self.host), port, path, timeout):
+        if not await self.health.probe(in_url(reachable(self.host)), port, path, timeout):
             return False
         return not await asyncio.to_thread(is_anothers, attempt, port)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterable
 from pathlib import Path
 
 from services.deployment.attempts import Attempt
+from services.runtime.addresses import bound
 from services.runtime.children import host, processes, wrapped
+from services.runtime.settings.kinds import SettingRefused
 
 _PROC = Path("/proc")
 _LISTENS = "0A"  # TCP_LISTEN, as /proc/net/tcp spells it
@@ -19,25 +20,14 @@ _FORWARDERS = ("rootlesskit", "rootlessport", "slirp4netns", "pasta", "passt", "
 def is_free(host: str, port: int) -> bool:
     """Whether a server could listen there now."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: one that has ended is gone
-            probe.bind(address)
-    except OSError:
+        bound(host, port, "TRAINLEDGER_DEPLOY_HOST").close()
+    except (OSError, SettingRefused):
         return False
     return True
 
 
 def free_ports(host: str, ports: Iterable[int]) -> tuple[int, ...]:
     return tuple(port for port in ports if is_free(host, port))
-
-
-def reachable_host(host: str) -> str:
-    """Where a server that listens on `host` is reached from this machine, as a URL spells it."""
-    host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # nothing is bound
-    return f"[{host}]" if ":" in host else host
 
 
 def is_anothers(attempt: Attempt, port: int) -> bool:

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
 
 import uvicorn
 
@@ -20,9 +19,11 @@ from services.edge.hosts import HostGuard
 from services.edge.parts import started
 from services.edge.protocol import Http
 from services.runtime import wiring
+from services.runtime.addresses import bound, is_loopback
 from services.runtime.process import collect_less_garbage
 from services.runtime.settings import SettingRefused, Settings
-from services.runtime.told_command import told_command
+from services.runtime.settings.kinds import hosts
+from services.runtime.told_command import no_token_yet
 
 _BACKLOG = 2048
 _TAKES_NOTHING = 300.0  # seconds; what is accepted has it from the listener
@@ -36,13 +37,9 @@ async def run(settings: Settings) -> None:
     with contextlib.closing(listener), wiring.database(settings) as database:
         async with wiring.bus(settings, "edge") as nc, started(settings, nc, database) as parts:
             loopback = is_loopback(settings.host)
-            extra = [host.strip() for host in (settings.allowed_hosts or "").split(",") if host.strip()]
+            extra = hosts(settings.allowed_hosts)
             if not loopback and not parts.tokens.any_active:
-                raise SettingRefused(
-                    f"TRAINLEDGER_HOST is {settings.host}, which others can reach, and there is no access token yet: "
-                    f"make one with {told_command('token add NAME --role admin', settings.data_dir)}, "
-                    "or serve on 127.0.0.1."
-                )
+                raise no_token_yet(settings)
             app = create_app(
                 parts.edge,
                 Authenticator(parts.tokens, parts.people, required=not loopback),
@@ -56,37 +53,19 @@ async def run(settings: Settings) -> None:
 
 
 def listen(settings: Settings) -> socket.socket:
-    """A bound socket. Raises SettingRefused, naming the setting."""
+    """A listening socket. Raises SettingRefused, naming the setting."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except OSError as error:
-        raise SettingRefused(f"TRAINLEDGER_HOST is {settings.host}, which is no address: {error.strerror}.") from error
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener = bound(settings.host, settings.port, "TRAINLEDGER_HOST")
         # Whoever takes nothing of an answer for so long is cut off, as nothing else would ever end such a stream.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(_TAKES_NOTHING * 1000))
-        listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError as error:
-        listener.close()
         raise SettingRefused(
             f"The address {settings.host}:{settings.port} cannot be used ({error.strerror}); "
             "choose another port with --port or TRAINLEDGER_PORT."
         ) from error
     listener.setblocking(False)
     return listener
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def serve(

@@ -29,13 +29,16 @@ def decode(line: bytes) -> Settings:
 
 
 def ensure_directories(settings: Settings) -> None:
-    """Makes the data directory. Raises SettingRefused."""
-    make_directory(settings.data_dir, "TRAINLEDGER_DATA_DIR")
+    """Makes the data directory, for nobody else to look into. Raises SettingRefused."""
+    make_directory(settings.data_dir, "TRAINLEDGER_DATA_DIR", mode=0o700)
 
 
-def make_directory(path: Path, setting: str) -> None:
+def make_directory(path: Path, setting: str, mode: int = 0o777) -> None:
+    """One that is there keeps its mode. Raises SettingRefused."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise SettingRefused(f"{setting} names {path}, which is not a directory.") from error
     except OSError as error:
         raise SettingRefused(f"{setting} names {path}, which cannot be made: {error.strerror}.") from error
     if not os.access(path, os.W_OK | os.X_OK):

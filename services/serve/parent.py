@@ -15,10 +15,11 @@ import msgspec
 
 from services import VERSION
 from services.runtime import handover
+from services.runtime.addresses import bound, in_url, is_any, is_loopback, reachable
 from services.runtime.nats.embedded import EmbeddedNats
 from services.runtime.nats.users import ADMIN, SERVICE
 from services.runtime.settings import SettingRefused, Settings, without_secrets
-from services.runtime.told_command import told_command
+from services.runtime.told_command import no_token_yet, told_command
 from services.serve.child import Child
 from services.serve.data_dir import Lock, end_left_behind, prepared, running_deployments, running_trainings
 from services.serve.readiness import is_ready
@@ -28,6 +29,10 @@ _HOPELESS = 5  # crashes in a row before anything was served
 
 def serve(settings: Settings) -> int:
     """Serves until a signal, and returns the exit code. Raises SettingRefused before anything was started."""
+    if not settings.data_dir.exists():  # nor is it made by a start that is refused
+        _require_free_port(settings)
+    if settings.nats_url is None and not is_loopback(settings.host) and EmbeddedNats(settings.data_dir).url is None:
+        raise no_token_yet(settings)
     handover.ensure_directories(settings)
     lock = Lock(settings.data_dir)
     lock.take()
@@ -181,9 +186,11 @@ class Parent:
 
     def _announce(self) -> None:
         settings = self.settings
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        host = in_url(reachable(settings.host))
         _say(f"TrainLedger {VERSION} serves")
         _say(f"  API        http://{host}:{settings.port}")
+        if is_any(settings.host):
+            _say("             on all addresses of this machine")
         _say(f"  docs       http://{host}:{settings.port}/docs")
         _say(f"  NATS       {without_secrets(settings.nats_url)}")
         if settings.nats_credentials is not None:
@@ -229,17 +236,10 @@ class Parent:
 
 def _require_free_port(settings: Settings) -> None:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        bound(settings.host, settings.port, "TRAINLEDGER_HOST").close()
     except PermissionError as error:
         raise SettingRefused(f"Port {settings.port} needs more rights; choose another with --port.") from error
     except OSError as error:
-        if isinstance(error, socket.gaierror) or error.errno == 99:  # EADDRNOTAVAIL
-            raise SettingRefused(f"TRAINLEDGER_HOST {settings.host!r} is no address of this machine.") from error
         raise SettingRefused(
             f"Port {settings.port} on {settings.host} is taken; choose another with --port or TRAINLEDGER_PORT."
         ) from error

@@ -6,13 +6,14 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
+from services.runtime.addresses import reachable
+
 _LISTENS = "0A"  # TCP_LISTEN, as /proc/net/tcp writes it
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nothing is bound here
 
 
 def is_ready(host: str, port: int, edge: int) -> bool:
     """Whether the process `edge` answers and the tables that it reads are there, however far the projector is."""
-    answer = _answer(_ANY.get(host, host), port, "/readyz")
+    answer = _answer(reachable(host), port, "/readyz")
     tables_are_there = b" 200 " in answer[:16] or (b" 503 " in answer[:16] and b'"/database"' not in answer)
     return tables_are_there and _listens(edge, port)  # in this order: whoever answered is listed by then
 

@@ -64,6 +64,14 @@ async def test_a_file_is_hashed_and_lies_under_its_name(storage: Storage) -> Non
     assert everything(storage) == ["name.bin"]
 
 
+def test_what_was_uploaded_is_for_its_owner_only(tmp_path: Path) -> None:
+    Storage(tmp_path / "made").prepare()
+    assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o700
+    (tmp_path / "there").mkdir(0o750)
+    Storage(tmp_path / "there").prepare()  # as whoever made it wants it
+    assert stat.S_IMODE((tmp_path / "there").stat().st_mode) == 0o750
+
+
 async def test_the_disk_has_each_part_while_the_next_arrives(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[tuple[int, int, bool]] = []
 

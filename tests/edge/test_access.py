@@ -17,7 +17,7 @@ from events.tokens import Role
 from services.edge.app import create_app
 from services.edge.auth import Authenticator, Tokens
 from services.edge.hosts import HostGuard
-from services.edge.main import is_loopback
+from services.runtime.addresses import is_loopback
 from services.runtime.dispatch import Dispatch
 from tests.edge.conftest import QWEN, World, eventually
 

@@ -44,6 +44,7 @@ def test_keeps_secrets_to_their_owner_and_everything_in_the_data_directory(runni
     assert all(stat.S_IMODE(seed.stat().st_mode) == 0o600 for seed in seeds)
     assert not any(seed.read_text().strip() in (running.data / "nats/nats.conf").read_text() for seed in seeds)
     assert {entry.name for entry in running.directory.iterdir()} == {"data", "output.txt"}
+    assert stat.S_IMODE(running.data.stat().st_mode) == 0o700
 
 
 def test_idles_under_250_megabytes(running: Serving) -> None:
@@ -73,7 +74,7 @@ def test_refuses_a_taken_port_before_anything_starts(serving: Serving) -> None:
     assert refused.returncode == 78
     assert refused.stderr == (f"Port {port} on 127.0.0.1 is taken; choose another with --port or TRAINLEDGER_PORT.\n")
     assert not serving.parts()
-    assert not (serving.data / "nats").exists()
+    assert not serving.data.exists()
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,10 @@ def test_refuses_a_taken_port_before_anything_starts(serving: Serving) -> None:
         ("HOST_TRAINING_DIR", "/does/not/exist"),
         ("TRAINING_DB_URL", "postgresql://user:hunter2@127.0.0.1:1/name"),
         ("NATS_URL", "http://somewhere"),
+        ("DEPLOY_LOG_DIR", "/etc/passwd"),
+        ("DEPLOY_LOG_DIR", "/proc/none"),
+        ("TRAINLEDGER_DEPLOY_HOST", "xx.."),
+        ("TRAINLEDGER_HOST", "::xx.."),
     ],
 )
 def test_one_sentence_names_a_setting_that_cannot_be_used(serving: Serving, name: str, value: str) -> None:
@@ -215,6 +220,7 @@ def test_others_are_served_only_with_a_token(serving: Serving) -> None:
     refused = serving.command("serve", "--host", "0.0.0.0", "--port", str(serving.port))
     assert refused.returncode == 78
     assert f"`trainledger token add NAME --role admin --data-dir {serving.data}`" in refused.stderr
+    assert not serving.data.exists()
 
     made = serving.command("token", "add", "alice", "--role", "reader")
     assert made.returncode == 0, made.stderr
@@ -225,6 +231,8 @@ def test_others_are_served_only_with_a_token(serving: Serving) -> None:
     assert made.stdout.strip() not in listed
 
     serving.start("--host", "0.0.0.0")
+    said = until(lambda: serving.said() if "Ctrl-C" in serving.said() else "", "the announcement")
+    assert f"http://127.0.0.1:{serving.port}\n             on all addresses of this machine" in said
     with pytest.raises(urllib.error.HTTPError, match="401"):
         serving.get("/projects")
     assert serving.get("/projects", Authorization=f"Bearer {made.stdout.strip()}") == (200, [])

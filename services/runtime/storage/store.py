@@ -41,7 +41,8 @@ class Storage:
         self.threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="storage")
 
     def prepare(self) -> None:
-        """Makes the directories. OSError."""
+        """Makes the directories; that of all, where it is not there yet, for nobody else to look into. OSError."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for directory in (self.files, self.incoming):
             directory.mkdir(parents=True, exist_ok=True)
 
