@@ -236,6 +236,7 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
 class AssetReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a node answers when asked for a project's assets: names in the order asked.
 
+    `not_files` and `unreadable` say of some that are `missing` what there is in their place.
     `incomplete` are those of the checkpoints asked for that are not, or no longer, whole on that node.
     """
 
@@ -243,6 +244,8 @@ class AssetReport(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     incomplete: tuple[str, ...] = ()
+    not_files: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 class AssetQuestion(msgspec.Struct, frozen=True, kw_only=True):

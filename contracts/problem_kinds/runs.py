@@ -7,6 +7,8 @@ from contracts.problem_kinds.kind import ProblemKind
 KINDS: dict[str, ProblemKind] = {
     "run_not_found": ProblemKind(404, "训练任务不存在：{run_id}", "There is no run {run_id}"),
     "assets_missing": ProblemKind(400, "训练资源缺失：{missing}", "Training assets are missing: {missing}"),
+    "asset_not_a_file": ProblemKind(400, "训练资源不是文件：{names}", "Training assets are no regular files: {names}"),
+    "asset_unreadable": ProblemKind(400, "训练资源无法读取：{names}", "Training assets cannot be read: {names}"),
     "dataset_file_invalid": ProblemKind(
         400,
         "数据集 {dataset_id} 的文件 {name} 未通过内容检查，不能用于训练",

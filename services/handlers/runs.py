@@ -187,8 +187,13 @@ def _require_deidentified(project: Project, dataset: StoredDataset | None) -> No
 def _require_assets(assets: AssetReport, stored: Stored) -> None:
     if assets.outside:
         raise Refused("asset_outside", outside=", ".join(assets.outside))
-    if missing := (*stored.missing, *assets.missing):
+    there = {*assets.not_files, *assets.unreadable}
+    if missing := (*stored.missing, *(name for name in assets.missing if name not in there)):
         raise Refused("assets_missing", missing=", ".join(missing))
+    if assets.not_files:
+        raise Refused("asset_not_a_file", names=", ".join(assets.not_files))
+    if assets.unreadable:
+        raise Refused("asset_unreadable", names=", ".join(assets.unreadable))
 
 
 def fill_command(template: str, training_yaml: str, dataset: str) -> tuple[str, ...]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from nats.aio.client import Client
@@ -15,25 +17,40 @@ from contracts import subjects
 from contracts.runs import AssetQuestion, AssetReport
 from services.training.checkpoints import is_complete
 
+_State = Literal["there", "missing", "not a file", "unreadable", "outside"]
 _decode = msgspec.json.Decoder(AssetQuestion).decode
 
 
 def report(node: str, root: Path, names: tuple[str, ...], checkpoints: tuple[str, ...] = ()) -> AssetReport:
     """What of the names is missing in the training directory `root`, and what leads out of it."""
     real_root = Path(os.path.realpath(root))
-    missing, outside = [], []
-    for name in names:
-        try:
-            path = Path(os.path.realpath(real_root / name))
-        except (OSError, ValueError):  # no path can be spelt like that
-            missing.append(name)
-            continue
-        if not path.is_relative_to(real_root) or Path(name).is_absolute():
-            outside.append(name)
-        elif not _is_readable_file(path):
-            missing.append(name)
-    incomplete = tuple(path for path in checkpoints if not is_complete(Path(path)))
-    return AssetReport(node=node, missing=tuple(missing), outside=tuple(outside), incomplete=incomplete)
+    found = {name: _look(real_root, name) for name in names}
+
+    def those(*states: _State) -> tuple[str, ...]:
+        return tuple(name for name in names if found[name] in states)
+
+    return AssetReport(
+        node=node,
+        missing=those("missing", "not a file", "unreadable"),
+        outside=those("outside"),
+        incomplete=tuple(path for path in checkpoints if not is_complete(Path(path))),
+        not_files=those("not a file"),
+        unreadable=those("unreadable"),
+    )
+
+
+def _look(root: Path, name: str) -> _State:
+    try:
+        path = Path(os.path.realpath(root / name))
+        if not path.is_relative_to(root) or Path(name).is_absolute():
+            return "outside"
+        if not stat.S_ISREG(path.stat().st_mode):
+            return "not a file"
+        return "there" if os.access(path, os.R_OK) else "unreadable"
+    except PermissionError:
+        return "unreadable"
+    except (OSError, ValueError):  # also where no path can be spelt like that
+        return "missing"
 
 
 async def answer_asset_questions(nc: Client, node: str, root: Path) -> Subscription:
@@ -48,10 +65,3 @@ async def answer_asset_questions(nc: Client, node: str, root: Path) -> Subscript
         await message.respond(msgspec.json.encode(answer))
 
     return await nc.subscribe(subjects.NODE_ASSETS, cb=on_question)
-
-
-def _is_readable_file(path: Path) -> bool:
-    try:
-        return path.is_file() and os.access(path, os.R_OK)
-    except (OSError, ValueError):
-        return False

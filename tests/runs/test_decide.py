@@ -107,13 +107,20 @@ def test_what_fills_the_template_stays_one_argument() -> None:
         ("project_archived", gathered(project=Project(name="p", archived=True))),
         ("no_training_node", gathered(assets=None)),
         ("assets_missing", gathered(assets=AssetReport(node="box", missing=("datasets/a", "configs/b")))),
+        ("asset_not_a_file", gathered(assets=AssetReport(node="box", missing=("data",), not_files=("data",)))),
+        ("asset_unreadable", gathered(assets=AssetReport(node="box", missing=("data",), unreadable=("data",)))),
+        (
+            "assets_missing",
+            gathered(assets=AssetReport(node="box", missing=("data", "none"), not_files=("data",))),
+        ),
         ("asset_outside", gathered(assets=AssetReport(node="box", outside=("link",)))),
     ],
 )
 def test_runs_that_cannot_be(refusal: str, facts: StartGathered) -> None:
     refused = given().when(START, facts).then_refused(refusal)
+    there = set(facts.assets.not_files + facts.assets.unreadable) if facts.assets else set()
     for name in facts.assets.missing if facts.assets else ():
-        assert name in refused.text("zh")
+        assert (name in refused.text("zh")) is (refusal != "assets_missing" or name not in there)
 
 
 def test_what_was_filled_in_is_not_filled_again_and_a_brace_can_be_written() -> None:

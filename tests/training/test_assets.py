@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -31,11 +32,22 @@ def test_what_is_there(root: Path, name: str) -> None:
     assert report("box", root, (name,)) == AssetReport(node="box")
 
 
-@pytest.mark.parametrize(
-    "name", ["nothing", "configs", "a.yaml; rm -rf /", "a\0b", "x" * 5_000, "loop", "", "inside/x"]
-)
+@pytest.mark.parametrize("name", ["nothing", "a.yaml; rm -rf /", "a\0b", "x" * 5_000, "loop", "inside/x"])
 def test_what_is_missing(root: Path, name: str) -> None:
     assert report("box", root, (name,)) == AssetReport(node="box", missing=(name,))
+
+
+@pytest.mark.parametrize("name", ["configs", "", "pipe"])
+def test_what_is_no_file(root: Path, name: str) -> None:
+    os.mkfifo(root / "pipe")
+    assert report("box", root, (name,)) == AssetReport(node="box", missing=(name,), not_files=(name,))
+
+
+def test_what_cannot_be_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as root may read anything
+    assert report("box", root, ("inside", "nothing")) == AssetReport(
+        node="box", missing=("inside", "nothing"), unreadable=("inside",)
+    )
 
 
 @pytest.mark.parametrize("name", ["../secret", "escape", "up/secret", "/etc/passwd", "../../../etc/passwd", ".."])
