@@ -9,7 +9,8 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
@@ -44,6 +45,7 @@ from services.runtime.nodes.files import NodeFiles
 from services.runtime.people import People
 from services.runtime.process import Main
 from services.runtime.settings import SettingRefused, Settings
+from services.runtime.told_command import told_command
 from services.serve.data_dir import Lock, running_deployments, running_trainings
 from services.training.main import run as train
 from services.training.refilling import CannotRefill, refill
@@ -63,23 +65,35 @@ class _Ledger(msgspec.Struct, frozen=True):
     dispatch: Dispatch
 
 
+class _Issued(NamedTuple):
+    token: Token
+    at: datetime
+
+
 async def token_add(settings: Settings, given: argparse.Namespace) -> int:
     text = "tl_" + secrets.token_urlsafe(32)
     async with _ledger(settings) as ledger:
         digest = hashlib.sha256(text.encode()).hexdigest()
         command = IssueToken(owner=given.name, role=given.role, digest=digest, may_reveal=given.may == "reveal")
         made = await ledger.dispatch(command, _origin())
+        tokens = await _tokens(ledger.log)
+    owner = tokens[made.aggregate_id].token.owner
+    active = sum(not of.token.revoked and of.token.owner == owner for of in tokens.values())
     print(f"Token {made.aggregate_id} of {given.name}, role {given.role}. It is shown only now:", file=sys.stderr)
     print(text)
+    if active > 1:
+        told = told_command("token list", settings.data_dir)
+        print(f"{given.name} has {active} active tokens now, see {told}.", file=sys.stderr)
     return 0
 
 
 async def token_list(settings: Settings, _: argparse.Namespace) -> int:
     async with _ledger(settings) as ledger:
-        for token_id, token in (await _tokens(ledger.log)).items():
+        for token_id, (token, made_at) in (await _tokens(ledger.log)).items():
             owner = (token.owner and await ledger.people.name(token.owner)) or "(erased)"
             may = "reveal" if token.may_reveal else ""
-            print(f"{token_id}  {token.role:<8}  {may:<6}  {'revoked' if token.revoked else 'active':<7}  {owner}")
+            state = "revoked" if token.revoked else "active"
+            print(f"{token_id}  {made_at:%Y-%m-%d %H:%M:%S}Z  {token.role:<8}  {may:<6}  {state:<7}  {owner}")
     return 0
 
 
@@ -148,16 +162,21 @@ async def rebuild(settings: Settings, _: argparse.Namespace) -> int:
 async def end_all(settings: Settings, _: argparse.Namespace) -> int:
     """Ends the trainings and deployments of this data directory by their services, run here where nobody serves it."""
     served = settings.nats_url is not None or Lock(settings.data_dir).holder() is not None
+    nothing = f"No training and no deployment of {settings.data_dir} is running."
     if not (served or running_trainings(settings.data_dir) or running_deployments(settings.data_dir)):
+        print(nothing)
         return 0
     async with _ledger(settings) as ledger, _running(() if served else (train, deploy), settings):
         what = (ledger.log, ledger.dispatch, settings.data_dir, _ACTOR, _ALL_END_WITHIN)
         runs, deployments = await asyncio.gather(stop_all_runs(*what), stop_all_deployments(*what))
-    for run_id in runs:
-        print(f"Training {run_id} does not end.", file=sys.stderr)
-    for deployment_id in deployments:
-        print(f"Deployment {deployment_id} does not end.", file=sys.stderr)
-    return 1 if runs or deployments else 0
+    ends = (("training", runs), ("deployment", deployments))
+    for kind, over in ends:
+        for identity in (identity for identity, ended in over.items() if not ended):
+            print(f"{kind.capitalize()} {identity} does not end.", file=sys.stderr)
+    ended = [_counted(number, kind) for kind, over in ends if (number := sum(over.values()))]
+    if ended or not (runs or deployments):
+        print(f"Ended {' and '.join(ended)}." if ended else nothing)
+    return 0 if all((*runs.values(), *deployments.values())) else 1
 
 
 async def logs_refill(settings: Settings, given: argparse.Namespace) -> int:
@@ -268,6 +287,10 @@ async def _running(services: Sequence[Main], settings: Settings) -> AsyncIterato
         raise group.exceptions[0] from None
 
 
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _run_id(text: str) -> UUID:
     try:
         return UUID(text)
@@ -314,16 +337,18 @@ async def _announce(settings: Settings, nats: EmbeddedNats) -> None:
             await announce_users(nc, nats.users.all())
 
 
-async def _tokens(log: JetStreamLog) -> dict[UUID, Token]:
+async def _tokens(log: JetStreamLog) -> dict[UUID, _Issued]:
+    """In the order in which they were made."""
     contexts = (TokenFact.context,)
     last = await log.last_position(contexts)
-    tokens: dict[UUID, Token] = {}
+    tokens: dict[UUID, _Issued] = {}
     if not last:
         return tokens
     async for batch in log.follow(0, contexts):
         for recorded in batch:
             token_id = recorded.meta.aggregate_id
-            tokens[token_id] = TOKENS.evolve(tokens.get(token_id, TOKENS.initial), recorded.fact)
+            before = tokens.get(token_id, _Issued(TOKENS.initial, recorded.meta.time))
+            tokens[token_id] = before._replace(token=TOKENS.evolve(before.token, recorded.fact))
         if batch[-1].meta.position >= last:
             break
     return tokens

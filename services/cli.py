@@ -11,7 +11,7 @@ from pathlib import Path
 
 from services import VERSION
 from services.runtime.handover import EX_CONFIG, EX_UNAVAILABLE, ensure_directories
-from services.runtime.settings import SettingRefused, Settings, load
+from services.runtime.settings import SettingRefused, Settings, load, without_secrets
 
 # Everything else is imported by the command that needs it: the parent of all processes stays small.
 
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     token_add = token.add_parser("add", help="make a token and print it, this once")
     token_add.add_argument("name", metavar="NAME", help="the token's owner, on record for all it does")
-    token_add.add_argument("--role", choices=("reader", "operator", "admin"), default="operator")
+    _add_role(token_add)
     token_add.add_argument(
         "--may", choices=("reveal",), help="what no role includes: to be told the originals of pseudonyms"
     )
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     user_add = user.add_parser("add", help="make a user, or change its role, and print where its credentials lie")
     user_add.add_argument("name", metavar="NAME", help="the user's name, on record for all it does")
-    user_add.add_argument("--role", choices=("reader", "operator", "admin"), default="operator")
+    _add_role(user_add)
     user.add_parser("list", help="list the users")
     user.add_parser("remove", help="end a user's access").add_argument("name", metavar="NAME")
 
@@ -120,6 +120,12 @@ def _parser() -> argparse.ArgumentParser:
             action.set_defaults(action=f"{prefix}_{name}")
             _add_common(action, default=argparse.SUPPRESS)  # else it would undo what was said before the action
     return parser
+
+
+def _add_role(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--role", choices=("reader", "operator", "admin"), default="operator", help="%(default)s where none is said"
+    )
 
 
 def _add_common(command: argparse.ArgumentParser, default: str | None = None) -> None:
@@ -163,7 +169,12 @@ def _process(parsed: argparse.Namespace) -> int:
         await require_streams(settings)
         await run(settings)
 
-    return process.serve(run if parsed.process == "prepare" else run_prepared, settings)
+    if parsed.process != "prepare":
+        return process.serve(run_prepared, settings)
+    if (code := process.serve(run, settings)) == 0:
+        server = "the embedded NATS" if settings.nats_url is None else without_secrets(settings.nats_url)
+        print(f"The streams of TrainLedger are there at {server}.")
+    return code
 
 
 def _leave_out_websockets() -> None:

@@ -18,12 +18,15 @@ from services.runtime.dispatch import Dispatch, load
 
 async def stop_all_deployments(
     log: EventLog, dispatch: Dispatch, data_dir: Path, actor: str, timeout: float
-) -> list[UUID]:
-    """Asks for the end of all, killed where they do not end, and waits `timeout` seconds; the ids of those left then.
+) -> dict[UUID, bool]:
+    """Asks for the end of all, killed where they do not end, and waits `timeout` seconds.
+
+    Of each that was live, whether it is over by then.
 
     The deployment service has to run: it is the one that ends processes. Raises LogUnavailable.
     """
-    live = (await asyncio.to_thread(read_checkpoint, data_dir / "deployment.json", Checkpoint)).live
+    known = (await asyncio.to_thread(read_checkpoint, data_dir / "deployment.json", Checkpoint)).live
+    live = left = await _not_removed(log, known)
     for deployment_id in live:
         command = RemoveDeployment(deployment_id=deployment_id, force=True)
         try:
@@ -31,12 +34,11 @@ async def stop_all_deployments(
         except Refused as refused:
             if refused.code != "deployment_not_found":
                 raise
-    left = await _not_removed(log, live)
     deadline = asyncio.get_running_loop().time() + timeout
     while left and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.1)
         left = await _not_removed(log, left)
-    return left
+    return {deployment_id: deployment_id not in left for deployment_id in live}
 
 
 async def _not_removed(log: EventLog, deployments: Iterable[UUID]) -> list[UUID]:

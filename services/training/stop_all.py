@@ -16,20 +16,22 @@ from services.runtime.commands import RUNS
 from services.runtime.dispatch import Dispatch, load
 
 
-async def stop_all_runs(log: EventLog, dispatch: Dispatch, data_dir: Path, actor: str, timeout: float) -> list[UUID]:
-    """Asks for the end of all and waits `timeout` seconds; the ids of those that are not over by then.
+async def stop_all_runs(
+    log: EventLog, dispatch: Dispatch, data_dir: Path, actor: str, timeout: float
+) -> dict[UUID, bool]:
+    """Asks for the end of all and waits `timeout` seconds; of each that was live, whether it is over by then.
 
     The training service has to run: it is the one that ends processes. Raises LogUnavailable.
     """
-    live = (await asyncio.to_thread(read_checkpoint, data_dir / "training.json", Checkpoint)).live
+    known = (await asyncio.to_thread(read_checkpoint, data_dir / "training.json", Checkpoint)).live
+    live = left = await _not_ended(log, known)
     for run_id in reversed(live):  # those that wait first, so that no end lets another one begin
         await _cancel(log, dispatch, run_id, actor)
-    left = await _not_ended(log, live)
     deadline = asyncio.get_running_loop().time() + timeout
     while left and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.1)
         left = await _not_ended(log, left)
-    return left
+    return {run_id: run_id not in left for run_id in live}
 
 
 async def _cancel(log: EventLog, dispatch: Dispatch, run_id: UUID, actor: str) -> None:

@@ -54,7 +54,8 @@ def test_parts_work_on_a_server_of_ones_own(serving: Serving, plain: NatsServer,
         TRAINING_DB_URL=f"sqlite:///{tmp_path}/shared.db",
         TRAINLEDGER_PORT=str(serving.port),
     )
-    assert serving.command("prepare", NATS_URL=plain.url).returncode == 0
+    prepared = serving.command("prepare", NATS_URL=plain.url)
+    assert (prepared.returncode, prepared.stdout) == (0, f"The streams of TrainLedger are there at {plain.url}.\n")
     with ExitStack() as stack:
         parts: list[subprocess.Popen[bytes]] = []
         for part in PARTS:

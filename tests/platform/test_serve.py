@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import socket
@@ -200,9 +201,14 @@ def test_trainings_end_with_all_also_while_nothing_serves_them(serving: Serving)
 
     stopped = serving.command("stop", "--all")
     assert stopped.returncode == 0, stopped.stderr
+    assert stopped.stdout.startswith("Ended 1 training.\n")
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
     assert not serving.parts()
+    again = serving.command("stop", "--all")
+    assert (again.returncode, again.stdout.splitlines()[0]) == (
+        0, f"No training and no deployment of {serving.data} is running."
+    )  # fmt: skip
     serving.start()
     until(serving.ready, "readiness")
     assert serving.get(f"/projects/qwen-finetune/runs/{run['id']}")[1]["status"] == "canceled"
@@ -228,6 +234,12 @@ def test_others_are_served_only_with_a_token(serving: Serving) -> None:
     listed = serving.command("token", "list").stdout
     assert "alice" in listed
     assert "active" in listed
+    second = serving.command("token", "add", "alice")
+    assert "alice has 2 active tokens now" in second.stderr
+    rows = serving.command("token", "list").stdout.splitlines()
+    assert [re.fullmatch(r"(\S+)  \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  .* alice", row)[1] for row in rows] == [
+        made.stderr.split()[1], second.stderr.split()[1]
+    ]  # fmt: skip
     assert made.stdout.strip() not in listed
 
     serving.start("--host", "0.0.0.0")
