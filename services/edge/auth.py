@@ -17,7 +17,7 @@ from events.event import Recorded
 from events.log import EventLog, LogUnavailable, UnreadableFact
 from events.tokens import Role, TokenFact
 from services.edge.parameters import InvalidParameter
-from services.handlers.texts import wrong_with_name
+from services.handlers.texts import wrong_with_person
 from services.runtime.people import People
 
 LOCAL_ACTOR = "local"
@@ -135,6 +135,6 @@ def _actor_name(header: bytes) -> str:
         raise InvalidParameter("X-Actor", "不是有效的 UTF-8 文本", "it is not valid UTF-8") from None
     if not name:
         return LOCAL_ACTOR
-    for wrong in wrong_with_name("", name):
+    for wrong in wrong_with_person("", name):
         raise InvalidParameter("X-Actor", wrong.zh, wrong.en)
     return name

@@ -13,7 +13,7 @@ from contracts.assets import CONFIG_PREFIX, DATASET_CONFIG_PREFIX, DATASET_PREFI
 from contracts.problems import InvalidBody, Refused, Wrong
 from contracts.projects import ArchiveProject, CreateProject, ReviseProject, UnarchiveProject, reads_as_uuid
 from events.projects import Project, ProjectArchived, ProjectCreated, ProjectRevised, ProjectUnarchived
-from services.handlers.texts import wrong_with_name, wrong_with_prose, wrong_with_text
+from services.handlers.texts import wrong_with_name, wrong_with_person, wrong_with_prose, wrong_with_text
 
 # The name of an asset becomes an argument of users' scripts, many of which do not quote: no blanks, no shell syntax.
 _ASSET_NAME = re.compile(r"[\w.\-+@=,:/]+")
@@ -27,7 +27,7 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_create(command: CreateProject) -> None:
     """Refuses what can be refused without knowing any state, before anything is looked up."""
-    wrongs = [*_wrong_with_project_name(command.name), *wrong_with_name("/owner", command.owner)]
+    wrongs = [*_wrong_with_project_name(command.name), *wrong_with_person("/owner", command.owner)]
     wrongs += _wrong_with_dataset("/dataset_name", command.dataset_name)
     wrongs += _wrong_with_config("/training_yaml_name", command.training_yaml_name)
     wrongs += wrong_with_prose("/description", command.description)
@@ -42,7 +42,7 @@ def check_revise(command: ReviseProject) -> None:
     changes = command.changes
     wrongs: list[Wrong] = []
     if changes.owner is not UNSET:
-        wrongs += wrong_with_name("/owner", changes.owner)
+        wrongs += wrong_with_person("/owner", changes.owner)
     if changes.description is not UNSET:
         wrongs += wrong_with_prose("/description", changes.description)
     if changes.tags is not UNSET:

@@ -8,6 +8,7 @@ import unicodedata
 from contracts.problems import Wrong
 
 LONGEST_NAME = 200  # of a project or a person
+_SERVICES = "service:"
 
 # Unicode's Cc (control), Cs (lone surrogates), Zl and Zp (line and paragraph separator).
 CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\u2028\\u2029]")
@@ -38,6 +39,17 @@ def wrong_with_name(pointer: str, name: str) -> list[Wrong]:
     if len(unicodedata.normalize("NFC", name)) > LONGEST_NAME:
         return [Wrong(pointer, f"最多允许 {LONGEST_NAME} 个字符", f"must have at most {LONGEST_NAME} characters")]
     return wrong_with_ends(pointer, name) or wrong_with_text(pointer, name)
+
+
+def wrong_with_person(pointer: str, name: str) -> list[Wrong]:
+    """A person's name, which must not read as one of the services' own."""
+    if name.strip().casefold().startswith(_SERVICES):
+        zh, en = (
+            f"不能以 {_SERVICES} 开头，服务自己才如此称呼",
+            f"must not begin with {_SERVICES}, as names of services do",
+        )
+        return [Wrong(pointer, zh, en)]
+    return wrong_with_name(pointer, name)
 
 
 def _holds_control(pointer: str) -> Wrong:

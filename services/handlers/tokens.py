@@ -9,7 +9,7 @@ import msgspec
 from contracts.problems import InvalidBody, Refused, Wrong
 from contracts.tokens import IssueToken, RevokeToken
 from events.tokens import Token, TokenIssued, TokenRevoked
-from services.handlers.texts import wrong_with_name
+from services.handlers.texts import wrong_with_person
 
 
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,7 +17,7 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_issue(command: IssueToken) -> None:
-    wrongs = wrong_with_name("/owner", command.owner)
+    wrongs = wrong_with_person("/owner", command.owner)
     if command.may_reveal and command.role == "reader":  # who may not even ask
         zh, en = (
             "角色 reader 不能请求原文，需要 operator 或 admin",

@@ -121,7 +121,11 @@ async def test_headers_that_cannot_be_read(http: httpx.AsyncClient) -> None:
         assert answer.json()["detail"] == f"参数 Min-Event-Position 无效：{wrong}"
     check(await http.post("/projects", json=QWEN, headers={"Idempotency-Key": "a b"}), 400, "invalid_command_id")
     check(await http.post("/projects", json=QWEN, headers={"Idempotency-Key": "x" * 201}), 400, "invalid_command_id")
-    for actor, wrong in ((b"\xff", "不是有效的 UTF-8 文本"), (b"x" * 201, "最多允许 200 个字符")):
+    for actor, wrong in (
+        (b"\xff", "不是有效的 UTF-8 文本"),
+        (b"x" * 201, "最多允许 200 个字符"),
+        (b" Service:training", "不能以 service: 开头，服务自己才如此称呼"),
+    ):
         answer = await http.post("/projects", json=QWEN, headers={b"X-Actor": actor})
         check(answer, 400, "invalid_parameter")
         assert answer.json()["detail"] == f"参数 X-Actor 无效：{wrong}"

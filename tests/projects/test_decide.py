@@ -81,6 +81,12 @@ def test_names_are_the_same_in_every_unicode_spelling() -> None:
     assert project_id(decomposed) == project_id("café")
 
 
+def test_nobody_has_the_name_of_a_service() -> None:
+    for command in (create(owner="service:training"), revise(owner="service:training")):
+        refused = given(CREATED).when(command, Gathered(owner=ALICE)).then_refused("invalid_body")
+        assert [wrong.pointer for wrong in refused.wrongs] == ["/owner"]
+
+
 @pytest.mark.parametrize("field", ["dataset_name", "training_yaml_name"])
 @pytest.mark.parametrize(
     "asset",

@@ -22,7 +22,7 @@ def test_a_token_is_issued_to_a_person() -> None:
     given().when(IssueToken(owner="alice", role="operator", digest=DIGEST), Gathered(owner=ALICE)).then(ISSUED)
 
 
-@pytest.mark.parametrize("owner", ["", " alice", "a\nb", "\x1b[2J", "x" * 201])
+@pytest.mark.parametrize("owner", ["", " alice", "a\nb", "\x1b[2J", "x" * 201, "service:training", "Service:x"])
 def test_a_name_that_nobody_can_have_gets_no_token(owner: str) -> None:
     command = IssueToken(owner=owner, role="operator", digest=DIGEST)
     refused = given().when(command, Gathered(owner=ALICE)).then_refused("invalid_body")
