@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 # A URL that names no driver gets the one that is installed with the service.
 _DRIVERS = {
@@ -42,6 +42,16 @@ class DatabaseRefused(Exception):
 
 class DatabaseUnavailable(DatabaseRefused):
     """The database does not answer, which may pass."""
+
+
+def lacks_tables(error: BaseException | None) -> bool:
+    """Whether a database that was asked answered that a table is not there."""
+    reason = error.orig if isinstance(error, DBAPIError) else None
+    return (
+        getattr(reason, "sqlstate", None) == "42P01"  # of PostgreSQL
+        or getattr(reason, "args", ())[:1] == (1146,)  # of MySQL
+        or "no such table" in str(reason)
+    )
 
 
 class Database:

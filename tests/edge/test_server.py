@@ -241,7 +241,9 @@ async def test_the_database_away_is_told(world: World, http: httpx.AsyncClient, 
     answer = await http.get("/projects")
     assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
     ready = await http.get("/readyz")
-    assert [wrong["pointer"] for wrong in ready.json()["errors"]] == ["/database"]
+    assert [(wrong["pointer"], wrong["detail"]) for wrong in ready.json()["errors"]] == [
+        ("/database", "查询数据库中还没有表，请启动 `trainledger projector`")
+    ]
     with world.database.writing() as connection:
         for table in ("projects", "projection_state"):
             connection.exec_driver_sql(f"ALTER TABLE away_{table} RENAME TO {table}")

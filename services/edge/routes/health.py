@@ -12,6 +12,7 @@ from litestar import Response, get
 
 from contracts.problems import Refused, Wrong
 from events.log import LogUnavailable
+from projections.database import lacks_tables
 from services.edge.answers import Json
 from services.edge.context import AnyRequest, Edge, edge_of
 from services.edge.described import problems
@@ -81,7 +82,14 @@ async def _log_position(edge: Edge) -> int | Wrong:
 async def _projected(edge: Edge) -> int | Wrong:
     try:
         return (await asyncio.wait_for(edge.reads.ask(lambda _: None), _PATIENCE)).position
-    except (Refused, TimeoutError):
+    except (Refused, TimeoutError) as error:
+        if lacks_tables(error.__cause__):
+            told = "`trainledger projector`"
+            zh, en = (
+                f"查询数据库中还没有表，请启动 {told}",
+                f"the database has no tables of the read models yet: start {told}",
+            )
+            return Wrong("/database", zh, en)
         return Wrong("/database", "查询数据库没有应答", "the database of the read models does not answer")
 
 
