@@ -18,7 +18,7 @@ from contracts import subjects
 from contracts.runs import RecordArtifact, ReportRunEnded
 from contracts.telemetry import TelemetryBatch
 from projections.tables import logs, metrics
-from services.administration import logs_show
+from services.administration.logs import show
 from services.cli import main
 from services.runtime.nodes.files import NodeFiles
 from services.runtime.settings import Settings
@@ -147,7 +147,7 @@ async def test_the_command_line_shows_a_log(
     world: World, run_id: UUID, runs: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await end(world, run_id, runs)
-    assert await logs_show(settings, Namespace(run_id=str(run_id))) == 0
+    assert await show(settings, Namespace(run_id=str(run_id))) == 0
     shown = capsys.readouterr().out.splitlines()
     assert len(shown) == 2 + 6_001 + 1
     assert shown[2].endswith(" INFO step 0")

@@ -10,13 +10,11 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import msgspec
 from nats.aio.client import Client
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from contracts.problems import Refused
 from contracts.subjects import PROJECTED
@@ -25,10 +23,7 @@ from events.event import Origin
 from events.log.jetstream import JetStreamLog
 from events.log.streams import ledger_id
 from events.tokens import Token, TokenFact
-from projections.database import Database
-from projections.positions import claimed_position
-from projections.queries.run_output import BEGINNING, LogContinued, Wanted, log_of_run, texts
-from projections.tables import TELEMETRY
+from services.administration import logs
 from services.deployment.main import run as deploy
 from services.deployment.stop_all import stop_all_deployments
 from services.preparing import prepare
@@ -41,21 +36,16 @@ from services.runtime.nats import accounts as nats_accounts
 from services.runtime.nats.embedded import EmbeddedNats
 from services.runtime.nats.roles import announce_users
 from services.runtime.nodes.asking import Nodes
-from services.runtime.nodes.files import NodeFiles
 from services.runtime.people import People
 from services.runtime.process import Main
 from services.runtime.settings import SettingRefused, Settings
 from services.runtime.told_command import told_command
 from services.serve.data_dir import Lock, running_deployments, running_trainings
 from services.training.main import run as train
-from services.training.refilling import CannotRefill, refill
 from services.training.stop_all import stop_all_runs
 
 _ACTOR = "service:command-line"
 _ALL_END_WITHIN = 120.0
-_PROJECTED_WITHIN = 60.0
-_LINES_AT_ONCE = 1_000
-_T = TypeVar("_T")
 Action = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, int]]
 
 
@@ -179,43 +169,6 @@ async def end_all(settings: Settings, _: argparse.Namespace) -> int:
     return 0 if all((*runs.values(), *deployments.values())) else 1
 
 
-async def logs_refill(settings: Settings, given: argparse.Namespace) -> int:
-    """Waits until the projector has the rows in the tables."""
-    run_id = _run_id(given.run_id)
-    async with wiring.bus(settings, "command line", patience=5) as nc:
-        try:
-            done = await refill(nc, JetStreamLog(nc), NodeFiles(nc), run_id)
-        except CannotRefill as error:
-            print(error, file=sys.stderr)
-            return 1
-    with wiring.database(settings) as database:
-        if not await _projected(database, done.position):
-            print("The lines are read again, but the projector has not put them into the tables yet.", file=sys.stderr)
-            return 1
-    print(f"{done.lines} lines of run {run_id} are in the tables.")
-    return 0
-
-
-async def logs_show(settings: Settings, given: argparse.Namespace) -> int:
-    """The whole log as it is now, from the tables."""
-    run_id, place = _run_id(given.run_id), BEGINNING
-
-    def read(connection: Connection) -> LogContinued:
-        log = log_of_run(connection, run_id)
-        if log is None:
-            raise Refused("run_not_found", run_id=run_id)
-        return log.continued(place, Wanted(), _LINES_AT_ONCE)
-
-    with wiring.database(settings) as database:
-        while True:
-            found = await asyncio.to_thread(_ask, database, read)
-            for text in texts(found):
-                print(text)
-            place = found.place
-            if not found.more:
-                return 0
-
-
 ACTIONS: dict[str, Action] = {
     "token_add": token_add,
     "token_list": token_list,
@@ -225,8 +178,8 @@ ACTIONS: dict[str, Action] = {
     "nats_user_remove": nats_user_remove,
     "person_erase": person_erase,
     "rebuild": rebuild,
-    "logs_refill": logs_refill,
-    "logs_show": logs_show,
+    "logs_refill": logs.refill,
+    "logs_show": logs.show,
     "end_all": end_all,
 }
 
@@ -289,35 +242,6 @@ async def _running(services: Sequence[Main], settings: Settings) -> AsyncIterato
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _run_id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Refused("run_not_found", run_id=text) from None
-
-
-def _ask(database: Database, question: Callable[[Connection], _T]) -> _T:
-    """Raises NotReachable."""
-    try:
-        with database.reading() as connection:
-            return question(connection)
-    except DBAPIError as error:
-        reason = " ".join(str(error.orig).split()).rstrip(".")
-        raise wiring.NotReachable(f"TRAINING_DB_URL ({database.name}) cannot be read: {reason}.") from error
-
-
-async def _projected(database: Database, position: int) -> bool:
-    """Whether the tables are so far, waited for."""
-    deadline = asyncio.get_running_loop().time() + _PROJECTED_WITHIN
-    while (
-        await asyncio.to_thread(_ask, database, lambda connection: claimed_position(connection, TELEMETRY)) < position
-    ):
-        if asyncio.get_running_loop().time() > deadline:
-            return False
-        await asyncio.sleep(0.1)
-    return True
 
 
 def _origin() -> Origin:
