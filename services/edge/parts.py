@@ -62,7 +62,7 @@ async def started(
     log = JetStreamLog(nc, patience=log_patience)
     people = People(nc)
     nodes = Nodes(nc)
-    outcomes = Outcomes(nc, wait=settings.command_wait_seconds)
+    outcomes = Outcomes(nc, wait=settings.command_wait_seconds, patience=log_patience)
     runs = Runs(log)
     tokens = Tokens(log)
     reads = Reads(database, nc, people.name_of, log_lines=settings.run_log_lines)

@@ -56,7 +56,7 @@ class Caller(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What a command is answered with. `body` is the JSON of its view; `position` where reads show it.
 
-    `lagging`: the read models had not reached `position` in time, so the body tells less (no logs, no metrics).
+    `lagging`: the read models do not show `position` yet, so the body may tell less (no logs, no metrics).
     """
 
     status: int
@@ -197,7 +197,8 @@ class Intake:
             problem = _refused(settled, settled.refusal).problem(language, request_id)
         else:
             kind = next(kind for kind in HANDLERS if kind.__name__ == command)
-            result = msgspec.Raw(await self._body(settled, kind))
+            passed = settled.position is None or await self._passed(settled.position)
+            result = msgspec.Raw(await self._body(settled, kind, passed))
         return Outcome(
             command_id=identity,
             status=status,
@@ -247,16 +248,17 @@ class Intake:
         position, failed = accepted.position, None
         if not respond_async:
             position, failed = await self._effect(command, accepted)
-        passed = await self._passed(position)
+        if not accepted.recorded:  # nothing was changed, so what it is answered with is the state of now
+            position = max(position, self._reads.position)
+        passed = await self._passed(position, self._waits.projection)
         settled = Settled(
             status=202 if respond_async and isinstance(command, _LAUNCHING) else _STATUSES.get(type(command), 200),
             aggregate_id=accepted.aggregate_id,
             position=position,
-            lagging=not passed,
         )
         if failed is not None:
             return msgspec.structs.replace(settled, status=failed.status, refusal=Refusal.of(failed))
-        view = await self._views.of(command, accepted, passed=passed)
+        view = await self._views.of(command, accepted, position, passed=passed)
         return msgspec.structs.replace(settled, body=msgspec.Raw(view))
 
     async def _effect(self, command: Command, accepted: Accepted) -> tuple[int, Refused | None]:
@@ -280,10 +282,13 @@ class Intake:
             return position, Refused("launch_failed", reason=reason, reason_en=found.fact.reason_en or reason)
         return position, None
 
-    async def _passed(self, position: int) -> bool:
-        """Whether the read models show it. Where they do not answer at all, what was accepted stays accepted."""
+    async def _passed(self, position: int, patience: float = 0.0) -> bool:
+        """Whether the read models show it, waited for at most `patience` seconds.
+
+        Where they do not answer at all, what was accepted stays accepted.
+        """
         try:
-            return await self._reads.passed(position, self._waits.projection)
+            return await self._reads.passed(position, patience)
         except Refused as refused:
             if refused.status != 503:
                 raise
@@ -293,20 +298,22 @@ class Intake:
     async def _answer(self, settled: Settled, command: Command, identity: UUID) -> Answer:
         if settled.refusal is not None:
             raise _refused(settled, settled.refusal)
+        passed = settled.position is None or await self._passed(settled.position)
         return Answer(
             status=settled.status,
-            body=await self._body(settled, type(command)),
+            body=await self._body(settled, type(command), passed),
             command_id=identity,
             aggregate_id=settled.aggregate_id,
             position=settled.position,
-            lagging=settled.lagging,
+            lagging=not passed,
         )
 
-    async def _body(self, settled: Settled, kind: type[Command]) -> bytes:
+    async def _body(self, settled: Settled, kind: type[Command], passed: bool) -> bytes:
         if body := bytes(settled.body):
             return body
         assert settled.aggregate_id is not None
-        return await self._views.again(kind, settled.aggregate_id)
+        assert settled.position is not None
+        return await self._views.again(kind, settled.aggregate_id, settled.position, passed=passed)
 
 
 _LAUNCHING = (StartRun, ResumeRun, CreateDeployment)

@@ -34,7 +34,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a command was answered: a status and a body (JSON; empty where it was too large to keep), or a refusal.
+    """How a command was answered: a status and a body (JSON; empty where it is rendered anew), or a refusal.
 
     `position` is that of the last fact it led to.
     """
@@ -43,7 +43,6 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     body: msgspec.Raw = NO_BODY
     aggregate_id: UUID | None = None
     position: int | None = None
-    lagging: bool = False
     refusal: Refusal | None = None
 
 

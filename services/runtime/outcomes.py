@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 
 import msgspec
 import nats.errors
-import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -19,23 +18,19 @@ from nats.aio.subscription import Subscription
 from contracts.command import Command
 from contracts.problems import Refused
 from events.log import LogUnavailable
-from services.runtime.outcome_records import NO_BODY, Claim, Record, Refusal, Settled, decode, encode, fingerprint
+from services.runtime.answers.views import OF_PROJECTS
+from services.runtime.outcome_records import NO_BODY, Claim, Record, Refusal, Settled, fingerprint
+from services.runtime.outcome_stream import OutcomeStream
 
-STREAM = "OUTCOMES"
 _SETTLED = "settled."  # a hint that an outcome was stored; losing one costs a waiter at most _LOOK seconds
 _ALIVE = "alive."
 _LOOK = 1.0
 # Beyond this age a claim whose claimant does not answer is taken over, so that a lost network cannot block a key.
 _STALE = 60.0
-_WRONG_SEQUENCE = 10071
 _MARGIN = 4096  # of a message's size, for all that stands in a record beside the body
+_RENDERED_ANEW = frozenset(kind.__name__ for kind in OF_PROJECTS)
 
 _logger = logging.getLogger(__name__)
-
-
-class _Stored(msgspec.Struct, frozen=True):
-    record: Record
-    revision: int
 
 
 class _Work(msgspec.Struct):
@@ -44,16 +39,16 @@ class _Work(msgspec.Struct):
 
 
 class Outcomes:
-    """Once for each command id over all processes. `wait` bounds, in seconds, the wait for one who is at work.
+    """Once for each command id over all processes.
 
+    `wait` bounds, in seconds, the wait for one who is at work, `patience` that for a server which does not answer.
     That a claim is taken over while its claimant lives does no harm: executing a command twice appends its facts once.
     """
 
-    def __init__(self, nc: Client, *, wait: float = 20.0, timeout: float = 5.0) -> None:
+    def __init__(self, nc: Client, *, wait: float = 20.0, patience: float = 10.0) -> None:
         self._nc = nc
-        self._js = nc.jetstream(timeout=timeout)
+        self._stream = OutcomeStream(nc, patience=patience)
         self._wait = wait
-        self._timeout = timeout
         self._instance = uuid4().hex
         self._work: dict[UUID, _Work] = {}  # what this process is asked for now, at most one task for each id
         self._claimed: set[UUID] = set()  # what it executes
@@ -74,8 +69,8 @@ class Outcomes:
 
     async def get(self, command_id: UUID) -> Record | None:
         """What is known of a command, none where it carried no id. Raises LogUnavailable."""
-        stored = await self._read(command_id)
-        return None if stored is None else stored.record
+        stored = await self._stream.read(command_id)
+        return None if stored is None else _bare(stored.record)
 
     async def is_at_work(self, command_id: UUID, record: Record) -> bool:
         """Whether somebody executes the command of a record that is not settled. Raises LogUnavailable."""
@@ -84,7 +79,7 @@ class Outcomes:
     async def once(
         self, command_id: UUID, actor: str, command: Command, execute: Callable[[], Awaitable[Settled]]
     ) -> Settled:
-        """The stored answer, or that of `execute`, which is stored before it is given.
+        """The stored answer, or that of `execute`, which is stored before it is given. A stored one may lack the body.
 
         What `execute` raises is transient and is given to those who wait, not to those who ask later.
         Raises Refused (command_id_reused, command_in_progress) and LogUnavailable.
@@ -119,7 +114,7 @@ class Outcomes:
     async def keep(self, command_id: UUID, actor: str, command: str, mark: str, settled: Settled) -> None:
         """Stores an answer that was found without executing anything; the first one stored stays."""
         record = Record(actor=actor, command=command, fingerprint=mark, claim=self._claim(), settled=settled)
-        await self._create(command_id, record)
+        await self._stream.create(command_id, record)
 
     async def _settle(
         self, command_id: UUID, actor: str, command: Command, mark: str, execute: Callable[[], Awaitable[Settled]]
@@ -127,15 +122,15 @@ class Outcomes:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._wait
         claimed = Record(actor=actor, command=type(command).__name__, fingerprint=mark, claim=self._claim())
-        revision = await self._create(command_id, claimed)
+        revision = await self._stream.create(command_id, claimed)
         woken = self._waiting[command_id.hex] = asyncio.Event()
         waited = False
         try:
             while revision is None:
                 woken.clear()
-                stored = await self._read(command_id)
+                stored = await self._stream.read(command_id)
                 if stored is None:
-                    revision = await self._create(command_id, claimed)
+                    revision = await self._stream.create(command_id, claimed)
                     continue
                 record = stored.record
                 if record.fingerprint != mark:
@@ -143,7 +138,7 @@ class Outcomes:
                 if record.settled is not None and (waited or not record.transient):
                     return _answer(record)
                 if record.settled is not None or await self._is_abandoned(command_id, record.claim):
-                    revision = await self._replace(command_id, claimed, stored.revision)
+                    revision = await self._stream.replace(command_id, claimed, stored.revision)
                     continue
                 left = deadline - loop.time()
                 if left <= 0:
@@ -175,10 +170,10 @@ class Outcomes:
         kept = settled
         if len(memoryview(settled.body)) > self._nc.max_payload - _MARGIN:
             kept = msgspec.structs.replace(settled, body=NO_BODY)
-        record = msgspec.structs.replace(claimed, settled=kept)
-        if await self._replace(command_id, record, revision) is not None:
+        record = _bare(msgspec.structs.replace(claimed, settled=kept))
+        if await self._stream.replace(command_id, record, revision) is not None:
             return settled
-        stored = await self._read(command_id)
+        stored = await self._stream.read(command_id)
         if stored is not None and stored.record.settled is not None:
             return _answer(stored.record)
         return settled  # the other is still at work, and will find the same facts
@@ -190,7 +185,9 @@ class Outcomes:
             refused = Refused("internal_error")
         settled = Settled(status=refused.status, refusal=Refusal.of(refused))
         try:
-            await self._replace(command_id, msgspec.structs.replace(claimed, settled=settled, transient=True), revision)
+            await self._stream.replace(
+                command_id, msgspec.structs.replace(claimed, settled=settled, transient=True), revision
+            )
         except LogUnavailable as unavailable:
             _logger.warning("the claim of command %s stays: %s", command_id, unavailable)
 
@@ -225,48 +222,18 @@ class Outcomes:
         except nats.errors.Error as error:
             _logger.warning("waiters for command %s will look by themselves: %r", command_id, error)
 
-    # The stream. Reads go to its leader, so what one process stored every other sees.
-
-    async def _read(self, command_id: UUID) -> _Stored | None:
-        try:
-            message = await self._js.get_last_msg(STREAM, _subject(command_id))
-        except nats.js.errors.NotFoundError:
-            return None
-        except (nats.errors.Error, nats.js.errors.Error) as error:
-            raise LogUnavailable(f"outcomes cannot be read: {error}") from error
-        assert message.seq is not None
-        return _Stored(decode(message.data or b""), message.seq)
-
-    async def _create(self, command_id: UUID, record: Record) -> int | None:
-        return await self._replace(command_id, record, 0)
-
-    async def _replace(self, command_id: UUID, record: Record, revision: int) -> int | None:
-        """The new revision, none where the record is not at `revision` any more."""
-        headers = {"Nats-Expected-Last-Subject-Sequence": str(revision)}
-        try:
-            ack = await self._js.publish(_subject(command_id), encode(record), headers=headers)
-        except nats.js.errors.APIError as error:
-            if error.err_code == _WRONG_SEQUENCE:
-                return None
-            raise LogUnavailable(f"outcomes cannot be stored: {error}") from error
-        except nats.errors.TimeoutError:
-            # It may have landed. Where it lands later, whoever reads it asks this process, which is not at work on it.
-            stored = await self._read(command_id)
-            if stored is not None and stored.record == record:
-                return stored.revision
-            raise LogUnavailable("outcomes cannot be stored: no answer in time") from None
-        except (nats.errors.Error, nats.js.errors.Error) as error:
-            raise LogUnavailable(f"outcomes cannot be stored: {error}") from error
-        return ack.seq
-
 
 def _answer(record: Record) -> Settled:
-    assert record.settled is not None
+    settled = _bare(record).settled
+    assert settled is not None
     if record.transient:
-        assert record.settled.refusal is not None
-        raise record.settled.refusal.refused()
-    return record.settled
+        assert settled.refusal is not None
+        raise settled.refusal.refused()
+    return settled
 
 
-def _subject(command_id: UUID) -> str:
-    return f"outcomes.{command_id.hex}"
+def _bare(record: Record) -> Record:
+    """Without the view of a project, which names a person, and which an earlier release kept."""
+    if record.settled is None or record.command not in _RENDERED_ANEW:
+        return record
+    return msgspec.structs.replace(record, settled=msgspec.structs.replace(record.settled, body=NO_BODY))

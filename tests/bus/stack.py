@@ -20,6 +20,7 @@ from events.event import Origin
 from events.log import EventLog
 from events.log.jetstream import JetStreamLog
 from events.runs import RunRequested
+from projections.queries.cut import NOW, Cut
 from services.commands.main import serve_commands
 from services.edge.bodies import decode
 from services.runtime.answers.projects import project_detail
@@ -45,6 +46,7 @@ class ReadsTwin:
         self._people = people
         self.lagging = False
         self.down = False
+        self.position = 0
 
     async def passed(self, position: int, timeout: float) -> bool:
         self._answer()
@@ -54,13 +56,16 @@ class ReadsTwin:
         if self.down:
             raise Refused("database_unavailable")
 
-    async def project_detail(self, project_id: UUID) -> Shown[ProjectDetail | None]:
+    async def project_detail(self, project_id: UUID, cut: Cut = NOW) -> Shown[ProjectDetail | None]:
         self._answer()
         if self.lagging:
             return Shown(None, 0)
-        loaded = await load(self._log, PROJECTS, project_id)
-        view = project_detail(project_id, loaded.state, loaded.recorded, self._people.name_of)
-        return Shown(view, loaded.position)
+        project, recorded = PROJECTS.initial, []
+        for entry in await self._log.read(PROJECTS.context, project_id):
+            if cut.position is None or entry.meta.position <= cut.position:
+                project = PROJECTS.evolve(project, entry.fact)
+                recorded.append(entry)
+        return Shown(project_detail(project_id, project, recorded, self._people.name_of), recorded[-1].meta.position)
 
     async def run_detail(self, run_id: UUID) -> Shown[RunDetail | None]:
         self._answer()

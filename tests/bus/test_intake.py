@@ -279,3 +279,10 @@ async def test_an_outcome_is_shown_to_its_own_and_to_administrators(parts: Stack
     for asked in (key, str(answer.command_id), str(UUID(int=7)), "键", ""):
         with pytest.raises(Refused, match="command_not_found"):
             await parts.intake.outcome(bob, asked)
+
+
+async def test_lag_is_told_as_it_is_when_the_answer_is_given(parts: Stack) -> None:
+    caller, command = await parts.caller(), create()
+    for lagging in (True, False, True):
+        parts.reads.lagging = lagging
+        assert (await parts.intake.handle(command, caller, key=command.name[3:])).lagging is lagging

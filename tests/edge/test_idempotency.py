@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+from urllib.parse import quote
 
 import httpx
+import nats.js.errors
+import pytest
 
 from tests.edge.conftest import QWEN, World
 
@@ -73,3 +78,93 @@ async def test_nobody_waits_who_prefers_not_to(http: httpx.AsyncClient, qwen: di
     assert answer.status_code == 202
     assert answer.headers["preference-applied"] == "respond-async"
     assert answer.json()["status"] == "pending"
+
+
+async def test_answers_are_as_of_their_own_position(http: httpx.AsyncClient, qwen: dict[str, object]) -> None:
+    await http.post("/projects/qwen-finetune/runs")
+    headers = [{"Idempotency-Key": f"revise-{number}"} if number % 2 else {} for number in range(40)]
+
+    async def revise(number: int) -> httpx.Response:
+        return await http.patch("/projects/qwen-finetune", json={"description": str(number)}, headers=headers[number])
+
+    answers = await asyncio.gather(*map(revise, range(40)))
+    assert [answer.json()["description"] for answer in answers] == [str(number) for number in range(40)]
+    for number, answer in enumerate(answers):
+        past = await http.get("/projects/qwen-finetune", params={"as_of": answer.headers["event-position"]})
+        assert answer.json() == past.json()
+        if headers[number]:
+            again = await revise(number)
+            assert (again.text, again.headers["event-position"]) == (answer.text, answer.headers["event-position"])
+    assert len({answer.headers["event-position"] for answer in answers}) == 40
+
+
+async def test_what_changes_nothing_is_answered_as_of_now(http: httpx.AsyncClient, qwen: dict[str, object]) -> None:
+    started = await http.post("/projects/qwen-finetune/runs")
+    unchanged = await http.patch("/projects/qwen-finetune", json={"tags": QWEN["tags"]})
+    assert [run["id"] for run in unchanged.json()["runs"]] == [started.json()["id"]]
+    assert int(unchanged.headers["event-position"]) >= int(started.headers["event-position"])
+
+
+async def test_an_erased_person_is_named_by_no_stored_answer(
+    http: httpx.AsyncClient, qwen: dict[str, object], world: World
+) -> None:
+    requests: tuple[tuple[str, str, object], ...] = (
+        ("POST", "/projects", QWEN | {"name": "another", "owner": "王小明"}),
+        ("PATCH", "/projects/qwen-finetune", {"owner": "王小明"}),
+        ("POST", "/projects/qwen-finetune/archive", None),
+        ("POST", "/projects/qwen-finetune/unarchive", None),
+    )
+
+    async def asked(number: int) -> httpx.Response:
+        method, path, body = requests[number]
+        return await http.request(method, path, json=body, headers={"Idempotency-Key": f"person-{number}"})
+
+    for number in range(len(requests)):
+        assert (await asked(number)).json()["owner"] == "王小明"
+        assert (await http.get(f"/v1/commands/person-{number}")).json()["result"]["owner"] == "王小明"
+    js = world.nc.jetstream()
+    for number in range(1, (await js.stream_info("OUTCOMES")).state.last_seq + 1):
+        with contextlib.suppress(nats.js.errors.NotFoundError):
+            assert "王小明" not in ((await js.get_msg("OUTCOMES", number)).data or b"").decode()
+    people = world.parts.people
+    person = await people.find("王小明")
+    assert person is not None
+    assert await people.erase(person, js)
+    for number in range(len(requests)):
+        assert (await asked(number)).json()["owner"] == str(person)
+        assert (await http.get(f"/v1/commands/person-{number}")).json()["result"]["owner"] == str(person)
+
+
+async def test_a_view_that_an_earlier_release_stored_is_not_served(
+    http: httpx.AsyncClient, qwen: dict[str, object], world: World
+) -> None:
+    revised = await http.patch(
+        "/projects/qwen-finetune", json={"description": "now"}, headers={"Idempotency-Key": "earlier"}
+    )
+    js = world.nc.jetstream()
+    subject = f"outcomes.{revised.headers['command-id'].replace('-', '')}"
+    record = json.loads((await js.get_last_msg("OUTCOMES", subject)).data or b"")
+    record["settled"] |= {"body": revised.json() | {"owner": "somebody erased"}, "lagging": True}
+    await js.publish(subject, json.dumps(record).encode())
+    again = await http.patch(
+        "/projects/qwen-finetune", json={"description": "now"}, headers={"Idempotency-Key": "earlier"}
+    )
+    assert again.json() == revised.json() == (await http.get("/v1/commands/earlier")).json()["result"]
+    assert "projection-lag" not in again.headers
+
+
+@pytest.mark.parametrize("key", ["/a", "a/", "//a//b", "%2F", "a%2520b", "~!@$&'()*+,;=:[]?#"])
+async def test_every_key_can_be_looked_up(http: httpx.AsyncClient, qwen: dict[str, object], key: str) -> None:
+    created = await http.post("/projects", json=QWEN | {"name": "another"}, headers={"Idempotency-Key": key})
+    outcome = await http.get(f"/v1/commands/{quote(key, safe='')}")
+    assert outcome.status_code == 200, outcome.text
+    assert outcome.json()["command_id"] == created.headers["command-id"]
+
+
+async def test_who_only_looks_is_not_entered_among_the_people(
+    http: httpx.AsyncClient, qwen: dict[str, object], world: World
+) -> None:
+    created = await http.post("/projects", json=QWEN | {"name": "another"})
+    for address in ("create-1", created.headers["command-id"]):
+        await http.get(f"/v1/commands/{address}", headers={"X-Actor": "getter"})
+    assert await world.parts.people.find("getter") is None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -19,8 +19,9 @@ from contracts.projects import ArchiveProject, CreateProject, ProjectDetail, Rev
 from contracts.runs import CancelRun, ResumeRun, RunDetail, StartRun, TagArtifact, UntagArtifact
 from events.event import Recorded
 from events.log import EventLog
-from events.projects import Project
+from events.projects import AnyProjectFact, Project, ProjectFact, evolve
 from events.runs import Run
+from projections.queries.cut import Cut
 from services.runtime.answers import datasets, deid, nodes, policies, projects, runs, train_config
 from services.runtime.answers.deployments import OF_DEPLOYMENTS, DeploymentAnswers
 from services.runtime.commands import HANDLERS
@@ -37,11 +38,14 @@ _BY_FACTS: dict[type[Command], Callable[[UUID, Any, Sequence[Recorded]], msgspec
     DeidentifyDataset: deid.deid_job,
     CancelDeidentification: deid.deid_job,
 }
-# By the read models, which know more of them than their own facts.
-_OF_PROJECTS = (CreateProject, ReviseProject, ArchiveProject, UnarchiveProject)
+# By the read models, which know more of them than their own facts: as they were at the command's position, so that they
+# need not be kept, and names are those that people have (or have no more) when it is answered.
+OF_PROJECTS = (CreateProject, ReviseProject, ArchiveProject, UnarchiveProject)
 _OF_RUNS = (StartRun, ResumeRun, CancelRun, TagArtifact, UntagArtifact)
 
 _logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Names(Protocol):
@@ -51,11 +55,16 @@ class Names(Protocol):
 class ReadModels(Protocol):
     """What of the read models an answer needs."""
 
+    @property
+    def position(self) -> int:
+        """Up to which fact they are, as far as is known without asking."""
+        ...
+
     async def passed(self, position: int, timeout: float) -> bool:
         """Whether the read models show the fact at `position`, waited for at most `timeout` seconds."""
         ...
 
-    async def project_detail(self, project_id: UUID) -> Shown[ProjectDetail | None]: ...
+    async def project_detail(self, project_id: UUID, cut: Cut) -> Shown[ProjectDetail | None]: ...
 
     async def run_detail(self, run_id: UUID) -> Shown[RunDetail | None]: ...
 
@@ -82,38 +91,55 @@ class Views:
         self._deployments = deployments
         self._patience = patience
 
-    async def of(self, command: Command, accepted: Accepted, *, passed: bool) -> bytes:
-        """`passed`: the read models show what the command led to; where they do not, its facts alone tell of it."""
+    async def of(self, command: Command, accepted: Accepted, position: int, *, passed: bool) -> bytes:
+        """`passed`: the read models show the fact at `position`; where they do not, facts alone tell of it."""
         kind, aggregate_id = type(command), accepted.aggregate_id
         if (told := _BY_OUTCOME.get(kind)) is not None:
             return msgspec.json.encode(told(command, accepted))
         if isinstance(command, CreateProject) and not accepted.repeated:
-            # Its facts are all there is to tell, so the read models need not be asked.
-            return msgspec.json.encode(
-                projects.project_detail(aggregate_id, accepted.state, accepted.recorded, self._people.name_of)
-            )
+            return self._project_by_facts(aggregate_id, accepted.state, accepted.recorded)
+        return await self.again(kind, aggregate_id, position, passed=passed)
+
+    async def again(self, kind: type[Command], aggregate_id: UUID, position: int, *, passed: bool) -> bytes:
+        """Of a command whose view was not kept. Raises Refused (position_not_reached), of a log that was restored."""
+        if kind in OF_PROJECTS:
+            return await self._project(kind, aggregate_id, position, passed)
         if (view := await self._by_facts(kind, aggregate_id)) is not None:
             return view
-        detail = await self._read(kind, aggregate_id)
-        if passed and detail is not None:
-            return msgspec.json.encode(detail)
+        if kind in _OF_RUNS and passed:
+            detail = await self._read(kind, self._reads.run_detail(aggregate_id))
+            if detail is not None:
+                return msgspec.json.encode(detail)
         loaded = await load(self._log, HANDLERS[kind].aggregate, aggregate_id)
-        if isinstance(loaded.state, Project):
-            project = projects.project_detail(aggregate_id, loaded.state, loaded.recorded, self._people.name_of)
-            if isinstance(detail, ProjectDetail):  # as it was a moment ago
-                project = msgspec.structs.replace(project, runs=detail.runs, runs_started=detail.runs_started)
-            return msgspec.json.encode(project)
         if isinstance(loaded.state, Run):
             return msgspec.json.encode(runs.run_detail(aggregate_id, loaded.state, loaded.recorded))
         return msgspec.json.encode(_Identified(aggregate_id))
 
-    async def again(self, kind: type[Command], aggregate_id: UUID) -> bytes:
-        """Of a command whose view was too large to be kept. Raises Refused (unavailable)."""
-        if (view := await self._by_facts(kind, aggregate_id)) is not None:
-            return view
-        detail = await self._read(kind, aggregate_id)
-        if detail is None:
-            raise Refused("unavailable", reason="read models")
+    async def _project(self, kind: type[Command], project_id: UUID, position: int, passed: bool) -> bytes:
+        """As it was at that position."""
+        detail = None
+        # The facts of a project that was just created are all there is to tell of it.
+        if kind is not CreateProject and (moment := await self._log.stored_at(position)) is not None:
+            detail = await self._read(kind, self._reads.project_detail(project_id, Cut(position, moment)))
+        if passed and detail is not None:
+            return msgspec.json.encode(detail)
+        project, recorded = Project(), []
+        for entry in await self._log.read(ProjectFact.context, project_id):
+            if entry.meta.position <= position:
+                assert isinstance(entry.fact, AnyProjectFact)
+                project = evolve(project, entry.fact)
+                recorded.append(entry)
+        if not project.exists:
+            raise Refused("position_not_reached", position=position)
+        return self._project_by_facts(project_id, project, recorded, detail)
+
+    def _project_by_facts(
+        self, project_id: UUID, project: Project, recorded: Sequence[Recorded], earlier: ProjectDetail | None = None
+    ) -> bytes:
+        """With the runs of a detail that is older."""
+        detail = projects.project_detail(project_id, project, recorded, self._people.name_of)
+        if earlier is not None:
+            detail = msgspec.structs.replace(detail, runs=earlier.runs, runs_started=earlier.runs_started)
         return msgspec.json.encode(detail)
 
     async def _by_facts(self, kind: type[Command], aggregate_id: UUID) -> bytes | None:
@@ -125,14 +151,11 @@ class Views:
         loaded = await load(self._log, HANDLERS[kind].aggregate, aggregate_id)
         return msgspec.json.encode(told(aggregate_id, loaded.state, loaded.recorded))
 
-    async def _read(self, kind: type[Command], aggregate_id: UUID) -> ProjectDetail | RunDetail | None:
+    async def _read(self, kind: type[Command], question: Awaitable[Shown[T | None]]) -> T | None:
         """None also where the read models do not answer: what was accepted stays accepted."""
         try:
             async with asyncio.timeout(self._patience):
-                if kind in _OF_PROJECTS:
-                    return (await self._reads.project_detail(aggregate_id)).answer
-                if kind in _OF_RUNS:
-                    return (await self._reads.run_detail(aggregate_id)).answer
+                return (await question).answer
         except TimeoutError:
             _logger.warning("answering %s without the read models, which say nothing", kind.__name__)
         except Refused as refused:
