@@ -28,11 +28,15 @@ from services.runtime.storage.resumable import Resumable
 
 AnyRequest = Request[Any, Any, Any]
 
+_NOBODY = UUID(int=0)
+
 
 class Directory(People, Protocol):
     """The directory of people, in both directions."""
 
     def name_of(self, person: UUID) -> str | None: ...
+
+    async def find(self, name: str) -> UUID | None: ...
 
 
 class Uploads(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +68,11 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     async def caller(self, identity: Identity) -> Caller:
         """Somebody who commands is entered in the directory of people. Raises LogUnavailable."""
         person = identity.person or await self.people.ensure(identity.name)
+        return Caller(identity.name, person, identity.role, identity.may_reveal)
+
+    async def onlooker(self, identity: Identity) -> Caller:
+        """Somebody who only looks, and who is nobody where that name is not in the directory. Raises LogUnavailable."""
+        person = identity.person or await self.people.find(identity.name) or _NOBODY
         return Caller(identity.name, person, identity.role, identity.may_reveal)
 
 

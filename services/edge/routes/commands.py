@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 import msgspec
 from litestar import Response, get
@@ -21,18 +22,22 @@ CommandId = Annotated[
 ]
 
 
+_PATH = "/v1/commands/"
+
+
 @get(
-    "/v1/commands/{command_id:path}",
+    _PATH + "{command_id:path}",
     operation_id="getCommand",
     summary="What became of a command that carried an Idempotency-Key",
     tags=["commands"],
     responses=problems("command_not_found", "log_unavailable"),
 )
 async def get_command(request: AnyRequest, command_id: CommandId) -> Response[Outcome]:
+    del command_id  # of which the router has taken slashes away that belong to a key
     edge, asked = edge_of(request), asked_of(request)
     outcome = await edge.intake.outcome(
-        await edge.caller(asked.identity),
-        command_id.removeprefix("/"),
+        await edge.onlooker(asked.identity),
+        unquote(request.scope["raw_path"].decode("latin-1").removeprefix(_PATH)),
         language=asked.language,
         request_id=asked.request_id,
     )
