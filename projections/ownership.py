@@ -30,6 +30,8 @@ _LOCK_NAME = "trainledger-prepare"
 _LOCK_SECONDS = 60
 # What a facts row holds while its tables are being made, so that a crash in between is seen at the next start.
 _UNFINISHED = "unfinished"
+# Of the state table since the first release: what has them is ours, and what it lacks is added.
+_OURS = {"name", "ledger", "schema_version", "fingerprint", "position"}
 
 
 def prepare(database: Database, ledger: str) -> None:
@@ -54,7 +56,10 @@ def prepare(database: Database, ledger: str) -> None:
 
 
 def rebuild(database: Database, ledger: str) -> None:
-    """Empties the fact tables and sets their position to 0; a projector, also a running one, fills them again."""
+    """Empties the fact tables and sets their position to 0; a projector, also a running one, fills them again.
+
+    Until they are where they were, whoever reads them is to be told so.
+    """
     prepare(database, ledger)
     with database.writing() as connection:
         empty_facts(connection)
@@ -99,9 +104,9 @@ def _refuse_foreign(connection: Connection, database: Database, ledger: str) -> 
     if projection_state.name not in present:
         raise foreign
     columns = {column["name"] for column in inspect(connection).get_columns(projection_state.name)}
-    if columns != set(projection_state.columns.keys()):
+    if not columns >= _OURS:
         raise foreign
-    states = connection.execute(select(projection_state)).all()
+    states = connection.execute(select(projection_state.c.ledger, projection_state.c.schema_version)).all()
     if not states and present != {projection_state.name}:
         raise foreign
     for state in states:
@@ -120,6 +125,7 @@ def _present(connection: Connection) -> set[str]:
 
 def _make_state(connection: Connection, ledger: str) -> None:
     state_tables.create_all(connection)
+    _add_missing_columns(connection, projection_state)
     known = set(connection.scalars(select(projection_state.c.name)))
     for name in (TELEMETRY, FACTS):
         if name not in known:
@@ -146,6 +152,11 @@ def _make_facts(connection: Connection) -> None:
 
 
 def _empty_facts(connection: Connection) -> None:
+    connection.execute(
+        update(projection_state)
+        .where(projection_state.c.name == FACTS, projection_state.c.position > projection_state.c.rebuilt_to)
+        .values(rebuilt_to=projection_state.c.position)
+    )
     _set_facts(connection, _UNFINISHED)
     _commit_where_ddl_does(connection)
     fact_tables.drop_all(connection)

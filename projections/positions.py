@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, bindparam, select, update
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, update
 
 from projections.tables import (
     FACTS,
@@ -25,9 +27,30 @@ class NotPrepared(Exception):
     """The tables are being made, or they were made by another release."""
 
 
-def projected_position(connection: Connection) -> int:
-    """The position of the last fact that queries in this transaction see, 0 where there is none."""
-    return connection.execute(_PROJECTED).scalar_one_or_none() or 0
+class Projected(NamedTuple):
+    """The position of the last fact that the tables show, 0 where there is none, and up to which they are rebuilt."""
+
+    position: int
+    rebuilt_to: int
+
+    @property
+    def is_rebuilding(self) -> bool:
+        """Whether they show neither now nor any past yet."""
+        return self.position < self.rebuilt_to
+
+
+def projected(connection: Connection) -> Projected:
+    """How far the fact tables are that queries in this transaction see."""
+    row = connection.execute(_PROJECTED).one_or_none()
+    return Projected(0, 0) if row is None else Projected(*row)
+
+
+def expect_rebuild(connection: Connection, last: int) -> None:
+    """Has tables that hold nothing yet rebuilt up to the log's end at `last`, and none up to where no log reaches."""
+    beyond = projection_state.c.rebuilt_to > last
+    begins = and_(projection_state.c.position == 0, projection_state.c.rebuilt_to < last)
+    statement = update(projection_state).where(projection_state.c.name == FACTS, or_(beyond, begins))
+    connection.execute(statement.values(rebuilt_to=last))
 
 
 def claimed_position(connection: Connection, stream: str) -> int:
@@ -58,7 +81,7 @@ def _of_this_release(stream: str) -> tuple[ColumnElement[bool], ...]:
 
 
 # Built once: they are part of every question and of every commit.
-_PROJECTED = select(projection_state.c.position).where(projection_state.c.name == FACTS)
+_PROJECTED = select(projection_state.c.position, projection_state.c.rebuilt_to).where(projection_state.c.name == FACTS)
 _ADVANCE = {
     stream: update(projection_state)
     .where(*_of_this_release(stream), projection_state.c.position == bindparam("old"))

@@ -9,7 +9,8 @@ from projections.tables.columns import (
     state_tables,
 )
 
-# One row named FACTS and one named TELEMETRY: whose tables these are, and how far their stream is in them.
+# One row named FACTS and one named TELEMETRY: whose tables these are, and how far their stream is in them. Below
+# `rebuilt_to`, where they were before they were emptied, fact tables show what never was.
 projection_state = Table(
     "projection_state",
     state_tables,
@@ -18,6 +19,7 @@ projection_state = Table(
     Column("schema_version", Integer, nullable=False),
     Column("fingerprint", String(64), nullable=False),
     Column("position", BigInteger, nullable=False),
+    Column("rebuilt_to", BigInteger, nullable=False, server_default="0"),
     **MYSQL_OPTIONS,
 )
 

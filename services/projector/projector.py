@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from events.runs import RunCanceled, RunCompleted, RunFact, RunFailed
 from projections.database import Database
 from projections.folding import fold
 from projections.ownership import empty_facts
-from projections.positions import NotPrepared, Overtaken, advance, claimed_position
+from projections.positions import NotPrepared, Overtaken, advance, claimed_position, expect_rebuild
 from projections.tables import FACTS, TELEMETRY
 from projections.telemetry import StoredTelemetry, append_telemetry
 from services.projector.gathering import gathered
@@ -99,12 +100,13 @@ class Projector:
 
     async def _follow_facts(self) -> None:
         while True:
-            position = await self._position(FACTS)
-            if position > await self._log.last_position():
+            position, last = await self._position(FACTS), await self._log.last_position()
+            if position > last:
                 # The same ledger with less in it: restored from a backup.
                 _log.warning("the tables are at position %d, beyond the end of the log: they are rebuilt", position)
                 await self._persist(empty_facts)
                 continue
+            await self._persist(partial(expect_rebuild, last=last))
             await self._announce(position)
             self._folded = position
             folding = asyncio.create_task(self._fold_from(position), name="projector: folding")

@@ -14,8 +14,9 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from contracts.problems import Refused
 from projections.database import Database
-from projections.positions import projected_position
+from projections.positions import Projected, projected
 
 T = TypeVar("T")
 Question = Callable[[Connection], T]
@@ -37,6 +38,7 @@ class Shown(msgspec.Struct, Generic[T], frozen=True):
 class _Asked(msgspec.Struct, frozen=True):
     number: int
     question: Question[Any]
+    whole: bool
     answered: asyncio.Future[Shown[Any]]
 
 
@@ -59,11 +61,14 @@ class Questions:
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    async def ask(self, question: Question[T]) -> Shown[T]:
-        """Raises what the question does, and what SQLAlchemy does."""
+    async def ask(self, question: Question[T], *, whole: bool = True) -> Shown[T]:
+        """Raises what the question does, and what SQLAlchemy does.
+
+        `whole`: of tables that are not being rebuilt, else Refused (position_not_reached).
+        """
         answered: asyncio.Future[Shown[T]] = asyncio.get_running_loop().create_future()
         self._last = next(self._numbers)
-        self._asked.append(_Asked(self._last, question, answered))
+        self._asked.append(_Asked(self._last, question, whole, answered))
         self._employ()
         return await answered
 
@@ -120,20 +125,23 @@ class Questions:
         take = partial(self._take, last)
         try:
             with self._database.reading() as connection:
-                position = projected_position(connection)
+                shown = projected(connection)
                 for _ in range(_MOST_TOGETHER):
                     if (asked := take()) is None:
                         break
-                    if not self._answer(asked, connection, position):
+                    if not self._answer(asked, connection, shown):
                         break
         except Exception as error:  # noqa: BLE001 - of the transaction: whoever waited for it learns of it
             while (asked := take()) is not None:
                 self._done.append((asked, error))
 
-    def _answer(self, asked: _Asked, connection: Connection, position: int) -> bool:
+    def _answer(self, asked: _Asked, connection: Connection, shown: Projected) -> bool:
         """Whether the transaction is good for another one."""
+        if asked.whole and shown.is_rebuilding:
+            self._done.append((asked, Refused("position_not_reached", position=shown.rebuilt_to)))
+            return True
         try:
-            self._done.append((asked, Shown(asked.question(connection), position)))
+            self._done.append((asked, Shown(asked.question(connection), shown.position)))
         except Exception as error:  # noqa: BLE001 - whoever asked gets it
             self._done.append((asked, error))
             return not isinstance(error, DBAPIError)

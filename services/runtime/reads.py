@@ -39,8 +39,9 @@ class Reads:
     """Every question sees one state of the tables.
 
     `name_of` gives a person's name; `threads` bounds how many transactions there are at once; `log_lines` how many of a
-    run's output lines its detail shows. Every question raises Refused (`database_unavailable`), also
-    after `patience` seconds: behind a broken network a database neither answers nor refuses to.
+    run's output lines its detail shows. Every question raises Refused: `position_not_reached` while the tables are
+    rebuilt, `database_unavailable`, also after `patience` seconds: behind a broken network a database neither answers
+    nor refuses to.
     """
 
     def __init__(
@@ -127,9 +128,16 @@ class Reads:
 
     async def ask(self, question: Question[T]) -> Shown[T]:
         """Asks anything."""
+        return await self._ask(question)
+
+    async def projected(self) -> int:
+        """How far the read models are, also while they are being rebuilt."""
+        return (await self._ask(lambda _: None, whole=False)).position
+
+    async def _ask(self, question: Question[T], *, whole: bool = True) -> Shown[T]:
         try:
             async with asyncio.timeout(self._patience):
-                shown = await self._questions.ask(question)
+                shown = await self._questions.ask(question, whole=whole)
         except TimeoutError as error:
             self._no_answer(f"nothing within {self._patience:.0f} s")
             raise Refused("database_unavailable") from error
@@ -165,7 +173,7 @@ class Reads:
     async def _look(self) -> None:
         """Takes the position from the tables, unless it was heard of in the meantime."""
         heard = self._heard
-        position = (await self.ask(lambda _: None)).position
+        position = await self.projected()
         if heard == self._heard or position > self._position:
             self._move(position)
 

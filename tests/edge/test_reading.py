@@ -17,7 +17,10 @@ import msgspec
 import pytest
 
 from contracts.problems import Refused
+from events.log.streams import ledger_id
 from projections.database import open_database
+from projections.ownership import rebuild
+from services.projector.service import project
 from services.runtime.reads import Reads
 from services.runtime.settings import Settings
 from tests.edge.conftest import QWEN, World, client_of, made
@@ -61,6 +64,34 @@ async def _ask_without_projector(http: httpx.AsyncClient, world: World) -> None:
     unready = await http.get("/readyz", headers={"Accept-Language": "en"})
     assert (unready.status_code, unready.json()["code"]) == (503, "not_ready")
     assert unready.json()["errors"][0]["pointer"] == "/projector"
+
+
+async def test_nothing_false_is_read_while_the_tables_are_rebuilt(nats_server: NatsServer, settings: Settings) -> None:
+    settings = msgspec.structs.replace(settings, projection_wait_seconds=0.2)
+    async with made(nats_server.url, settings) as world, client_of(world) as http:
+        await http.post("/projects", json=QWEN)
+        shown = await http.get("/projects/qwen-finetune")
+        world.projector.cancel()
+        await asyncio.gather(world.projector, return_exceptions=True)
+        await asyncio.to_thread(rebuild, world.database, str(await ledger_id(world.nc.jetstream())))
+        for path in ("/projects", "/projects/qwen-finetune", "/projects?as_of=1", "/projects/qwen-finetune/runs"):
+            answer = await http.get(path)
+            assert (answer.status_code, answer.json()["code"]) == (503, "position_not_reached"), path
+            assert answer.headers["retry-after"]
+        unready = await http.get("/readyz")
+        assert [wrong["pointer"] for wrong in unready.json()["errors"]] == ["/projector"]
+        revised = await http.patch("/projects/qwen-finetune", json={"description": "meanwhile"})
+        assert (revised.status_code, revised.json()["description"]) == (200, "meanwhile")
+        assert int(revised.headers["projection-lag"]) >= 1
+        projector = asyncio.create_task(project(world.nc, world.database))
+        try:
+            async with asyncio.timeout(60):
+                while (again := await http.get("/projects/qwen-finetune")).status_code == 503:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            assert again.json()["id"] == shown.json()["id"]
+        finally:
+            projector.cancel()
+            await asyncio.gather(projector, return_exceptions=True)
 
 
 async def test_a_database_that_says_nothing_is_not_waited_for_any_longer() -> None:

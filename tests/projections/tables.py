@@ -14,6 +14,7 @@ from events.event import Recorded
 from projections.checksum import checksum
 from projections.database import Database
 from projections.folding import fold
+from projections.positions import projected
 from projections.queries.cut import Cut
 from projections.telemetry import StoredTelemetry, append_telemetry
 from tests.projections.histories import stored_at
@@ -49,6 +50,10 @@ def checksum_at(database: Database, position: int) -> str:
 
 def cut_at(position: int) -> Cut:
     return Cut(position, stored_at(position))
+
+
+def projected_position(connection: Connection) -> int:
+    return projected(connection).position
 
 
 def name_of(person: UUID) -> str | None:

@@ -18,11 +18,11 @@ from projections.catalogue import HANDLERS, NOT_PROJECTED
 from projections.database import Database
 from projections.folding import fold
 from projections.ownership import rebuild
-from projections.positions import Overtaken, projected_position
+from projections.positions import Overtaken
 from projections.tables import artifacts, projects, runs
 from tests.projections.conftest import LEDGER
 from tests.projections.histories import History, identify, realistic
-from tests.projections.tables import ask, checksum_at, fold_all
+from tests.projections.tables import ask, checksum_at, fold_all, projected_position
 
 HISTORY = realistic(400, projects=5, at_once=5)
 
@@ -121,7 +121,7 @@ _VICTIM = """
 import sys
 from projections.database import open_database
 from tests.projections.histories import realistic
-from tests.projections.tables import fold_all
+from tests.projections.tables import fold_all, projected_position
 facts = realistic(5_000, projects=5, at_once=5)
 database = open_database(sys.argv[1])
 print("folding", flush=True)

@@ -22,12 +22,11 @@ from events.log.streams import TELEMETRY, ensure_streams
 from events.runs import RunAssigned, RunCompleted, RunStarted
 from projections.database import Database, DatabaseRefused
 from projections.ownership import empty_facts, prepare
-from projections.positions import projected_position
 from projections.queries.runs import run_detail
 from services.projector.service import project
 from tests.nats_server import NatsServer
 from tests.projections.histories import ORIGIN, identify, realistic, run_requested
-from tests.projections.tables import ask, checksum_at, fold_all
+from tests.projections.tables import ask, checksum_at, fold_all, projected_position
 from tests.projections.test_projector import RUN, heard, messages_of, until
 
 WITHIN = 60.0

@@ -15,13 +15,13 @@ from contracts.telemetry import LogLine, TelemetryBatch
 from projections import ownership
 from projections.database import Database, DatabaseRefused, DatabaseUnavailable, open_database
 from projections.ownership import prepare, rebuild
-from projections.positions import NotPrepared, claimed_position, projected_position
+from projections.positions import NotPrepared, claimed_position, projected
 from projections.queries.runs import run_detail
 from projections.tables import FACTS, SCHEMA_VERSION, TELEMETRY, fact_tables, projection_state
 from tests.projections.conftest import LEDGER
 from tests.projections.histories import History, identify, project_created, run_requested
 from tests.projections.servers import PASSWORD
-from tests.projections.tables import append_all, ask, fold_all
+from tests.projections.tables import append_all, ask, fold_all, projected_position
 
 PROJECT, RUN = identify("project"), identify("run")
 HISTORY = History().add(PROJECT, project_created()).add(RUN, run_requested(PROJECT)).facts
@@ -119,6 +119,25 @@ def test_an_older_shape_is_rebuilt_and_telemetry_kept(filled: Database, change: 
         ask(filled, lambda connection: claimed_position(connection, FACTS))
     prepare(filled, LEDGER)
     assert_rebuilt_with_telemetry_kept(filled)
+
+
+def test_tables_that_are_rebuilt_say_so_until_they_are_where_they_were(filled: Database) -> None:
+    assert not ask(filled, projected).is_rebuilding
+    for _ in range(2):
+        rebuild(filled, LEDGER)
+        assert ask(filled, projected) == (0, 2)
+        fold_all(filled, HISTORY[:1])
+        assert ask(filled, projected).is_rebuilding
+    fold_all(filled, HISTORY, after=1)
+    assert not ask(filled, projected).is_rebuilding
+
+
+def test_a_state_of_the_first_release_gets_its_new_column(filled: Database) -> None:
+    execute(filled, "ALTER TABLE projection_state DROP COLUMN rebuilt_to")
+    prepare(filled, LEDGER)
+    assert ask(filled, projected) == (2, 0)
+    rebuild(filled, LEDGER)
+    assert ask(filled, projected) == (0, 2)
 
 
 def test_a_column_that_is_new_is_there_after_the_rebuild(filled: Database) -> None:

@@ -21,7 +21,8 @@ from events.log.memory import MemoryLog
 from events.runs import RunAssigned, RunCompleted, RunStarted
 from projections.database import Database, open_database
 from projections.ownership import rebuild
-from projections.positions import claimed_position, projected_position
+from projections.positions import claimed_position, expect_rebuild
+from projections.positions import projected as projected_now
 from projections.queries.runs import run_detail, run_status
 from projections.tables import TELEMETRY
 from projections.telemetry import StoredTelemetry
@@ -29,7 +30,7 @@ from services.projector.projector import Projector
 from services.projector.telemetry import Extent
 from tests.projections.conftest import LEDGER
 from tests.projections.histories import ORIGIN, identify, project_created, realistic, run_requested
-from tests.projections.tables import ask, checksum_at, fold_all
+from tests.projections.tables import ask, checksum_at, fold_all, projected_position
 
 PROJECT, RUN = identify("project"), identify("run")
 WITHIN = 30.0
@@ -354,7 +355,30 @@ async def test_a_log_that_was_restored_from_a_backup_is_folded_anew(
         async with projecting(ledger, telemetry, database) as announced:
             await announced.reach(position)
             assert await in_thread(database, projected_position) == position
+            assert await in_thread(database, projected_now) == (position, position)
     assert "beyond the end of the log" in caplog.text
+
+
+async def test_a_rebuild_ends_where_a_restored_log_does(
+    ledger: Ledger, telemetry: Telemetry, database: Database
+) -> None:
+    await asyncio.to_thread(fold_all, database, realistic(100, projects=5, at_once=5))
+    await asyncio.to_thread(rebuild, database, LEDGER)
+    assert (await in_thread(database, projected_now)).rebuilt_to == 100
+    position = await ledger.start_run()
+    async with projecting(ledger, telemetry, database) as announced:
+        await announced.reach(position)
+        assert await in_thread(database, projected_now) == (position, position)
+
+
+def test_tables_that_hold_nothing_yet_are_rebuilt_up_to_the_end_of_the_log(database: Database) -> None:
+    with database.writing() as connection:
+        expect_rebuild(connection, 4)
+    assert ask(database, projected_now).is_rebuilding
+    fold_all(database, realistic(4, projects=1, at_once=1))
+    with database.writing() as connection:
+        expect_rebuild(connection, 9)
+    assert not ask(database, projected_now).is_rebuilding
 
 
 async def test_a_telemetry_stream_that_was_replaced_is_read_anew(

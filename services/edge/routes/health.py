@@ -81,7 +81,7 @@ async def _log_position(edge: Edge) -> int | Wrong:
 
 async def _projected(edge: Edge) -> int | Wrong:
     try:
-        return (await asyncio.wait_for(edge.reads.ask(lambda _: None), _PATIENCE)).position
+        return await asyncio.wait_for(edge.reads.projected(), _PATIENCE)
     except (Refused, TimeoutError) as error:
         if lacks_tables(error.__cause__):
             told = "`trainledger projector`"
