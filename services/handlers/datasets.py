@@ -37,7 +37,7 @@ from events.datasets import (
     without,
 )
 from events.downloads import DatasetFileDownloaded
-from services.handlers.texts import wrong_with_ends, wrong_with_prose, wrong_with_text
+from services.handlers.texts import wrong_with_ends, wrong_with_prose, wrong_with_text, wrong_with_unseen
 
 MOST_FILES = 1_000  # of a dataset at a time: each version of it names them all
 _MOST_METADATA = 64 * 1024
@@ -53,6 +53,7 @@ class AddGathered(msgspec.Struct, frozen=True, kw_only=True):
 def check_create(command: CreateDataset) -> None:
     """Refuses what can be refused without knowing any state."""
     wrongs = wrong_with_ends("/name", command.name) + wrong_with_text("/name", command.name)
+    wrongs += wrong_with_unseen("/name", command.name)
     for pointer, text in (("/type", command.type), ("/task_type", command.task_type)):
         wrongs += wrong_with_text(pointer, text or "")
     wrongs += wrong_with_prose("/description", command.description)

@@ -97,7 +97,8 @@ def test_a_dataset_is_created() -> None:
     given().when(command).then(
         DatasetCreated(name="pairs", type="text2text", metadata={"records": 1}, retention_days=30)
     )
-    given().when(CreateDataset(name="a\x00b")).then_refused("invalid_body")
+    for name in ("a\x00b", "\u200b", "a\u202eb"):
+        given().when(CreateDataset(name=name)).then_refused("invalid_body")
 
 
 def test_each_file_makes_a_version() -> None:

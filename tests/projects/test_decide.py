@@ -43,7 +43,24 @@ def test_a_name_is_taken_once() -> None:
     given(CREATED).when(create(), Gathered(owner=ALICE)).then_refused("project_exists")
 
 
-@pytest.mark.parametrize("name", ["客服 模型", "100%", "🦙-tune", "a?b#c", "...", "é" * 200, "e\u0301" * 200])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "客服 模型",
+        "100%",
+        "🦙-tune",
+        "a?b#c",
+        "...",
+        "é" * 200,
+        "e\u0301" * 200,
+        "👩\u200d🔬",
+        "❤\ufe0f",
+        "می\u200cخواهم",
+        "क्\u200dष",
+        "葛\U000e0100",
+        "🏴\U000e0067\U000e0062\U000e007f",
+    ],
+)
 def test_names_that_a_path_can_address_are_taken(name: str) -> None:
     assert given().when(create(name), Gathered(owner=ALICE)).refused is None
 
@@ -68,11 +85,22 @@ def test_names_that_a_path_can_address_are_taken(name: str) -> None:
         "6F8C7D5233C44D7693715DFD5FCD521A",
         "{6f8c7d52-33c4-4d76-9371-5dfd5fcd521a}",
         "urn:uuid:6f8c7d52-33c4-4d76-9371-5dfd5fcd521a",
+        *"\u00ad\u115f\u1160\u200b\u200c\u200d\u200e\u202e\u2060\u2066\u2800\u3164\ufe0f\ufeff\uffa0",
+        "\u202eabc",
+        "a\u200bb",
+        "ab\ufeff",
+        "\u200dab",
     ],
 )
 def test_names_that_no_path_can_address_are_refused(name: str) -> None:
     refused = given().when(create(name), Gathered(owner=ALICE)).then_refused("invalid_body")
     assert [wrong.pointer for wrong in refused.wrongs] == ["/name"]
+
+
+def test_an_owner_is_to_be_seen() -> None:
+    for command in (create(owner="\u200b"), revise(owner="a\u202eb")):
+        refused = given(CREATED).when(command, Gathered(owner=ALICE)).then_refused("invalid_body")
+        assert [wrong.pointer for wrong in refused.wrongs] == ["/owner"]
 
 
 def test_names_are_the_same_in_every_unicode_spelling() -> None:
