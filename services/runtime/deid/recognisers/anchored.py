@@ -95,7 +95,7 @@ _IPV6 = among_bytes("0123456789abcdefABCDEF:.")
 _MAC = re.compile(rb"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
 _LABELLED_MAC = re.compile(rb"(?:MAC|mac)([0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\2){4}[0-9A-Fa-f]{2})(?![0-9A-Za-z:])")
 _DOTTED_MAC = re.compile(rb"(?<![0-9A-Za-z.])(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}(?!\.?[0-9A-Za-z])")
-_LONGEST_ADDRESS = 45
+_LONGEST_ADDRESS, _LONGEST_GROUP = 45, 4
 
 
 def _dotted_macs(groups: Groups, out: Candidates) -> None:
@@ -168,7 +168,10 @@ def _is_ipv6(text: str) -> bool:
 
 
 def _short_ipv6(groups: Groups, out: Candidates) -> None:
-    """Those with `::`: a word of hexadecimal digits and colons with nothing of letters beside it."""
+    """Those with `::`: a word of hexadecimal digits and colons with nothing of letters beside it.
+
+    Its first group has four digits or, as slices and names of code have, too, it has more groups than two.
+    """
     content, at = groups.content, groups.places(":")
     at = at[content[at + 1] == ord(":")]
     at = at[HEX[content[at - 1]] | HEX[content[np.minimum(at + 2, len(content) - 1)]]]
@@ -179,10 +182,16 @@ def _short_ipv6(groups: Groups, out: Candidates) -> None:
     good = ~ALNUM[content[starts - 1]] & ~ALNUM[content[ends]] & (ends - starts >= 4)
     good[1:] &= starts[1:] > starts[:-1]
     ends = ends - reach(content, ends, among_bytes("."), _LONGEST_ADDRESS, back=True)
-    good &= np.searchsorted(groups.starts, starts) < np.searchsorted(groups.starts, ends)  # has a digit
+    good &= ~((content[starts - 1] == ord("[")) & ALNUM[content[starts - 2]])  # an index
+    good &= (reach(content, starts, HEX, _LONGEST_GROUP + 1) == _LONGEST_GROUP) | (_colons(groups, starts, ends) > 2)
     starts, ends = starts[good], ends[good]
     found = [groups.searched[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
     own = {address: _own_length(address) for address in set(found) if _is_ipv6(address.decode())}
     lengths = np.array([own.get(address, 0) for address in found], dtype=np.int64)
     chosen = np.flatnonzero(lengths)
     out.add("IPV6", starts[chosen], starts[chosen] + lengths[chosen], 0.8)
+
+
+def _colons(groups: Groups, starts: Offsets, ends: Offsets) -> Offsets:
+    places = groups.places(":")
+    return np.searchsorted(places, ends) - np.searchsorted(places, starts)
