@@ -17,7 +17,7 @@ SURNAMES = (
 )
 _HAN = r"[\u4e00-\u9fa5]"
 _TITLED = re.compile(rf"[{SURNAMES}]{_HAN}{{0,2}}?(?=$)")
-_TOLD = re.compile(rf"[\s:：为是叫\"“]{{0,3}}([{SURNAMES}]{_HAN}{{1,2}})(?!{_HAN})")
+_TOLD = re.compile(rf"[\s:：为是叫\"“]{{0,3}}([{SURNAMES}](?![我你您他她它咱]){_HAN}{{1,2}})(?!{_HAN})")
 _LATIN = re.compile(r"[\s:：]{0,3}([A-Z][a-z]+(?: [A-Z][a-z'.-]+){1,3})")
 _PLACE = re.compile(
     rf"[\s:：为是在于\"“]{{0,3}}({_HAN}{{2,8}}(?:省|市|自治区|区|县)[\u4e00-\u9fa50-9A-Za-z（）()#-]{{2,40}}?"
@@ -25,6 +25,10 @@ _PLACE = re.compile(
 )
 _TITLES = "先生|女士|小姐|经理|老师|医生|师傅|同学|总监|主任|教授|律师"
 _TITLE = re.compile(_TITLES.encode())
+_NOBODY = re.compile(
+    rb"assistant|user|system|tool|function|developer|human|bot|[A-Za-z]\w*[_0-9]\w*|[a-z]+[A-Z]\w*|[a-z0-9]+(?:[-.][a-z0-9]+)+"
+)
+"""Names of roles, of functions and of other things of programs."""
 _LONGEST_FIELD = 200
 _FARTHEST = 240
 
@@ -36,7 +40,11 @@ def find(buffer: Buffer, words: Words, out: Candidates) -> None:
     named = words.of_names(buffer.areas, whole=True)
     short = (buffer.areas.ends - buffer.areas.starts <= _LONGEST_FIELD) & (buffer.areas.ends > buffer.areas.starts)
     for kind, word in (("PERSON", "name"), ("ADDRESS", "address")):
-        whole = short & ((named & BITS[word]) > 0)
+        whole = np.flatnonzero(short & ((named & BITS[word]) > 0))
+        if kind == "PERSON" and kind in out.wanted:
+            starts, ends = buffer.areas.starts[whole].tolist(), buffer.areas.ends[whole].tolist()
+            text = (buffer.bytes[start:end].tobytes() for start, end in zip(starts, ends, strict=True))
+            whole = whole[[not _NOBODY.fullmatch(value) for value in text]]
         out.add(kind, buffer.areas.starts[whole] + MARGIN, buffer.areas.ends[whole] + MARGIN, 0.7)
     content = buffer.bytes.tobytes()
     for kind, word, expressions in (("PERSON", "name", (_TOLD, _LATIN)), ("ADDRESS", "address", (_PLACE,))):
