@@ -25,6 +25,7 @@ from services.runtime.deid.recognisers import (
 )
 from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
+from services.runtime.deid.recognisers.counterevidence import AGAINST, CLASSES, against
 from services.runtime.deid.recognisers.groups import MARGIN, Groups, Runs
 from services.runtime.deid.recognisers.patterns import Patterns
 from services.runtime.deid.recognisers.resolution import apart, resolved
@@ -39,10 +40,9 @@ _CONTEXT = {
     "WECHAT": ("wechat", 0.2), "US_SSN": ("ssn", 0.5), "IBAN": ("iban", 0.2), "DATE": ("date", 0.4),
     "CN_PLATE": ("plate", 0.1), "IPV4": ("net", 0.1),
 }  # fmt: skip
-_AGAINST = {"CN_PHONE": 0.1, "BANK_CARD": 0.25, "CREDIT_CARD": 0.1, "CN_LANDLINE": 0.25, "IMEI": 0.3, "IPV4": 0.35,
-            "CN_ID": 0.1, "US_PHONE": 0.25, "US_SSN": 0.3, "QQ": 0.3}  # fmt: skip
 _CONTEXT_CLASSES = frozenset(
-    {name for name, _ in _CONTEXT.values()} | {"secret", "password", "bearer", "mac", "other", "isbn", "account"}
+    {name for name, _ in _CONTEXT.values()}
+    | {"secret", "password", "pass", "bearer", "mac", "wxid", "isbn", "account", *CLASSES}
 )
 _NUMBER_SCORE = 0.5
 
@@ -64,7 +64,7 @@ class Recogniser:
         self._least = np.array([_or(least.get(name), policy.min_score) for name in self._names], dtype=np.float32)
         self._bits = np.array([BITS[_CONTEXT[name][0]] if name in _CONTEXT else 0 for name in self._names])
         self._bonus = np.array([_CONTEXT[name][1] if name in _CONTEXT else 0 for name in self._names], dtype=np.float32)
-        self._malus = np.array([_AGAINST.get(name, 0) for name in self._names], dtype=np.float32)
+        self._malus = np.array([AGAINST.get(name, 0) for name in self._names], dtype=np.float32)
 
     def find(self, buffer: Buffer, locale: str) -> Spans:
         """Spans in ascending order that do not overlap, each inside one area of the buffer."""
@@ -101,9 +101,12 @@ class Recogniser:
     def _weighed(self, spans: Spans, area: Offsets, words: Words, buffer: Buffer) -> Spans:
         near = words.near(spans.starts, spans.ends, buffer, area)
         scores = spans.scores + self._bonus[spans.kinds] * ((near & self._bits[spans.kinds]) > 0)
-        scores -= self._malus[spans.kinds] * ((near & BITS["other"]) > 0)
+        least = self._least[spans.kinds]
+        decided = np.flatnonzero((scores >= least) & (scores - self._malus[spans.kinds] < least))
+        refuted = against(self._names, spans.take(decided), near[decided], area[decided], words, buffer)
+        scores[decided[refuted]] = -1
         spans.scores = np.minimum(scores, 1).astype(np.float32)
-        return spans.take(spans.scores >= self._least[spans.kinds])
+        return spans.take(spans.scores >= least)
 
     def _with_phones(self, spans: Spans, words: Words, runs: Runs, buffer: Buffer) -> Spans:
         """Phones of other plans where nothing else is: a country code or a word before tells them, not their form."""

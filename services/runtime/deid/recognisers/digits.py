@@ -150,7 +150,7 @@ def _ipv4(groups: Groups, out: Candidates) -> None:
     beside = groups.letter_before[first] | groups.letter_after[first + 3] | dashed
     beside &= ~_labelled(groups, groups.starts[first] - dashed)
     small = (groups.ends[first + 3] - groups.starts[first]) <= 7
-    out.add("IPV4", groups.starts[first], groups.ends[first + 3], 0.75 - 0.4 * beside - 0.15 * small)
+    out.add("IPV4", groups.starts[first], groups.ends[first + 3], 0.75 - 0.4 * beside - 0.3 * small)
 
 
 def _labelled(groups: Groups, at: Offsets) -> Flags:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any, Final
 
@@ -29,25 +30,30 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
     "imei": ("imei", "串号", "设备号", "设备码"),
     "qq": ("qq", "扣扣", "企鹅号"),
     "wechat": ("微信", "wechat", "weixin", "wxid", "vx", "wx", "薇信", "v信", "加v"),
+    "wxid": ("wxid",),
     "ssn": ("ssn", "social security", "社会安全", "社会保障号"),
     "iban": ("iban",),
     "date": ("出生", "生日", "birth", "dob", "birthday"),
     "plate": ("车牌", "牌照", "车号", "plate"),
     "secret": ("password", "passwd", "pwd", "secret", "api_key", "apikey", "api-key", "access_key", "access key",
                "secret_key", "secretkey", "accesskey", "appkey", "app_key", "token", "密码", "口令", "密钥",
-               "private_key"),
-    "password": ("password", "passwd", "pwd", "密码", "口令"),
+               "private_key", "api key", "secret key", "accountkey", "passphrase", "密碼", "秘钥"),
+    "password": ("password", "passwd", "pwd", "密码", "口令", "密碼", "identified by"),
+    "pass": ("pass",),
     "bearer": ("bearer", "basic"),
-    "mac": ("mac", "物理地址", "硬件地址"),
+    "mac": ("mac", "hwaddr", "物理地址", "硬件地址"),
     "name": ("name", "姓名", "联系人", "收件人", "收货人", "客户姓名", "客户", "用户姓名", "full_name", "first_name",
              "last_name", "contact", "联系人姓名", "患者", "学生姓名", "员工姓名", "真实姓名", "叫", "我叫"),
     "address": ("address", "地址", "住址", "家庭住址", "收货地址", "联系地址", "户籍地址", "现住址", "住在", "通讯地址",
                 "street_address", "home_address", "家住"),
     "isbn": ("isbn",),
-    "net": ("ip", "来源", "地址", "登录", "访问", "host", "server"),
+    "net": ("ip", "来源", "地址", "登录", "访问", "host", "server", "dns", "gateway", "网关", "服务器", "主机"),
     "other": ("订单", "单号", "流水", "快递", "运单", "版本", "编号", "批次", "型号", "合同号", "金额", "数量", "邮编",
               "价格", "余额", "流水号", "条码", "序号", "order", "tracking", "version", "invoice", "serial", "amount",
               "price", "sku", "build", "firmware", "release"),
+    "version": ("版本", "version", "build", "firmware", "release"),
+    "product": ("jdk", "jre", "java", "python", "oracle", "mysql", "mariadb", "unity", "intellij", "pycharm",
+                "webstorm", "goland", "clion", "datagrip", "phpstorm"),
 }  # fmt: skip
 
 BITS: Final = {name: 1 << index for index, name in enumerate(WORDS)}
@@ -55,6 +61,12 @@ BITS: Final = {name: 1 << index for index, name in enumerate(WORDS)}
 _NEAR_BEFORE = 40
 _NEAR_AFTER = 4
 _NEXT_WORD = 12
+_CALLED = re.compile(
+    r"(?:[\s:=#_\"'.-]|：|号|码|是|为|is|no|number|num|id|code|v"
+    r"|[0-9.]{3,15}\s?(?:[,-]|->|→|、|和|及|或|至|到|and|or|to)){0,12}".encode(),
+    re.IGNORECASE,
+)
+"""What stands between the name of a number and the number, others of a list included."""
 
 
 @cache
@@ -142,6 +154,25 @@ class Words:
         after &= (bracket == ord("(")) | ((bracket == 0xEF) & (self._content[self.starts[following] - 1] == 0x88))
         found |= np.where(after, self.bits[following], 0)
         return found | self.of_names(areas)[area]
+
+    def right_before(self, name: str, start: int, buffer: Buffer, area: int) -> bool:
+        """Whether a word of a class is what a candidate is called, with at most others of its like between them: in
+        the text, or as the name of its field.
+        """
+        areas, floor, bit = buffer.areas, int(buffer.floors[area]), BITS[name]
+        last = int(np.searchsorted(self.ends, start, side="right")) - 1
+        if last >= 0 and self.bits[last] & bit and self.starts[last] >= floor:
+            end = int(self.ends[last])
+            if start - end <= _NEAR_BEFORE and _CALLED.fullmatch(self._content[end:start].tobytes()):
+                return True
+        area_start, name_end = int(areas.starts[area]), int(areas.name_ends[area])
+        last = int(np.searchsorted(self.ends, name_end, side="right")) - 1
+        if last < 0 or not self.bits[last] & bit or self.starts[last] < areas.name_starts[area]:
+            return False
+        if name_end - self.ends[last] > _NEAR_BEFORE or start - area_start > _NEAR_BEFORE:
+            return False
+        rest = self._content[int(self.ends[last]) : name_end].tobytes(), self._content[area_start:start].tobytes()
+        return all(map(_CALLED.fullmatch, rest))
 
     def of_names(self, areas: Areas, *, whole: bool = False) -> Offsets:
         """The classes of the words in the name of each area's field; with `whole`, where the word is all of it."""
