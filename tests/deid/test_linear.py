@@ -70,6 +70,13 @@ NASTY: dict[str, Callable[[int], str]] = {
     "turns": lambda n: "微信\n：" * (n // 10),
     "quotes of secrets": lambda n: "token='a " * (n // 9),
     "plates apart": lambda n: "京 AD " * (n // 7),
+    "secrets told": lambda n: "password is is is a1 " * (n // 21),
+    "secrets beside": lambda n: "密码abc123 " * (n // 13),
+    "arguments": lambda n: '("token", "a1b2' * (n // 15),
+    "expressions": lambda n: "token=a.b->c::d" * (n // 15),
+    "bearers": lambda n: "basic a_" * (n // 8),
+    "accounts of WeChat": lambda n: "wxid_abcdefgh1234 微信搜搜搜" * (n // 33),
+    "versions": lambda n: "version 11.22.3.4, 11.22.3.4 v11.2.3.4 A/11.2.3.4 " * (n // 51),
     "tokens": lambda n: "-eyJabcdefghij." * (n // 15),
 }
 
@@ -98,6 +105,8 @@ PIECES: dict[str, tuple[str, ...]] = {
         "是",
         "：",
     ),
+    "secrets": ("password", "token", " is ", " ", "=", ": ", '"', "abc123", "a.b(", "密码", "改成", "是", "{", ", "),
+    "versions": ("version", "Chrome/", "==", "v", " ", "1.2.3.4", "10.20.30.40", "2024.3.5", ", ", "->", "订单", "no"),
     "names": ("姓名", "张三", "先生", "name", "John", "Smith", " ", ":", "地址", "北京市朝阳区", "建国路", "1号", "楼"),
     "words": ("QQ", "qq", "微信", "微信号", "wx", "phone", "tel", "订单", "(", "（", "12345678", "abc_123", " "),
     "signs": ('"', "\\", "\n", "１", "－", "＠", "\u00ef", "{", "0", "é", "\U0001f600"),

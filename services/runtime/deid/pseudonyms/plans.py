@@ -51,7 +51,9 @@ KEY_PREFIXES = {
     "xoxs-": "[A-Za-z0-9-]{10}", "AIza": "[A-Za-z0-9_-]{30}", "LTAI": "[A-Za-z0-9]{12}", "AKID": "[A-Za-z0-9]{16}",
     "AKLT": "[A-Za-z0-9]{16}", "hf_": "[A-Za-z0-9]{20}", "npm_": "[A-Za-z0-9]{30}", "gsk_": "[A-Za-z0-9]{20}",
     "sk_live_": "[A-Za-z0-9]{10}", "sk_test_": "[A-Za-z0-9]{10}", "rk_live_": "[A-Za-z0-9]{10}",
-    "pypi-": "[A-Za-z0-9_-]{30}", "eyJ": "[A-Za-z0-9_-]{10}",
+    "pypi-": "[A-Za-z0-9_-]{30}", "eyJ": "[A-Za-z0-9_-]{10}", "SG.": "[A-Za-z0-9_-]{16}",
+    "ya29.": "[A-Za-z0-9_-]{16}", "dop_v1_": "[A-Za-z0-9]{20}", "whsec_": "[A-Za-z0-9+/]{20}",
+    "xapp-": "[A-Za-z0-9-]{10}",
 }  # fmt: skip
 """What keys of services begin with, which pseudonyms keep, and what follows at least."""
 

@@ -7,34 +7,46 @@ import re
 import numpy as np
 
 from services.runtime.deid.buffers import Areas
+from services.runtime.deid.recognisers import secret_values
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
+from services.runtime.deid.recognisers.secret_values import is_secret
 from services.runtime.deid.recognisers.words import BITS, Words
 
-_WECHAT = re.compile(
-    r"[\s:=\"'(\[]{0,4}(?:：|号|是|为|ID|id|[\s:=\"']){0,6}"
-    r"(?!(?:[vVwW][xX]|[vV])[12][0-9]{10}(?![0-9A-Za-z_]))([A-Za-z][A-Za-z0-9_-]{5,19})(?![A-Za-z0-9_@.-])".encode()
+_ID = (
+    r"(?!(?:[vVwW][xX]|[vV])[12][0-9]{10}(?![0-9A-Za-z_])|wxid_[0-9A-Za-z]{12})([A-Za-z][A-Za-z0-9_-]{5,19})"
+    r"(?![A-Za-z0-9_@-]|\.[A-Za-z0-9]|\s?版)"
 )
+_LEADS = r"(?:[\s:=\"'(\[]|：|（|【|“|‘|「|『|是|为)"
+_NAMED = (
+    r"(?:[\s\"']{0,3}(?::|：)|(?:账号|帐号|号)|[\s_]?(?:[Ii][Dd]|[Nn]o|[Nn]umber)(?![A-Za-z]))"
+    rf"(?:码|{_LEADS}){{0,6}}"
+)
+_BESIDE = (  # products and words of code stand there, too: with a digit, or with a sign after 加
+    rf"(?:搜索|搜|加|添加|联系|公众号|订阅号|服务号|{_LEADS}){{0,8}}(?=[A-Za-z_-]{{1,19}}[0-9])"
+    rf"|(?:(?<=加微信)|(?<=我微信)|(?<=我的微信)){_LEADS}{{0,4}}(?=[A-Za-z]{{1,19}}[_-])"
+)
+_WECHAT = re.compile(rf"(?:{_NAMED}|{_BESIDE}){_ID}".encode())
 _NEXT_TURN = re.compile(
     r"[^\nA-Za-z0-9]{0,24}(?:\n|  )[^\n:]{1,36}?(?::|：)\s{0,2}"  # a line break, or an escaped one
-    r"(?=[A-Za-z]{0,19}[0-9_-])([A-Za-z][A-Za-z0-9_-]{5,19})(?![A-Za-z0-9_@.-])".encode()
+    rf"(?=[A-Za-z]{{0,19}}[0-9_-]){_ID}".encode()
 )
-_SECRET = re.compile(
-    r"(?:是|为|[\s\"']){0,6}(?:=>|[:=]|：)\s{0,4}(?:\"([ !#-~]{6,64})\"|'([ -&(-~]{6,64})'|[\"']?([!-~]{6,256}))|"
-    r"(?:是|为)\s{0,4}([!-~]{6,256})".encode()
-)
-_PIN = re.compile(r"(?:是|为|[\s\"']|=>|[:=]|：){0,6}([0-9]{4,32})(?![0-9A-Za-z]|[.][0-9])".encode())
-_BEARER = re.compile(rb"\s{1,4}((?=[!-~]{0,4096}?[0-9])[A-Za-z0-9._~+/-]{16,4096}={0,2})")
+_WXID = re.compile(rb"_([0-9A-Za-z]{12,32})(?![0-9A-Za-z_])")
 _MAC = re.compile(r"(?:地址|\s?addr(?:ess)?)?[\s:=\"'：]{0,6}([0-9A-Fa-f]{12})(?![0-9A-Za-z])".encode())
 _FARTHEST = 300
-_WHOLE_WECHAT = re.compile(rb"[A-Za-z][A-Za-z0-9_-]{5,19}")
-_LETTER, _NO_LETTER = re.compile(rb"[A-Za-z]"), re.compile(rb"[^A-Za-z_.]")
+_WHOLE_WECHAT = re.compile(rb"(?!wxid_[0-9A-Za-z]{12})[A-Za-z][A-Za-z0-9_-]{5,19}")
 _AFTER = (
     ("wechat", "WECHAT", _WECHAT),
     ("wechat", "WECHAT", _NEXT_TURN),
-    ("secret", "API_KEY", _SECRET),
-    ("password", "API_KEY", _PIN),
-    ("bearer", "API_KEY", _BEARER),
+    ("wxid", "WECHAT", _WXID),
+    ("secret", "API_KEY", secret_values.ASSIGNED),
+    ("pass", "API_KEY", secret_values.ASSIGNED),
+    ("secret", "API_KEY", secret_values.ARGUMENT),
+    ("secret", "API_KEY", secret_values.KEY_TOLD),
+    ("password", "API_KEY", secret_values.TOLD),
+    ("password", "API_KEY", secret_values.BESIDE),
+    ("password", "API_KEY", secret_values.PIN),
+    ("bearer", "API_KEY", secret_values.BEARER),
     ("mac", "MAC", _MAC),
 )
 
@@ -61,11 +73,19 @@ def _after_words(
         if not found:
             continue
         first, last = found.span(found.lastindex or 0)
-        while last > first and searched[last - 1] in b"\"',;.)]}>":
+        while last > first and searched[last - 1] in b"\"',;.)]}>\\":
             last -= 1
-        if expression is _PIN or (last - first >= 6 and (kind != "API_KEY" or _secret(searched[first:last]))):
+        if expression is secret_values.PIN or (last - first >= 6 and (kind != "API_KEY" or _fits(found))):
             out.add_one(kind, first, last, 0.65)
             over = last  # a word within a value announces nothing
+
+
+def _fits(found: re.Match[bytes]) -> bool:
+    value = found[found.lastindex or 0]
+    return is_secret(value, bare=found.lastgroup in ("bare", "said"), said=found.re in _SENTENCES)
+
+
+_SENTENCES = (secret_values.KEY_TOLD, secret_values.TOLD, secret_values.BESIDE)
 
 
 def _named_fields(searched: bytes, areas: Areas, words: Words, out: Candidates) -> None:
@@ -76,15 +96,12 @@ def _named_fields(searched: bytes, areas: Areas, words: Words, out: Candidates) 
         for index in np.flatnonzero(short & ((named & BITS[name]) > 0)).tolist():
             start, end = int(areas.starts[index]) + MARGIN, int(areas.ends[index]) + MARGIN
             text = searched[start:end]
-            if _WHOLE_WECHAT.fullmatch(text) if kind == "WECHAT" else _secret(text) and b" " not in text:
+            if _WHOLE_WECHAT.fullmatch(text) if kind == "WECHAT" else is_secret(text) and b" " not in text:
                 out.add_one(kind, start, end, 0.65)
     if "API_KEY" in out.wanted:
         passwords = words.of_names(areas, whole=True) & BITS["password"] > 0
         passwords &= (areas.ends > areas.starts) & (areas.ends - areas.starts <= 256)
-        out.add("API_KEY", areas.starts[passwords] + MARGIN, areas.ends[passwords] + MARGIN, 0.65)
-
-
-def _secret(text: bytes) -> bool:
-    """Not plain words or a number: letters together with digits or signs."""
-    text = text.replace(b" ", b"")
-    return bool(_LETTER.search(text) and _NO_LETTER.search(text)) and not text.startswith(b"http")
+        for index in np.flatnonzero(passwords).tolist():
+            start, end = int(areas.starts[index]) + MARGIN, int(areas.ends[index]) + MARGIN
+            if not secret_values.is_template(searched[start:end]):
+                out.add_one("API_KEY", start, end, 0.65)

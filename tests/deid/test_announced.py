@@ -1,0 +1,142 @@
+"""What a word announces in everyday sentences, code and configuration goes; code, templates and prose stay."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.runtime.deid import policies
+from services.runtime.deid.engine import Deidentifier
+from services.runtime.deid.keys import Keys
+
+_ZH, _EN = (Deidentifier(policies.built_in()[policy], Keys(bytes(32))) for policy in ("zh-pii", "en-pii"))
+
+
+def _one(by: Deidentifier, text: str, kind: str) -> None:
+    """The value in braces is found, and nothing else; it comes back."""
+    value = text[text.index("⟦") + 1 : text.index("⟧")]
+    text = text.replace("⟦", "").replace("⟧", "")
+    done = by.texts([text])
+    assert [(pair.type, pair.original) for pair in done.mapping] == [(kind, value)]
+    assert by.reverse(done.texts).texts == [text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My password is ⟦hunter22⟧", "the password is ⟦Summer2024!⟧ please reset", "login: bob / password ⟦Hunter2024⟧",
+        "run it --password ⟦abc123def⟧", "pass=⟦hunter22⟧", "API Key: ⟦fa9c8e7d6b5a4938⟧", "密碼：⟦Abc12345⟧",
+        "your API key is ⟦fa9c8e7d6b5a4938abcd⟧", 'set_cookie("token", "⟦abc123def456⟧")', "WiFi密码 ⟦abcd1234⟧",
+        "账号 admin 密码 ⟦admin@2024⟧", "初始密码⟦Abc@1234⟧", "密码：“⟦Abc12345⟧”", "密码:「⟦Abc12345⟧」",
+        "密码（⟦Abc12345⟧）",
+        "密码改成⟦Abc12345⟧了", "密码已重置为 ⟦Abc12345⟧", "支付密码 ⟦8888⟧，勿告诉他人", "password: ⟦1234⟧",
+        "I changed my password to ⟦hunter22⟧.", "密码 ⟦wang_1988⟧", "token := '⟦abc123def⟧'",
+        "password = b'⟦hunter22⟧'", "token == '⟦abc123def⟧'",
+        r"{\"password\":\"⟦abc123def⟧\"}", '"note":"password=⟦Abc123!x⟧","b":"c1 d2"', "password=⟦P@ss(w0rd)2⟧",
+        "AccountKey=⟦Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq==⟧", "secret key: ⟦ab12cd34⟧",
+        "password: str = '⟦hunter22⟧'", "token: ⟦sha256:abc123def456⟧", "IDENTIFIED BY '⟦Passw0rd!⟧'",
+        "Bearer ⟦abcdefgh12345678⟧",
+    ],
+)  # fmt: skip
+def test_a_secret(text: str) -> None:
+    for engine in (_ZH, _EN):
+        _one(engine, text, "API_KEY")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"eos_token": "<|im_end|>"', '"eos_token": "<|endoftext|>",', '"eos_token":"<|eot_id|>"', '"t_token": "[MASK]"',
+        "token = self.next_token()", "token = self.token2", "token = tokens[0]", "password: Optional[str] = None",
+        'String password = request.getParameter("password");', 'password = os.environ["PASSWORD"]',
+        "password = models.CharField(max_length=128)", "const token = localStorage.getItem('token');",
+        "password=${DB_PASSWORD}", "password=$DB_PASSWORD", "password=<your_password>", "WHERE password=:password",
+        "password: {{ .Values.password1 }}", "token: Vec<u8>", "token: *const u8", "token: uint64,", "token=%s&id=%d",
+        'api_key = "your-api-key"', 'print(f"Token: {token}")', "basic knowledge_of_programming_2",
+        '"".join(token: "")',
+        "密码2023版", "password 2020", "password must be reset", "the password is required!",
+        "The token is well-known.",
+        "token: pre-trained", "密码是user-defined", "密码SHA256加密", "password hashed as base64",
+        "token ids of length 1024",
+        "password protected area51", "pass the test2023x on", '{"token":{"id":"a1b2"}}', "token = ''.join(x1, y2)",
+        "密码学2023", "口令是必填项", "password=/run/secrets/db_password", "PWD=/home/user1/project2",
+        "password: !vault |", 'print("password:", password2, "x")',
+        "u = '?token=' + tok2 + 'a b1'", "the token is GPT-4o here", "token = r'(?:[%s]+|x)'", 'p = "pwd: "+pw2+"x"',
+    ],
+)  # fmt: skip
+def test_code_and_prose_are_no_secrets(text: str) -> None:
+    for engine in (_ZH, _EN):
+        assert engine.texts([text]).texts == [text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"eos_token": "<|im_end|>", "mask_token": "[MASK]"}', '{"password": "${DB_PASSWORD}"}',
+        '{"token": "end-of-text"}', '{"api_key": "your-api-key"}', '{"password": "<your_password>"}',
+    ],
+)  # fmt: skip
+def test_templates_in_fields_are_no_secrets(text: str) -> None:
+    for engine in (_ZH, _EN):
+        assert engine.texts([text], format="json").texts == [text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "微信账号：⟦zhangsan88⟧", "微信号码：⟦zhang_san88⟧", "我微信（⟦zhangsan88⟧）", "微信【⟦zhangsan88⟧】",
+        "微信“⟦zhangsan88⟧”",
+        "微信搜 ⟦zhangsan88⟧", "微信公众号：⟦gh_abcdef123456⟧", "wechat_id: ⟦zhangsan88⟧", "微信号⟦zhangsan⟧",
+        "微信：⟦zhangsan⟧",
+        "微信ID ⟦zhangsan⟧", "wxid_⟦k3j4h5g6f7d8s9⟧: 在吗", "from=wxid_⟦k3j4h5g6f7d8s9⟧",
+        '{"from":"wxid_⟦abcdefg1234567⟧"}',
+        "id:wxid_⟦abcdefg1234567⟧", "微信号 wxid_⟦abcdefg1234567⟧", "加我微信 ⟦zhang_san⟧", "我的微信是 ⟦zhang_san⟧",
+    ],
+)  # fmt: skip
+def test_a_wechat_id(text: str) -> None:
+    _one(_ZH, text, "WECHAT")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "微信Android版", "微信 iPhone 版", "微信iPhone15版", "微信Python机器人", "微信Windows版", "微信unionid",
+        "微信 access_token",
+        "微信(WeChat)", "WeChat supports payments", "vx = velocity * cos(theta)", "wx weather", "微信identity",
+        "微信公众号Python之禅", "wxid_short", "微信小程序 mini-program",
+    ],
+)  # fmt: skip
+def test_words_are_no_wechat_ids(text: str) -> None:
+    assert _ZH.texts([text]).texts == [text]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "SG.⟦ngeVfQFYQlKU0ufo8x5d1A.TwL2iGABf9DHoTf09kqeF8tAmbihYzrnopKc1s5cr⟧", "ya29.⟦a0AfH6SMBx1234567890abcdef⟧",
+        "dop_v1_⟦0123456789abcdef0123456789abcdef⟧", "whsec_⟦MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw⟧",
+        "xapp-⟦1-A0123456789-1234567890123-abcdef⟧",
+    ],
+)  # fmt: skip
+def test_keys_of_services(key: str) -> None:
+    plain = key.replace("⟦", "").replace("⟧", "")
+    for engine in (_ZH, _EN):
+        done = engine.texts([f"use {plain} here"])
+        [pair] = done.mapping
+        assert (pair.type, pair.original) == ("API_KEY", plain)
+        assert pair.pseudo.startswith(key[: key.index("⟦")])
+        assert engine.reverse(done.texts).texts == [f"use {plain} here"]
+
+
+@pytest.mark.parametrize(
+    "frame", ["password={}", "密码 {}", "the password is {}", "密码改成{}了", '"token": "{}"', "pass={}"]
+)
+@settings(max_examples=30, deadline=None)
+@given(value=st.from_regex(r"[A-Za-z]{4}[A-Za-z0-9@#!]{1,20}[0-9]{2}", fullmatch=True))
+def test_any_secret_goes_and_comes_back(frame: str, value: str) -> None:
+    text = frame.format(value)
+    for engine in (_ZH, _EN):
+        done = engine.texts([text])
+        assert value in [pair.original for pair in done.mapping]
+        assert engine.reverse(done.texts).texts == [text]
