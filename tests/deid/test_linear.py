@@ -74,6 +74,7 @@ NASTY: dict[str, Callable[[int], str]] = {
     "secrets beside": lambda n: "密码abc123 " * (n // 13),
     "arguments": lambda n: '("token", "a1b2' * (n // 15),
     "expressions": lambda n: "token=a.b->c::d" * (n // 15),
+    "bots": lambda n: "12345678:" * (n // 10) + "1" * 35,
     "bearers": lambda n: "basic a_" * (n // 8),
     "accounts of WeChat": lambda n: "wxid_abcdefgh1234 微信搜搜搜" * (n // 33),
     "versions": lambda n: "version 11.22.3.4, 11.22.3.4 v11.2.3.4 A/11.2.3.4 " * (n // 51),

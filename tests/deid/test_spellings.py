@@ -103,6 +103,12 @@ def test_an_address_is_one_value(spellings: tuple[str, ...]) -> None:
         ("Authorization: Bearer abcdef1234567890ABCDEF", "API_KEY", "abcdef1234567890ABCDEF"),
         ("Authorization: Basic dXNlcjpwYXNzd29yZDEyMw==", "API_KEY", "dXNlcjpwYXNzd29yZDEyMw=="),
         ("密码123456", "API_KEY", "123456"),
+        ("京·A12345停在门口", "CN_PLATE", "京·A12345"),
+        (
+            "bot123456789:AAFm2Yk3Qz9XwVbN1cR8tLpD0sE5hGjKuIo",
+            "API_KEY",
+            "123456789:AAFm2Yk3Qz9XwVbN1cR8tLpD0sE5hGjKuIo",
+        ),
         ("出生于1990 年 3 月 7 日", "DATE", "1990 年 3 月 7 日"),
         ("一九九〇年三月七日", "DATE", "一九九〇年三月七日"),
     ],

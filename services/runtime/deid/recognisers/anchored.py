@@ -11,7 +11,7 @@ import numpy as np
 from services.runtime.deid import spelled_dates
 from services.runtime.deid.buffers import Bytes, Offsets
 from services.runtime.deid.pseudonyms.plans import PLATE_LETTERS
-from services.runtime.deid.reaches import ALNUM, HEX, among_bytes, is_digit, reach, stretches, windows
+from services.runtime.deid.reaches import ALNUM, HEX, LETTERS, among_bytes, is_digit, reach, stretches, windows
 from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups
@@ -37,15 +37,18 @@ def find(groups: Groups, begun: Beginnings, out: Candidates) -> None:
         _dotted_macs(groups, out)
     if "IPV6" in out.wanted and "colons" in begun.shapes:
         _short_ipv6(groups, out)
+    if "API_KEY" in out.wanted and "bots" in begun.shapes:
+        _bot_tokens(groups, out)
 
 
 def _plates(content: Bytes, starts: Offsets, out: Candidates) -> None:
     """Province and letter, at most one sign, and five or six letters and digits; four before a word such as 学.
 
-    A blank after the province, or the sign after one more letter, as in `京AD 12345`, needs a word for plates.
+    The sign may be a dot before the letter. A blank there, or the sign after one more letter, as in `京AD 12345`, needs
+    a word for plates.
     """
     blank = content[starts + 3] == ord(" ")
-    at = starts + 4 + blank
+    at = starts + 4 + blank + len(_PLATE_DOTS[0]) * (content[starts + 3] == _PLATE_DOTS[0][0])
     lettered = _PLATE_LETTER[content[at]] & _PLATE_SIGN[content[at + 1]]
     at = at + lettered
     sign = windows(content, at, 3)
@@ -88,6 +91,19 @@ def _keys(content: Bytes, searched: bytes, starts: list[int], out: Candidates) -
             word = _JWT_WORD.match(searched, start)
             assert word is not None
             no_jwt = word.end() - _LONGEST_PART if word.end() - start > _LONGEST_PART else word.end()
+
+
+_DIGITS, _SECRET, _SECRET_LENGTH = among_bytes("0123456789"), among_bytes("0123456789_-" + LETTERS), 35
+
+
+def _bot_tokens(groups: Groups, out: Candidates) -> None:
+    """Of Telegram: the number of a bot, a colon, and a secret of one length."""
+    content, colons = groups.content, groups.places(":")
+    colons = colons[_DIGITS[content[colons - 1]] & _SECRET[content[colons + 1]]]
+    before = reach(content, colons, _DIGITS, 11, back=True)
+    after = reach(content, colons + 1, _SECRET, _SECRET_LENGTH + 1)
+    good = (before >= 8) & (before <= 10) & (after == _SECRET_LENGTH)
+    out.add("API_KEY", (colons - before)[good], (colons + 1 + after)[good], 0.9)
 
 
 _NETWORK = among_bytes("0123456789abcdefABCDEF:.-")

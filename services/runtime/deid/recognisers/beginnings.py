@@ -12,7 +12,7 @@ from services.runtime.deid import spelled_dates
 from services.runtime.deid.pseudonyms.plans import KEY_PREFIXES
 from services.runtime.deid.recognisers.groups import Groups
 
-Shape = Literal["scheme", "www", "colons", "dashes", "dots"]
+Shape = Literal["scheme", "www", "colons", "dashes", "dots", "bots"]
 
 # Without any of them nobody has to look at each colon, point or dash of a content.
 _SHAPES: dict[Shape, str] = {
@@ -21,6 +21,7 @@ _SHAPES: dict[Shape, str] = {
     "colons": ":[0-9A-Fa-f]{0,4}:",
     "dashes": "-[0-9A-Fa-f]{2}-",
     "dots": r"\.[0-9A-Fa-f]{4}\.",
+    "bots": "[0-9]{8}:[A-Za-z0-9_-]{35}",
 }
 _PLATE, _DATE, _KEY = range(3)
 _FIRST_SHAPE = 3
@@ -55,7 +56,7 @@ def _database(provinces: str) -> Any:
 
     begins = hyperscan.HS_FLAG_SOM_LEFTMOST
     expressions = [
-        (_PLATE, f"(?:{'|'.join(provinces)}) ?[A-HJ-NP-Za-hj-np-z]", begins),
+        (_PLATE, f"(?:{'|'.join(provinces)})(?: |·)?[A-HJ-NP-Za-hj-np-z]", begins),
         *(
             (_DATE, expression, begins | hyperscan.HS_FLAG_CASELESS)
             for expression in (*spelled_dates.ENGLISH, spelled_dates.CHINESE)
