@@ -78,7 +78,9 @@ def test_versions_in_fields_are_left(text: str) -> None:
         assert engine.texts([text], format="json").texts == [text]
 
 
-@pytest.mark.parametrize("text", ["Release 2024-03-05", "发布于 2024.3.5", "版本发布于 2024.3.5", "since 2024/3/5"])
+@pytest.mark.parametrize(
+    "text", ["Release 2024-03-05", "发布于 2024.3.5", "版本发布于 2024.3.5", "since 2024/3/5", "Version Sept. 18, 2008"]
+)
 def test_days_are_found_beside_versions(text: str) -> None:
     for engine in (_ZH, _EN):
         assert engine.texts([text]).counts == {"DATE": 1}

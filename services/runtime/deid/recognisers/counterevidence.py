@@ -37,7 +37,7 @@ def against(names: Sequence[str], spans: Spans, near: Offsets, area: Offsets, wo
         if versioned[index] and _signed(buffer, start, end, of):
             continue
         if kind == "DATE":
-            classes: tuple[str, ...] = ("version", "product") if b"." in value else ()
+            classes: tuple[str, ...] = ("version", "product") if value[:1].isdigit() and b"." in value else ()
         elif kind == "IPV4":
             classes = CLASSES if _SHORT_NUMBERS.fullmatch(value) else ("other",)
         else:

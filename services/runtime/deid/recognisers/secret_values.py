@@ -38,8 +38,8 @@ BEARER = re.compile(rb"\s{1,4}((?=[!-~]{0,4096}?(?:[A-Za-z][0-9]|[0-9][A-Za-z]))
 _LETTER, _SIGN = re.compile(rb"[A-Za-z]"), re.compile(rb"[0-9@#$^*!+~?%]")
 _SIGN_WITHIN = re.compile(rb"[0-9]|[@#$^*!+~?%][A-Za-z]")
 _TEMPLATE = re.compile(
-    rb"[$#%@]?\{|[$%]\(|%[a-z](?![A-Za-z0-9])|<[^>]{0,256}>|\[[A-Za-z_ |]{1,64}\]\Z|[$@:&*!]{1,2}[A-Za-z_.']+[;,)]*\Z"
-    rb"|(?:~|\.{1,2})?(?:/[a-z0-9_.-]{1,64}){2,64}\Z"
+    rb"[$#%@]?\{|[$%]\(|\$[A-Za-z_]+(?![A-Za-z0-9_])|%[a-z](?![A-Za-z0-9])|[@:&*!]{1,2}[A-Za-z_.']+[;,)]*\Z"
+    rb"|<[^>]{0,256}>|&(?:#x3[Cc]|lt);|\[[A-Za-z_ |]{1,64}\]\Z|(?:~|\.{1,2})?(?:/[a-z0-9_.-]{1,64}){2,64}\Z"
 )
 """What a program puts the value in the place of, and the tokens of models: `${…}`, `<…>`, `[MASK]`, `:name`, paths."""
 _EXPRESSION = re.compile(
