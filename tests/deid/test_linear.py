@@ -158,11 +158,3 @@ def test_whatever_is_repeated(kind: str, data: st.DataObject) -> None:
     engine = Deidentifier(policies.load(EVERYTHING.encode()), Keys(bytes(16)))
     engine.texts(["warm 13812345678"])
     assert growth(engine, lambda n: (once * 20 + between) * (n // len(once * 20 + between))) < BOUND
-
-
-def test_patterns_of_a_policy_too() -> None:
-    rules = (
-        b"id: own\nversion: '1'\ntypes: {}\npatterns: [{name: OWN, pattern: '(a|aa|a?a){1,60}b{0,3}', action: replace}]"
-    )
-    engine = Deidentifier(policies.load(rules), Keys(bytes(16)))
-    assert growth(engine, lambda n: "a" * n) < BOUND

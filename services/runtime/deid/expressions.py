@@ -1,72 +1,85 @@
-"""The regular expressions of policies, on hyperscan: time grows with the text alone, whatever the expression."""
+"""The regular expressions of policies: of RE2, whose time grows with the text alone, and of bounded cost."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
 
 from contracts.problems import Wrong
+from services.runtime.deid.automata import Automaton, TooLarge
 from services.runtime.deid.rules import Pattern
 
-LONGEST_MATCH = 256
-"""Bytes."""
+MOST_MILLISECONDS = 50
+"""Of the processor for 100 KB of text, for all patterns of a policy at worst."""
 
+_Reason = tuple[str, str]
 # Each in Chinese and in English.
 _EMPTY = ("不得匹配空文本", "must not match empty text")
-_NOT_LINEAR = ("不是线性时间引擎支持的正则表达式", "is not a regular expression of the linear-time engine")
+_LOOKS = (
+    "不得使用反向引用、环视、原子组或占有量词：RE2 不支持",
+    "must not use backreferences, lookaround, atomic groups or possessive quantifiers, which RE2 does not support",
+)
+_NOT_RE2 = ("不是 RE2 支持的正则表达式", "is not a regular expression of RE2")
 _NOT_COMMON = (
-    "不得使用 Python 的 re 不支持或读法不同的写法，如 \\p{…}、\\x{…}、\\Q…\\E、[[:alpha:]]",
-    "must not use what Python's re does not know or reads otherwise, such as \\p{…}, \\x{…}, \\Q…\\E or [[:alpha:]]",
+    "不得使用 Python 的 re 不支持或与 RE2 读法不同的写法，如 \\p{…}、\\x{…}、\\Q…\\E、[[:alpha:]]、{,n}",
+    "must not use what Python's re does not know or reads otherwise, as \\p{…}, \\x{…}, \\Q…\\E, [[:alpha:]] or {,n}",
 )
 _UNBOUNDED = (
-    f"匹配长度必须有上限，且不超过 {LONGEST_MATCH} 字节：用 {{1,64}} 代替 + 和 *",
-    f"must have matches of at most {LONGEST_MATCH} bytes: write {{1,64}} for + and *",
+    "重复次数必须有上限，否则每处匹配都可能查到文本末尾：用 {1,64} 代替 + 和 *",
+    "must have bounded repetitions, as each match could look to the end of the text: write {1,64} for + and *",
 )
+_TOO_LARGE = ("展开后过大：请减少重复次数", "is too large with its repetitions written out: let it repeat less")
 
 
-def compiled(patterns: Sequence[Pattern]) -> Any:
-    """The database of hyperscan that finds them, numbered in their order."""
-    import hyperscan
-
-    flags = hyperscan.HS_FLAG_SOM_LEFTMOST | hyperscan.HS_FLAG_UTF8
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(
-        expressions=[own.pattern.encode() for own in patterns],
-        ids=list(range(len(patterns))),
-        flags=[flags | hyperscan.HS_FLAG_CASELESS if own.ignore_case else flags for own in patterns],
-    )
-    return database
+def of_re2(own: Pattern) -> str:
+    return f"(?i:{own.pattern})" if own.ignore_case else own.pattern
 
 
 def unfit(patterns: Sequence[Pattern]) -> list[Wrong]:
-    """The patterns that hyperscan does not take, that match nothing, or without bound."""
-    import hyperscan
-
-    wrongs = []
+    """What is wrong with each pattern, or with the cost of all together."""
+    wrongs, total = [], 0.0
     for index, own in enumerate(patterns):
-        at = f"/patterns/{index}/pattern"
-        try:
-            compiled([own])
-            empty, longest = _widths(own)
-        except (hyperscan.error, hyperscan.HyperscanError, UnicodeEncodeError) as error:
-            wrongs.append(Wrong(at, *_EMPTY) if "empty" in str(error) else Wrong(at, *_NOT_LINEAR))
-        except (re.error, OverflowError):
-            wrongs.append(Wrong(at, *_NOT_COMMON))
-        else:
-            if empty:
-                wrongs.append(Wrong(at, *_EMPTY))
-            elif longest > LONGEST_MATCH:
-                wrongs.append(Wrong(at, *_UNBOUNDED))
+        fault, cost = _looked_at(own.pattern, own.ignore_case)
+        total += cost
+        if fault:
+            wrongs.append(Wrong(f"/patterns/{index}/pattern", *fault))
+    if not wrongs and total > MOST_MILLISECONDS:
+        zh = f"各模式对 100 KB 文本合计最多可能用时 {total:.0f} 毫秒，上限为 {MOST_MILLISECONDS} 毫秒："
+        zh += "请缩小重复次数，使匹配不过短，或以固定文字开头"
+        en = f"could take {total:.0f} ms together for 100 KB of text, {MOST_MILLISECONDS} ms at most are allowed: "
+        en += "let them repeat less, match more than a few bytes, or begin with fixed text"
+        wrongs.append(Wrong("/patterns", zh, en))
     return wrongs
 
 
-def _widths(own: Pattern) -> tuple[bool, float]:
-    """Whether it matches nothing at all, and the most bytes that it can match; of hyperscan's syntax, Python's too."""
-    from re import _parser  # type: ignore[attr-defined]
+@lru_cache(maxsize=1024)
+def _looked_at(expression: str, ignore_case: bool) -> tuple[_Reason | None, float]:
+    """Why it is refused, if it is, and the milliseconds that it can take."""
+    if "[:" in expression or re.search(r"\{,\d", expression):  # sets and counts for Python, something else for RE2
+        return _NOT_COMMON, 0
+    try:
+        automaton = Automaton(expression, ignore_case=ignore_case)
+        if automaton.empty:
+            return _EMPTY, 0
+        if not automaton.bounded:
+            return _UNBOUNDED, 0
+        cost = automaton.milliseconds()
+    except TooLarge:
+        return _TOO_LARGE, 0
+    except ValueError:
+        return _LOOKS, 0
+    except (re.error, OverflowError, RecursionError):
+        return (_NOT_COMMON if _is_of_re2(expression) else _NOT_RE2), 0
+    return (None, cost) if _is_of_re2(expression) else (_NOT_RE2, 0)
 
-    if "[:" in own.pattern:
-        raise re.error("a class of POSIX, which Python reads as a set of these characters")
-    least, most = _parser.parse(own.pattern).getwidth()
-    one_byte = own.pattern.isascii() and not re.search(r"\.|\[\^|\\[DSWpPxuN]", own.pattern)
-    return least == 0, most * (1 if one_byte else 4)
+
+def _is_of_re2(expression: str) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        pc.match_substring_regex(pa.array([""]), expression)
+    except (pa.ArrowInvalid, UnicodeEncodeError):
+        return False
+    return True

@@ -25,7 +25,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Pattern(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A type of the policy's own: what matches a regular expression of bounded length, overlapping matches as one."""
+    """A type of the policy's own: what matches a regular expression, in each text, cell or value by itself."""
 
     name: Annotated[str, Meta(pattern=r"\A[A-Z][A-Z0-9_]{1,39}\Z")]
     pattern: Annotated[str, Meta(min_length=1, max_length=512)]

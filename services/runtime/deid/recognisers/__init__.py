@@ -19,6 +19,7 @@ from services.runtime.deid.recognisers import (
     forms,
     names,
     other_phones,
+    patterns,
     phones,
     private_keys,
     split,
@@ -27,7 +28,6 @@ from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.counterevidence import AGAINST, CLASSES, against
 from services.runtime.deid.recognisers.groups import MARGIN, Groups, Runs
-from services.runtime.deid.recognisers.patterns import Patterns
 from services.runtime.deid.recognisers.resolution import apart, resolved
 from services.runtime.deid.recognisers.spared import spared
 from services.runtime.deid.recognisers.words import BITS, Words
@@ -58,7 +58,7 @@ class Recogniser:
         self._wanted = frozenset(policy.types) | own_names
         self._typed = frozenset(policy.types) - {"NUMBER"}
         self._classes = _CONTEXT_CLASSES | ({"name", "address"} if self._wanted & {"PERSON", "ADDRESS"} else set())
-        self._patterns = Patterns(policy.patterns) if policy.patterns else None
+        self._patterns = policy.patterns
         least = {kind: rule.min_score for kind, rule in policy.types.items()}
         least |= {own.name: own.min_score for own in policy.patterns}
         self._least = np.array([_or(least.get(name), policy.min_score) for name in self._names], dtype=np.float32)
@@ -70,7 +70,7 @@ class Recogniser:
         """Spans in ascending order that do not overlap, each inside one area of the buffer."""
         del locale
         runs = Runs.of(buffer.bytes)
-        if not self._typed and self._patterns is None:
+        if not self._typed and not self._patterns:
             return self._with_numbers(Spans.none(self._names), runs, buffer)
         words = Words.of(buffer.bytes, self._classes)
         groups = Groups(buffer.bytes, runs, self._forms)
@@ -94,8 +94,7 @@ class Recogniser:
             announced.find(groups.searched, buffer.areas, words, out)
             split.find(buffer, groups, runs, words, out)
             names.find(buffer, words, out)
-        if self._patterns:
-            self._patterns.find(buffer.bytes.tobytes(), out)
+        patterns.find(self._patterns, buffer, out)
         return out.spans()
 
     def _weighed(self, spans: Spans, area: Offsets, words: Words, buffer: Buffer) -> Spans:

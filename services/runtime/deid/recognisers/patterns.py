@@ -1,43 +1,47 @@
-"""The patterns of a policy's author, on hyperscan: time grows with the text alone, whatever the pattern."""
+"""The patterns of a policy's author, on the RE2 of Arrow, which searches all texts of a column in one call."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from services.runtime.deid.expressions import compiled
+from services.runtime.deid.buffers import Areas, Buffer, Bytes
+from services.runtime.deid.expressions import of_re2
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
 from services.runtime.deid.rules import Pattern
 
+_MARK = 0xFF
+"""No byte of UTF-8."""
+_AROUND = b"\xff\\0\xff"
 
-class Patterns:
-    """Finds the patterns of one policy. Overlapping matches of one pattern are one span, so nothing of them is left."""
 
-    def __init__(self, patterns: Sequence[Pattern]) -> None:
-        self._patterns = patterns
-        self._database = compiled(patterns)
+def find(patterns: Sequence[Pattern], buffer: Buffer, out: Candidates) -> None:
+    """The matches of each pattern in each area by itself: from the left, apart from each other, as `re` finds them."""
+    if not patterns or not len(buffer.areas.starts):
+        return
+    import pyarrow.compute as pc
 
-    def find(self, content: bytes, out: Candidates) -> None:
-        import hyperscan
+    texts = _texts(buffer.bytes, buffer.areas)
+    lengths = buffer.areas.ends - buffer.areas.starts
+    begins = np.cumsum(lengths) - lengths
+    for own in patterns:
+        marked = pc.replace_substring_regex(texts, of_re2(own), _AROUND)
+        marks = np.flatnonzero(np.frombuffer(marked.buffers()[2] or b"", dtype=np.uint8) == _MARK)
+        starts = marks[0::2] - np.arange(0, len(marks), 2)
+        area = np.searchsorted(begins, starts, side="right") - 1
+        starts += buffer.areas.starts[area] - begins[area]
+        matched = marks[1::2] - marks[0::2] - 1
+        out.add(own.name, starts + MARGIN, starts + matched + MARGIN, own.score)
 
-        found = list[int]()
-        add = found.append
 
-        def matched(number: int, start: int, end: int, _flags: int, _context: None) -> None:
-            add(number)
-            add(start)
-            add(end)
+def _texts(content: Bytes, areas: Areas) -> Any:
+    """The areas as a column, without a copy: every other value is what stands between two of them, and is null."""
+    import pyarrow as pa
 
-        self._database.scan(content, match_event_handler=matched, scratch=hyperscan.Scratch(self._database))
-        matches = np.array(found, dtype=np.int64).reshape(-1, 3)
-        for number in np.unique(matches[:, 0]).tolist():
-            own = self._patterns[number]
-            mine = matches[matches[:, 0] == number]
-            mine = mine[np.argsort(mine[:, 1], kind="stable")]
-            reach = np.maximum.accumulate(mine[:, 2])
-            first = np.ones(len(mine), dtype=np.bool_)
-            first[1:] = mine[1:, 1] >= reach[:-1]
-            opened = np.flatnonzero(first)
-            out.add(own.name, mine[opened, 1] + MARGIN, np.maximum.reduceat(mine[:, 2], opened) + MARGIN, own.score)
+    offsets = np.stack([areas.starts, areas.ends], axis=1).ravel()
+    there = np.full(len(offsets) // 8 + 1, 0b01010101, dtype=np.uint8)
+    buffers = [pa.py_buffer(there), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(content))]
+    return pa.Array.from_buffers(pa.large_string(), len(offsets) - 1, buffers)

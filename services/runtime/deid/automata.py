@@ -1,0 +1,239 @@
+"""What a regular expression can cost at worst, told from the automaton that it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from re import _constants as of  # type: ignore[attr-defined]
+from re import _parser  # type: ignore[attr-defined]
+from typing import Any
+
+Ranges = list[tuple[int, int]]
+State = tuple[tuple[int, ...], bool]
+
+_LAST = 0x10FFFF
+_MOST_NODES = 4_000
+_MOST_STEPS = 50_000
+
+_MATCH_MS, _PASS_MS, _MOVE_MS = 11.0, 0.25, 0.001
+_THRASHING_MS, _NODE_MS = 30.0, 0.25
+"""Of RE2, for 100 KB: of one match a byte, of one pass, and of each move between states; and where there are too many
+of those to keep, until that shows, and for each node that every byte then looks at."""
+
+
+class TooLarge(Exception):
+    """An expression of more nodes than are worth a look."""
+
+
+class Automaton:
+    """Of an expression that Python's `re` and RE2 read alike, as RE2 runs it: bytes, and classes of ASCII.
+
+    Raises re.error, OverflowError, TooLarge; ValueError where it refers back or looks around.
+    """
+
+    def __init__(self, expression: str, *, ignore_case: bool = False) -> None:
+        parsed = _parser.parse(expression, re.IGNORECASE if ignore_case else 0)
+        least, most = parsed.getwidth()
+        self.empty, self.bounded = least == 0, most < of.MAXREPEAT
+        self._parsed, self._flags = parsed, parsed.state.flags
+
+    def milliseconds(self) -> float:
+        """Of the processor for the worst 100 KB; of an expression that is neither empty nor without bound.
+
+        After each match the search begins anew, and one can look as far ahead as the longest match reaches.
+        """
+        forth = _Nodes(self._parsed, self._flags)
+        shortest, longest = forth.lengths()
+        passes = 1 + longest / shortest
+        moves = forth.moves(), _Nodes(self._parsed, self._flags, back=True).moves()
+        cost = _MATCH_MS / shortest + _PASS_MS * passes
+        if None in moves:
+            return cost + _THRASHING_MS + _NODE_MS * forth.weight() * passes
+        return cost + _MOVE_MS * sum(filter(None, moves))
+
+
+class _Nodes:
+    """Nodes either take a character and lead on, or lead on to several in the order of their preference.
+
+    `back`: of what the expression matches, read from its end, which tells where a match begins.
+    """
+
+    def __init__(self, parsed: Any, flags: int, *, back: bool = False) -> None:
+        self._characters = list[Ranges | None]()
+        self._next = list[Sequence[int]]()
+        self._back = back
+        self._match = self._node(None, ())
+        self._start = self._built(parsed, flags, self._match)
+
+    def _node(self, characters: Ranges | None, following: Sequence[int]) -> int:
+        if len(self._next) > _MOST_NODES:
+            raise TooLarge
+        self._characters.append(characters)
+        self._next.append(following)
+        return len(self._next) - 1
+
+    def _built(self, items: Any, flags: int, following: int) -> int:
+        """The node that a sequence begins with."""
+        for operation, given in items if self._back else reversed(items):
+            if operation is of.AT:
+                continue  # that it may not hold only spares work
+            if operation is of.BRANCH:
+                following = self._node(None, [self._built(branch, flags, following) for branch in given[1]])
+            elif operation is of.SUBPATTERN:
+                _, more, less, body = given
+                following = self._built(body, (flags | more) & ~less, following)
+            elif operation in (of.MAX_REPEAT, of.MIN_REPEAT):
+                following = self._repeated(given, flags, following, lazy=operation is of.MIN_REPEAT)
+            elif operation in (of.LITERAL, of.NOT_LITERAL, of.ANY, of.IN):
+                following = self._node(_ranges(operation, given, flags), (following,))
+            else:
+                raise ValueError(operation)
+        return following
+
+    def _repeated(self, given: tuple[int, int, Any], flags: int, following: int, *, lazy: bool) -> int:
+        least, most, body = given
+        end = following
+        for count in range(most):
+            begun = self._built(body, flags, following)
+            if begun == following:
+                break  # nothing but assertions
+            if count < most - least:
+                begun = self._node(None, (end, begun) if lazy else (begun, end))
+            following = begun
+        return following
+
+    def lengths(self) -> tuple[int, int]:
+        """Bytes of the shortest and of the longest match."""
+        shortest, longest = [0] * len(self._next), [0] * len(self._next)
+        for node, following in enumerate(self._next[1:], 1):  # each was made after those that it leads to
+            widths = _widths(self._characters[node])
+            shortest[node] = min(shortest[other] for other in following) + widths[0]
+            longest[node] = max(longest[other] for other in following) + widths[1]
+        return shortest[self._start], longest[self._start]
+
+    def weight(self) -> int:
+        """Nodes that a byte can be compared with at once; those of more than ASCII begin with many bytes."""
+        return sum(1 + (_widths(ranges)[1] > 1) for ranges in self._characters if ranges is not None)
+
+    def moves(self) -> int | None:
+        """From each set of nodes that searching can come to, by each kind of character; None where those are many.
+
+        RE2 makes each once and then keeps it.
+        """
+        atoms = self._atoms()
+        first = self._followed((self._start,))
+        seen, left, steps = {first}, [first], 0
+        while left:
+            nodes, begins = left.pop()
+            for members in atoms:
+                steps += len(nodes) + 1
+                following = [other for node in nodes if node in members for other in self._next[node]]
+                if begins and not self._back:
+                    following.append(self._start)
+                state = self._followed(following, begins=begins)
+                steps += len(state[0])
+                if state not in seen:
+                    seen.add(state)
+                    left.append(state)
+            if steps > _MOST_STEPS:
+                return None
+        return len(seen) * len(atoms)
+
+    def _followed(self, nodes: Sequence[int], *, begins: bool = True) -> State:
+        """The nodes that take characters, by preference, and whether a match can still begin later.
+
+        What is less preferred than a match is dropped; read from the end the longest match is looked for instead.
+        """
+        found = dict[int, None]()
+        left, seen = list(reversed(nodes)), set[int]()
+        while left:
+            node = left.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            if node == self._match:
+                if not self._back:
+                    return tuple(found), False
+            elif self._characters[node] is None:
+                left.extend(reversed(self._next[node]))
+            else:
+                found[node] = None
+        return (tuple(sorted(found)) if self._back else tuple(found)), begins
+
+    def _atoms(self) -> list[frozenset[int]]:
+        """For each kind of character the nodes that take it; each kind once."""
+        edges = {
+            0,
+            *(edge for ranges in self._characters for first, last in ranges or () for edge in (first, last + 1)),
+        }
+        kinds = [
+            frozenset(
+                node
+                for node, ranges in enumerate(self._characters)
+                if ranges is not None and any(first <= edge <= last for first, last in ranges)
+            )
+            for edge in edges
+        ]
+        return list(dict.fromkeys(kinds))
+
+
+def _widths(ranges: Ranges | None) -> tuple[int, int]:
+    """Bytes of the shortest and of the longest of these characters."""
+    if not ranges:
+        return 0, 0
+    return _bytes(ranges[0][0]), _bytes(ranges[-1][1])
+
+
+def _bytes(point: int) -> int:
+    return 1 + (point >= 0x80) + (point >= 0x800) + (point >= 0x10000)
+
+
+_CATEGORIES: dict[Any, Ranges] = {
+    of.CATEGORY_DIGIT: [(48, 57)],
+    of.CATEGORY_SPACE: [(9, 13), (32, 32)],
+    of.CATEGORY_WORD: [(48, 57), (65, 90), (95, 95), (97, 122)],
+}
+_NOT = {
+    of.CATEGORY_NOT_DIGIT: of.CATEGORY_DIGIT,
+    of.CATEGORY_NOT_SPACE: of.CATEGORY_SPACE,
+    of.CATEGORY_NOT_WORD: of.CATEGORY_WORD,
+}
+
+
+def _ranges(operation: Any, given: Any, flags: int) -> Ranges:
+    """The characters that one item takes, in ascending order."""
+    if operation is of.ANY:
+        return [(0, _LAST)] if flags & re.DOTALL else _others([(10, 10)])
+    items = given if operation is of.IN else [(of.LITERAL, given)]
+    negated = operation is of.NOT_LITERAL or items[0][0] is of.NEGATE
+    ranges = _merged(pair for item in items for pair in _members(item, flags))
+    return _others(ranges) if negated else ranges
+
+
+def _members(item: tuple[Any, Any], flags: int) -> Iterator[tuple[int, int]]:
+    operation, given = item
+    if operation is of.CATEGORY:
+        yield from _CATEGORIES[given] if given in _CATEGORIES else _others(_CATEGORIES[_NOT[given]])
+    elif operation in (of.LITERAL, of.RANGE):
+        first, last = (given, given) if operation is of.LITERAL else given
+        yield first, last
+        if flags & re.IGNORECASE:
+            for start, by in ((65, 32), (97, -32)):
+                if (low := max(first, start)) <= (high := min(last, start + 25)):
+                    yield low + by, high + by
+
+
+def _merged(ranges: Iterator[tuple[int, int]]) -> Ranges:
+    merged: Ranges = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = merged[-1][0], max(last, merged[-1][1])
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _others(ranges: Ranges) -> Ranges:
+    around = [(-1, -1), *ranges, (_LAST + 1, _LAST + 1)]
+    return [(last + 1, first - 1) for (_, last), (first, _) in pairwise(around) if last + 1 <= first - 1]
