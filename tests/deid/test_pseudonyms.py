@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from datetime import date
@@ -196,3 +197,71 @@ def test_dates_keep_what_lies_between_them() -> None:
     assert moved[0] != date(2024, 1, 5)
     assert engine(seed=7).reverse(after).texts == texts
     assert engine(seed=8).texts(texts).texts != after
+
+
+DEFAULT = Deidentifier(policies.built_in()["default"], KEYS, 42)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 11, 40])
+def test_a_number_is_one_value_in_json_and_in_text(width: int) -> None:
+    """Of numbers without a leading zero none gets one, and all stay numbers."""
+    rng = random.Random(width)
+    numbers = sorted({rng.randrange(10 ** (width - 1) if width > 1 else 0, 10**width) for _ in range(1000)})
+    texts = DEFAULT.texts([str(number) for number in numbers]).texts
+    [document] = DEFAULT.texts([f'{{"p":{numbers}}}'], format="json").texts
+    if width >= 5:
+        assert json.loads(document)["p"] == [int(text) for text in texts]
+        assert [str(number) for number in json.loads(document)["p"]] == texts
+    assert len(set(texts)) == len(numbers)
+    assert not [text for text in texts if width > 1 and text[0] == "0"]
+    assert DEFAULT.reverse(texts).texts == [str(number) for number in numbers]
+
+
+def test_numbers_with_and_without_a_leading_zero_stay_apart() -> None:
+    values = [f"{number:0{width}}" for width in (2, 3, 4) for number in range(10**width)]
+    after = DEFAULT.texts(values).texts
+    assert len(set(after)) == len(values)
+    assert all(new != old and (new[0] == "0") == (old[0] == "0") for old, new in zip(values, after, strict=True))
+
+
+NAMES = "id: names\nversion: '1'\ntypes: {PERSON: {}}\npatterns: [{name: NICK, pattern: '《[^《》]{1,40}》'}]"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["김철수", "Иван Петров", "José Müller", "𠮷野家", "㐂三", "스ー々", "スーパー・マン", "Ὀδυσσεύς", "محمد علي", "ส้ม",
+     "𪚥𫝀", "Ⅷ①", "ﬁ", "é", "한", "张三"],
+)  # fmt: skip
+def test_a_name_of_any_script_is_replaced_letter_by_letter(name: str) -> None:
+    by = Deidentifier(policies.load(NAMES.encode()), KEYS)
+    for text, letters in ((f'{{"name":"{name}"}}', "json"), (f"《{name}》", "text")):
+        done = by.texts([text], format=letters)
+        [pair] = done.mapping
+        kept = [old for old, new in zip(pair.original, pair.pseudo, strict=True) if old == new and old.isalnum()]
+        assert len(kept) <= len(name) // 3
+        assert pair.original != pair.pseudo
+        assert list(map(len, map(str.encode, pair.pseudo))) == list(map(len, map(str.encode, pair.original)))
+        assert by.reverse(done.texts, format=letters).texts == [text]
+
+
+def test_cases_of_a_name_are_one_value() -> None:
+    by = Deidentifier(policies.load(NAMES.encode()), KEYS)
+    once, again = by.texts(["《ÉMILE Çelik Ωμ Ждан》", "《émile çelik ωμ ждан》"]).texts
+    assert once != again
+    assert once.lower() == again
+
+
+@pytest.mark.parametrize("name", ["…", "🙂🙂", "\ue000\ue001", "张\ue000", "\u10d0\u1c90"])
+def test_what_no_alphabet_has_is_replaced_by_its_type(name: str) -> None:
+    done = Deidentifier(policies.load(NAMES.encode()), KEYS).texts([f'{{"name":"{name}"}}'], format="json")
+    assert done.texts == ['{"name":"<PERSON>"}']
+    assert done.counts == {"PERSON": 1}
+
+
+def test_no_short_text_is_its_own_pseudonym() -> None:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    mails = [f"邮箱 {one}@{two}.cn" for one in letters for two in letters]
+    done = engine().texts(mails)
+    assert not [old for old, new in zip(mails, done.texts, strict=True) if old == new]
+    assert len(set(done.texts)) == len(mails)
+    assert engine().reverse(done.texts).texts == mails

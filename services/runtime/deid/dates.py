@@ -47,23 +47,21 @@ class Dates:
         return self._remembered[asked]
 
     def _shifted(self, text: str, most: int, *, inverse: bool) -> str:
+        day = day_of(text)
+        if day is None:
+            return text
+        moved = self._moved(*day, most, inverse=inverse)
         found = list(_NUMBERS.finditer(text))
         parts = [match[0] for match in found]
         if len(parts) == 1:
-            year, month, day = int(parts[0][:4]), int(parts[0][4:6]), int(parts[0][6:])
-            moved = self._moved(year, month, day, most, inverse=inverse)
             return moved.strftime("%Y%m%d")
         if len(parts) != 3:
             spelled = spelled_dates.read(text)
-            if spelled is None:
-                return text
-            day_before, written = spelled
-            return written(self._moved(day_before.year, day_before.month, day_before.day, most, inverse=inverse))
+            assert spelled is not None
+            return spelled[1](moved)
         order = _order(parts)
-        year, month, day = (int(parts[place]) for place in order)
         padded = any(len(parts[place]) == 2 and parts[place][0] == "0" for place in order[1:])
         padded |= all(len(parts[place]) == 2 for place in order[1:])
-        moved = self._moved(year, month, day, most, inverse=inverse)
         if order == _DAY_FIRST and moved.day <= _MOST_MONTHS:
             order = _MONTH_FIRST
         width = 2 if padded else 1
@@ -84,6 +82,19 @@ class Dates:
         start = (date(year, month, 1) - _FIRST).days + day - 1
         by = -self.offset(most) if inverse else self.offset(most)
         return _FIRST + timedelta((start + by) % calendar.COUNT)
+
+
+def day_of(text: str) -> tuple[int, int, int] | None:
+    """Year, month and day of a date in any of its forms."""
+    parts = _NUMBERS.findall(text)
+    if len(parts) == 1:
+        [digits] = parts
+        return int(digits[:4]), int(digits[4:6]), int(digits[6:])
+    if len(parts) == 3:
+        year, month, day = (int(parts[place]) for place in _order(parts))
+        return year, month, day
+    spelled = spelled_dates.read(text)
+    return None if spelled is None else (spelled[0].year, spelled[0].month, spelled[0].day)
 
 
 def _order(parts: list[str]) -> tuple[int, int, int]:

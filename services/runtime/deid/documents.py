@@ -76,7 +76,7 @@ class Rewriter:
         here = ~strings.coded
         plain, numbers = Areas(*(column[here] for column in strings.areas)), strings.numbers[here]
         buffer = Buffer(content, plain, strings.shown)
-        edits = self._edited(buffer, numbers, spared[here])
+        edits = self._edited(buffer, spared[here])
         places = [(start, end, _quoted(new.decode())) for start, end, new in edits.places()]
         if numbers.any() and len(edits.spans):
             places = _with_numbers(content, edits, places, buffer, numbers)
@@ -105,7 +105,7 @@ class Rewriter:
             pieces += [name, b"\n", value, APART]
             at += len(name) + len(value) + 2
         columns = np.array(spots, dtype=np.int64).T
-        edits = self._edited(Buffer(b"".join(pieces), Areas(*columns)), numbers, spared)
+        edits = self._edited(Buffer(b"".join(pieces), Areas(*columns)), spared)
         before = pieces[2::4]
         after = Rewriting(edits.whole, edits.places(), []).stretches(columns[0], columns[1])
         places = []
@@ -118,16 +118,13 @@ class Rewriter:
                 places.append((start, end, _quoted(new.decode(), like=content[start:end])))
         return edits, places
 
-    def _edited(self, buffer: Buffer, numbers: Flags | None = None, spared: Flags | None = None) -> Edits:
-        """`numbers`: areas of numbers; `spared`: areas in which only long runs of digits as such change."""
+    def _edited(self, buffer: Buffer, spared: Flags | None = None) -> Edits:
+        """`spared`: areas in which only long runs of digits as such change."""
         spans = self._recogniser.find(buffer, self._locale)
         if spared is not None and spared.any():
             short = (spans.kinds == spans.names.index("NUMBER")) & (spans.ends - spans.starts < _COUNTS_NOTHING)
             spans = spans.take(~(short & spared[buffer.area_of(spans.starts)]))
-        if numbers is None or not numbers.any():
-            return self._replacer.replace(buffer, spans)
-        area = buffer.area_of(spans.starts)
-        return self._replacer.replace(buffer, spans, numbers[area] & (spans.starts == buffer.areas.starts[area]))
+        return self._replacer.replace(buffer, spans)
 
 
 _COUNTS_NOTHING = 7

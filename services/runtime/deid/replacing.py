@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 import numpy as np
 
-from services.runtime.deid.buffers import Buffer, Bytes, Flags, Offsets
+from services.runtime.deid.buffers import Buffer, Bytes, Offsets
 from services.runtime.deid.dates import Dates, in_widths
 from services.runtime.deid.keys import DerivedKeys
 from services.runtime.deid.policies import Policy
@@ -63,8 +63,7 @@ class Replacer:
         self._hash_key = keys.key("hash")
         self._inverse = inverse
 
-    def replace(self, buffer: Buffer, spans: Spans, leading: Flags | None = None) -> Edits:
-        """`leading`: spans that a number begins with, which no NUMBER makes begin with 0."""
+    def replace(self, buffer: Buffer, spans: Spans) -> Edits:
         changed = buffer.bytes.copy()
         pieces: dict[int, bytes] = {}
         for number in np.flatnonzero(np.bincount(spans.kinds)).tolist():
@@ -74,11 +73,10 @@ class Replacer:
             if kind == "DATE" and rule.action == "pseudonymise":
                 rule = msgspec.structs.replace(rule, action="date_shift")  # a date stays a date
             if rule.action == "pseudonymise":
-                mine = spans.take(chosen)
-                self._pseudonyms.write(kind, buffer.bytes, changed, mine.starts, mine.ends, inverse=self._inverse)
-                if kind == "NUMBER" and leading is not None:
-                    first = leading[chosen]
-                    self._without_leading_zeros(buffer.bytes, changed, mine.starts[first], mine.ends[first])
+                starts, ends = spans.starts[chosen], spans.ends[chosen]
+                left = self._pseudonyms.write(kind, buffer.bytes, changed, starts, ends, inverse=self._inverse)
+                if not self._inverse:  # nothing brings these back
+                    pieces.update(dict.fromkeys(chosen[left].tolist(), f"<{kind}>".encode()))
             elif rule.action != "keep" and (rule.action == "date_shift" or not self._inverse):
                 write = self._written(kind, rule)
                 if rule.action == "date_shift":
@@ -95,15 +93,6 @@ class Replacer:
                     else:
                         pieces[index] = new
         return Edits(buffer, spans, changed, pieces)
-
-    def _without_leading_zeros(self, content: Bytes, changed: Bytes, starts: Offsets, ends: Offsets) -> None:
-        """What begins with 0 is permuted on until it does not, which is a permutation of what begins with no 0."""
-        zero = content[starts] == ord("0")
-        changed[starts[zero]] = ord("0")  # the only number that begins so is 0 itself, or a fraction
-        starts, ends = starts[~zero], ends[~zero]
-        while (again := changed[starts] == ord("0")).any():
-            starts, ends = starts[again], ends[again]
-            self._pseudonyms.write("NUMBER", changed, changed, starts, ends, inverse=self._inverse)
 
     def _shift_in_place(self, content: Bytes, changed: Bytes, spans: Spans, chosen: Offsets, rule: Rule) -> Offsets:
         """Dates of four, two and two digits, or of eight, all at once; returns the spans that are left."""

@@ -20,6 +20,8 @@ from services.runtime.deid.keys import DerivedKeys
 ROUNDS = 10
 Wide = NDArray[np.uint32]
 
+_FEW = 17
+"""Bits."""
 _MOST_CHAINED = 8
 _BLOCK = 8
 """Characters of a half in one block of AES, two bytes each."""
@@ -43,6 +45,24 @@ class Characters:
                 rows[chosen, :width], radices[chosen, :width], lengths[chosen], int(count), tweak, inverse=inverse
             )
         return permuted
+
+    def replace(self, rows: Wide, radices: Wide, tweak: bytes, *, inverse: bool = False) -> Wide:
+        """The same, where no text of few possible ones is its own pseudonym: its first character always moves on."""
+        replaced = self.permute(rows, radices, tweak, inverse=inverse)
+        few = np.flatnonzero((np.log2(radices).sum(axis=1) < _FEW) & (radices[:, 0] > 1))
+        if not len(few):
+            return replaced
+        some, limits = rows[few], radices[few]
+        first = limits[:, 0]
+        held, among = some.copy(), limits.copy()
+        held[:, 0], among[:, 0] = 0, 1
+        rest = self.permute(held, among, tweak + b"/rest", inverse=inverse)
+        held = rest if inverse else held
+        among[:, 0] = first - 1
+        by = 1 + self.permute(held, among, tweak + b"/first")[:, 0]
+        rest[:, 0] = (some[:, 0] + (first - by if inverse else by)) % first
+        replaced[few] = rest
+        return replaced
 
     def _same_blocks(
         self, rows: Wide, radices: Wide, lengths: NDArray[np.int64], blocks: int, tweak: bytes, *, inverse: bool

@@ -1,33 +1,38 @@
-"""Pseudonyms of texts: letters, digits and 汉字 by others of their own class, whatever the text means."""
+"""Pseudonyms of texts: letters, digits and 汉字 by others of their own alphabet, whatever the text means."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from string import ascii_uppercase, digits
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
-from services.runtime.deid.pseudonyms.characters import Characters, common_characters
+from services.runtime.deid.pseudonyms.alphabets import UNKNOWN, alphabets
+from services.runtime.deid.pseudonyms.characters import Characters
 from services.runtime.deid.pseudonyms.plans import KEY_PREFIXES, PLATE_LETTERS
 
 _LETTERS = frozenset({"EMAIL", "URL", "API_KEY", "WECHAT", "MAC", "IPV6", "CN_PLATE"})
-"""Of ASCII; other types may have 汉字."""
+"""Of ASCII; other types may have letters of any script."""
 
 
 def write(
     characters: Characters, kind: str, content: Bytes, changed: Bytes, starts: Offsets, ends: Offsets, *, inverse: bool
-) -> None:
-    """Writes over `changed` what takes the place of the texts of one type that `content` has at these places."""
+) -> Flags:
+    """Writes over `changed` what takes the place of the texts of one type that `content` has at these places.
+
+    Returns those that it leaves: without a letter or digit, or with a letter that may be one of no alphabet.
+    """
+    left = np.zeros(len(starts), dtype=np.bool_)
     for chosen in _by_length(ends - starts):
-        _write(characters, kind, content, changed, starts[chosen], ends[chosen], inverse=inverse)
+        left[chosen] = _write(characters, kind, content, changed, starts[chosen], ends[chosen], inverse=inverse)
+    return left
 
 
 def _write(
     characters: Characters, kind: str, content: Bytes, changed: Bytes, starts: Offsets, ends: Offsets, *, inverse: bool
-) -> None:
+) -> Flags:
     width = int((ends - starts).max())
     steps = np.arange(width)
     inside = steps < (ends - starts)[:, None]
@@ -40,15 +45,20 @@ def _write(
     if kind == "IPV6":
         value, radix = _significant(window, value, radix)
     place = np.broadcast_to(steps, window.shape)
-    if kind not in _LETTERS:
-        value, radix = _with_han(window, value, radix)
+    alphabet = np.zeros(window.shape, dtype=np.uint8)
+    if kind not in _LETTERS and (window >= 0x80).any():
+        value, radix, alphabet = _with_letters(window, value, radix)
+    left: Flags = (alphabet == UNKNOWN).any(axis=1) | ~(radix > 0).any(axis=1)
+    radix = np.where(left[:, None], 0, radix)
     compact = np.argsort(radix == 0, axis=1, kind="stable")
     value, radix = np.take_along_axis(value, compact, 1), np.take_along_axis(radix, compact, 1)
     place = np.take_along_axis(place, compact, 1)
     most = max(1, int((radix > 0).sum(axis=1).max()))
     value, radix, place = value[:, :most], radix[:, :most], place[:, :most]
-    new = characters.permute(np.where(radix > 0, value, 0), np.maximum(radix, 1), kind.encode(), inverse=inverse)
-    _put(content, changed, starts, place, radix, new, hexadecimal=hexadecimal)
+    alphabet = np.take_along_axis(alphabet, compact[:, :most], 1)
+    new = characters.replace(np.where(radix > 0, value, 0), np.maximum(radix, 1), kind.encode(), inverse=inverse)
+    _put(content, changed, starts, place, radix, new, alphabet, hexadecimal=hexadecimal)
+    return left
 
 
 def _by_length(lengths: Offsets) -> Iterator[Offsets]:
@@ -119,36 +129,20 @@ _FIRST_DIGITS = 15
 """Hexadecimal digits that a number can begin with, 1 to f."""
 
 
-_HAN_FIRST, _HAN_COUNT = 0x4E00, 0x9FA6 - 0x4E00
-
-
-@cache
-def _han() -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]:
-    """For each character from U+4E00 its number within its class and the class's size; and the characters, classes
-    one after the other.
-    """
-    common = np.zeros(_HAN_COUNT, dtype=np.bool_)
-    common[[ord(character) - _HAN_FIRST for character in common_characters()]] = True
-    characters = np.concatenate([np.flatnonzero(common), np.flatnonzero(~common)])
-    numbers = np.empty(_HAN_COUNT, dtype=np.uint32)
-    many = int(common.sum())
-    numbers[characters] = np.concatenate([np.arange(many), np.arange(_HAN_COUNT - many)])
-    sizes = np.where(common, many, _HAN_COUNT - many).astype(np.uint32)
-    return numbers, sizes, (characters + _HAN_FIRST).astype(np.uint32)
-
-
-def _with_han(
+def _with_letters(
     window: Bytes, value: NDArray[np.uint32], radix: NDArray[np.uint32]
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """汉字 counted at their first byte."""
-    numbers, sizes, _ = _han()
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint8]]:
+    """Letters of more than one byte counted at their first; and of every place the alphabet, or what it is without."""
+    known = alphabets()
     wide = window.astype(np.uint32)
-    second, third = np.roll(wide, -1, axis=1), np.roll(wide, -2, axis=1)
-    point = ((wide & 0x0F) << 12) | ((second & 0x3F) << 6) | (third & 0x3F)
-    han = (wide >= 0xE4) & (wide <= 0xE9) & (point >= _HAN_FIRST) & (point < _HAN_FIRST + _HAN_COUNT)
-    han[:, -2:] = False
-    at = np.where(han, point - _HAN_FIRST, 0)
-    return np.where(han, numbers[at], value), np.where(han, sizes[at], radix)
+    second, third, fourth = (np.roll(wide, -by, axis=1) & 0x3F for by in (1, 2, 3))
+    two = ((wide & 0x1F) << 6) | second
+    three = ((wide & 0x0F) << 12) | (second << 6) | third
+    four = ((wide & 0x07) << 18) | (second << 12) | (third << 6) | fourth
+    point = np.where(wide < 0xC0, 0, np.where(wide < 0xE0, two, np.where(wide < 0xF0, three, four)))
+    alphabet = known.of[np.minimum(point, len(known.of) - 1)]
+    letters = alphabet > UNKNOWN
+    return np.where(letters, known.number[point], value), np.where(letters, known.sizes[alphabet], radix), alphabet
 
 
 def _put(
@@ -158,6 +152,7 @@ def _put(
     place: Offsets,
     radix: NDArray[np.uint32],
     new: NDArray[np.uint32],
+    alphabet: NDArray[np.uint8],
     *,
     hexadecimal: bool,
 ) -> None:
@@ -165,7 +160,7 @@ def _put(
     at = (starts[:, None] + place)[chosen]
     number, size = new[chosen], radix[chosen]
     old = content[at]
-    narrow = size <= 26
+    narrow = old < 0x80
     if hexadecimal:
         # The case of a value's letters, where digits may become letters: that of its own first letter.
         lower = (((content[starts[:, None] + place] - np.uint8(0x61)) < 26) & chosen).any(axis=1)
@@ -174,15 +169,20 @@ def _put(
         letters = _LETTERS16[number + (size == _FIRST_DIGITS)]
         changed[at] = np.where(small & (letters >= 0x41), letters | np.uint8(0x20), letters)
         return
-    number = np.where(size == len(PLATE_LETTERS), _PLATE_OFFSETS[np.minimum(number, 23)], number)
+    plain = np.where(size[narrow] == len(PLATE_LETTERS), _PLATE_OFFSETS[np.minimum(number[narrow], 23)], number[narrow])
     base = np.where(old[narrow] < 0x40, 0x30, np.where(old[narrow] < 0x60, 0x41, 0x61))
-    changed[at[narrow]] = (base + number[narrow]).astype(np.uint8)
+    changed[at[narrow]] = (base + plain).astype(np.uint8)
     if narrow.all():
         return
-    _, _, characters = _han()
-    common = len(common_characters())
-    point = characters[number[~narrow] + np.where(size[~narrow] == common, 0, common)]
-    wide = at[~narrow]
-    changed[wide] = 0xE0 | (point >> 12)
-    changed[wide + 1] = 0x80 | ((point >> 6) & 0x3F)
-    changed[wide + 2] = 0x80 | (point & 0x3F)
+    _put_letters(changed, at[~narrow], number[~narrow], alphabet[chosen][~narrow])
+
+
+def _put_letters(changed: Bytes, at: Offsets, number: NDArray[np.uint32], alphabet: NDArray[np.uint8]) -> None:
+    known = alphabets()
+    point = known.letters[known.first[alphabet] + number]
+    for least, most, lead in ((0x80, 0x800, 0xC0), (0x800, 0x10000, 0xE0), (0x10000, 0x110000, 0xF0)):
+        chosen = (point >= least) & (point < most)
+        some, places, more = point[chosen], at[chosen], {0xC0: 1, 0xE0: 2, 0xF0: 3}[lead]
+        changed[places] = lead | (some >> (6 * more))
+        for following in range(1, more + 1):
+            changed[places + following] = 0x80 | ((some >> (6 * (more - following))) & 0x3F)

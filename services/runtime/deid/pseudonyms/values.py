@@ -44,12 +44,16 @@ class Pseudonyms:
 
     def write(
         self, kind: str, content: Bytes, changed: Bytes, starts: Offsets, ends: Offsets, *, inverse: bool = False
-    ) -> None:
-        """Writes over `changed` what takes the place of the values of one type that `content` has at these places."""
+    ) -> Flags:
+        """Writes over `changed` what takes the place of the values of one type that `content` has at these places.
+
+        Returns those that it leaves as they are, as it has no alphabet for them.
+        """
+        left = np.zeros(len(starts), dtype=np.bool_)
         if kind == "IBAN":
             output = self._policy.output_of(kind)
             ibans.write(self._characters, content, changed, starts, ends, output, inverse=inverse)
-            return
+            return left
         if kind == "CN_PLATE":
             self._provinces(content, changed, starts, inverse=inverse)
             starts = starts + 3
@@ -57,8 +61,7 @@ class Pseudonyms:
             self._without_trunk(content, changed, starts[abroad], ends[abroad], inverse=inverse)
             starts, ends = starts[~abroad], ends[~abroad]
         if kind not in _NUMBERED:
-            texts.write(self._characters, kind, content, changed, starts, ends, inverse=inverse)
-            return
+            return texts.write(self._characters, kind, content, changed, starts, ends, inverse=inverse)
         alike = defaultdict[int, list[Layout]](list)
         for layout in layouts(content, starts, ends, letters=kind in _LETTERED):
             if kind == "IPV4":
@@ -70,6 +73,7 @@ class Pseudonyms:
             edges = np.cumsum([len(layout.starts) for layout in some])
             for layout, rows in zip(some, np.split(new, edges[:-1]), strict=True):
                 layout.write(changed, rows)
+        return left
 
     def _without_trunk(self, content: Bytes, changed: Bytes, starts: Offsets, ends: Offsets, *, inverse: bool) -> None:
         """Landlines as if they had the digit before the area that they have at home."""
@@ -93,11 +97,8 @@ class Pseudonyms:
         form = plan(kind, pattern)
         if form is None:
             tweak = f"{kind}/{len(pattern)}".encode()
-            if len(pattern) <= _LONGEST_NUMBER:
-                return self._numbers.digits(rows, tweak, inverse=inverse) + np.uint8(48)
-            ten = np.full(rows.shape, 10, dtype=np.uint32)
-            moved = self._characters.permute(rows.astype(np.uint32), ten, tweak, inverse=inverse)
-            return moved.astype(np.uint8) + np.uint8(48)
+            permuted_digits = self._number if kind == "NUMBER" else self._digits
+            return permuted_digits(rows, tweak, inverse=inverse) + np.uint8(48)
         tweak = f"{kind}/{pattern}".encode()
         new, known = permuted(rows, form, self._numbers, tweak, self._policy.output_of(kind), inverse=inverse)
         written = _ALPHABET[new] if form.radix == 10 else _USCC_LETTERS[new] if form.radix == 31 else _LETTERS36[new]
@@ -107,6 +108,29 @@ class Pseudonyms:
         if not known.all():
             written[~known] = letters[~known] if inverse else self._unknown(letters[~known], tweak)
         return written
+
+    def _number(self, rows: Bytes, tweak: bytes, *, inverse: bool) -> Bytes:
+        """What begins with 0 goes on to, and nothing else begins to: a number of JSON stays one, the same as in text.
+
+        The latter are permuted on until they do not, which is a permutation of what begins with no 0.
+        """
+        if rows.shape[1] == 1:
+            return self._digits(rows, tweak, inverse=inverse)
+        new = rows.copy()
+        zero = rows[:, 0] == 0
+        if zero.any():
+            new[zero, 1:] = self._digits(rows[zero, 1:], tweak + b"/0", inverse=inverse)
+        left = np.flatnonzero(~zero)
+        while len(left):
+            new[left] = self._digits(new[left], tweak, inverse=inverse)
+            left = left[new[left, 0] == 0]
+        return new
+
+    def _digits(self, rows: Bytes, tweak: bytes, *, inverse: bool) -> Bytes:
+        if rows.shape[1] <= _LONGEST_NUMBER:
+            return self._numbers.digits(rows, tweak, inverse=inverse)
+        ten = np.full(rows.shape, 10, dtype=np.uint32)
+        return self._characters.permute(rows.astype(np.uint32), ten, tweak, inverse=inverse).astype(np.uint8)
 
     def _unknown(self, letters: Bytes, tweak: bytes) -> Bytes:
         """No values of the plan: nothing is left as it was, all the same."""
