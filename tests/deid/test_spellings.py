@@ -231,3 +231,37 @@ def test_a_passport_in_its_field() -> None:
 )
 def test_what_a_word_does_not_announce(text: str) -> None:
     assert _found(text) == []
+
+
+HASHED = "id: hashed\nversion: '1'\ntypes: {%s: {action: hash}}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "spellings"),
+    [
+        ("DATE", ("2024-01-05", "2024/1/5", "2024年1月5日", "生日 20240105", "January 5, 2024", "二〇二四年一月五日")),
+        ("IPV6", ("2001:db8::1", "2001:0DB8:0000:0000:0000:0000:0000:0001", "2001:db8:0:0:0:0:0:1")),
+        ("CN_LANDLINE", ("010-62345678", "座机01062345678", "+86 10 6234 5678", "+86 (0)10-62345678")),
+        ("CN_PHONE", ("13812345678", "+86 138-1234-5678", "１３８１２３４５６７８")),
+        ("CN_PLATE", ("京A·12345", "车牌京A12345")),
+        ("EMAIL", ("Zhang.San@qq.com", "zhang.san@QQ.com")),
+    ],
+)
+def test_a_hash_is_of_the_value_in_whatever_spelling(kind: str, spellings: tuple[str, ...]) -> None:
+    done = Deidentifier(policies.load((HASHED % kind).encode()), Keys(bytes(32))).texts(list(spellings))
+    assert done.counts == {kind: len(spellings)}
+    assert len({pair.pseudo for pair in done.mapping}) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"), [("IPV4", ("1.23.4.5", "12.3.4.5")), ("EMAIL", ("zhang.san@qq.com", "zhangsan@qq.com"))]
+)
+def test_a_hash_tells_values_apart(kind: str, values: tuple[str, ...]) -> None:
+    done = Deidentifier(policies.load((HASHED % kind).encode()), Keys(bytes(32))).texts(list(values))
+    assert len({pair.pseudo for pair in done.mapping}) == len(values)
+
+
+@pytest.mark.parametrize(("value", "masked"), [("1234567", "****567"), ("123", "**3"), ("12", "*2"), ("1", "*")])
+def test_a_mask_keeps_half_at_most(value: str, masked: str) -> None:
+    rules = "id: masked\nversion: '1'\ntypes: {NUMBER: {action: mask, keep_last: 8}}"
+    assert Deidentifier(policies.load(rules.encode()), Keys(bytes(32))).texts([value]).texts == [masked]

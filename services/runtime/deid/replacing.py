@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from ipaddress import IPv6Address
 
 import msgspec
 import numpy as np
 
 from services.runtime.deid.buffers import Buffer, Bytes, Offsets
-from services.runtime.deid.dates import Dates, in_widths
+from services.runtime.deid.dates import Dates, day_of, in_widths
 from services.runtime.deid.keys import DerivedKeys
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.pseudonyms.layouts import layouts
 from services.runtime.deid.pseudonyms.values import Pseudonyms
 from services.runtime.deid.rules import Rule
 from services.runtime.deid.spans import Spans
+from services.runtime.deid.trunks import after_country_code
 
 _HASH_DIGITS = 16
 
@@ -50,7 +53,9 @@ class Edits:
 
     def places(self) -> list[tuple[int, int, bytes]]:
         """Where in the original content which pieces belong, in ascending order."""
-        return [(int(self.starts[n]), int(self.ends[n]), self.pieces[n]) for n in sorted(self.pieces)]
+        numbers = sorted(self.pieces)
+        starts, ends = self.starts[numbers].tolist(), self.ends[numbers].tolist()
+        return [(start, end, self.pieces[n]) for n, start, end in zip(numbers, starts, ends, strict=True)]
 
 
 class Replacer:
@@ -78,21 +83,40 @@ class Replacer:
                 if not self._inverse:  # nothing brings these back
                     pieces.update(dict.fromkeys(chosen[left].tolist(), f"<{kind}>".encode()))
             elif rule.action != "keep" and (rule.action == "date_shift" or not self._inverse):
-                write = self._written(kind, rule)
                 if rule.action == "date_shift":
                     chosen = self._shift_in_place(buffer.bytes, changed, spans, chosen, rule)
-                starts, ends = spans.starts[chosen].tolist(), spans.ends[chosen].tolist()
-                for index, start, end in zip(chosen.tolist(), starts, ends, strict=True):
-                    old = buffer.bytes[start:end].tobytes()
-                    new = write(old.decode()).encode()
-                    if len(new) == len(old):
-                        changed[start:end] = np.frombuffer(new, dtype=np.uint8)
-                    elif rule.action == "date_shift":
-                        first, last = buffer.original(np.array([start, end]))
-                        pieces[index] = in_widths(new.decode(), buffer.content[first:last].decode()).encode()
-                    else:
-                        pieces[index] = new
+                self._write(kind, rule, buffer, changed, spans, chosen, pieces)
         return Edits(buffer, spans, changed, pieces)
+
+    def _write(
+        self,
+        kind: str,
+        rule: Rule,
+        buffer: Buffer,
+        changed: Bytes,
+        spans: Spans,
+        chosen: Offsets,
+        pieces: dict[int, bytes],
+    ) -> None:
+        """One by one: what is as long as before in place, the rest into `pieces`."""
+        written, before, after = self._written(kind, rule), buffer.bytes.data, changed.data
+        abroad = np.zeros(len(chosen), dtype=np.bool_)
+        if kind == "CN_LANDLINE" and rule.action == "hash":
+            abroad = after_country_code(buffer.bytes, spans.starts[chosen])
+        known = dict[tuple[bytes, bool], bytes]()
+        columns = chosen, spans.starts[chosen], spans.ends[chosen], abroad
+        for index, start, end, trunk in zip(*(column.tolist() for column in columns), strict=True):
+            old = bytes(before[start:end]), trunk
+            new = known.get(old)
+            if new is None:
+                new = known[old] = written("0" * trunk + old[0].decode()).encode()
+            if len(new) == end - start:
+                after[start:end] = new
+            elif rule.action == "date_shift":
+                first, last = buffer.original(np.array([start, end]))
+                pieces[index] = in_widths(new.decode(), buffer.content[first:last].decode()).encode()
+            else:
+                pieces[index] = new
 
     def _shift_in_place(self, content: Bytes, changed: Bytes, spans: Spans, chosen: Offsets, rule: Rule) -> Offsets:
         """Dates of four, two and two digits, or of eight, all at once; returns the spans that are left."""
@@ -120,14 +144,29 @@ class Replacer:
 
     def _hashed(self, kind: str, text: str) -> str:
         """Keyed; the same for the same value in whatever spelling."""
-        value = "".join(character for character in text.lower() if character.isalnum())
-        content = kind.encode() + b"\0" + value.encode()
+        content = kind.encode() + b"\0" + _canonical(kind, text).encode()
         return hashlib.blake2b(content, key=self._hash_key, digest_size=_HASH_DIGITS // 2).hexdigest()
 
 
+_WITH_SIGNS = frozenset({"EMAIL", "URL", "API_KEY", "WECHAT", "IPV4"})
+"""Types in which dots and dashes tell values apart."""
+
+
+def _canonical(kind: str, text: str) -> str:
+    """One spelling of all that mean the same."""
+    if kind == "DATE" and (day := day_of(text)):
+        return "{:04}-{:02}-{:02}".format(*day)
+    if kind == "IPV6":
+        with suppress(ValueError):
+            return IPv6Address(text).exploded
+    small = text.lower()
+    return small if kind in _WITH_SIGNS else "".join(filter(str.isalnum, small))
+
+
 def masked(text: str, mask: str, keep_last: int) -> str:
-    """Letters, digits and 汉字 as masks, apart from the last `keep_last` of them; separators stay."""
+    """Letters, digits and 汉字 as masks, apart from the last `keep_last` of them but half at most; separators stay."""
     count = sum(character.isalnum() for character in text)
+    keep_last = min(keep_last, count // 2)
     characters = []
     for character in text:
         if character.isalnum():
