@@ -145,3 +145,65 @@ def test_metadata_is_left_out(tmp_path: Path) -> None:
         inside = [kind.field(i) for kind in after.schema.types for i in range(kind.num_fields)]
         assert not [field.metadata for field in (*after.schema, *inside) if field.metadata]
         assert not pq.read_schema(tmp_path / "out.parquet").metadata
+
+
+_PHONE, _FIXED = 13812345678, pa.binary(11)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    [
+        (_FIXED, [b"13812345678", None, b"\xff" * 11]),
+        (pa.struct([("x", _FIXED)]), [{"x": b"13812345678"}, None]),
+        (pa.dictionary(pa.int32(), pa.string()), ["13812345678", None]),
+        (pa.list_(pa.int64(), 2), [[_PHONE, 5], None, [1, 2]]),
+        (pa.list_(pa.string(), 2), [["13812345678", None], None]),
+        (pa.list_(pa.struct([("x", pa.list_(pa.int64(), 1))])), [[{"x": [_PHONE]}], None, []]),
+    ],
+)
+def test_values_of_fixed_size_are_rewritten(tmp_path: Path, kind: pa.DataType, rows: list[object]) -> None:
+    table = pa.table({"a": pa.array(rows, kind)})
+    pq.write_table(table, tmp_path / "data.parquet", row_group_size=2)
+    report = deidentify_file(tmp_path / "data.parquet", tmp_path / "out.parquet", ZH, KEYS)
+    after = pq.read_table(tmp_path / "out.parquet")
+    [same] = Deidentifier(ZH, KEYS).texts(["13812345678"]).texts
+    assert report.counts == {"CN_PHONE": 1}
+    assert after.schema == table.schema
+    assert str(after.to_pylist()) == str(table.to_pylist()).replace("13812345678", same)
+
+
+_NUMBERS = pa.map_(pa.int64(), pa.int64())
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        (_NUMBERS, [(1, _PHONE)]),
+        (_NUMBERS, [(_PHONE, 1)]),
+        (pa.list_(_NUMBERS), [[(1, _PHONE)]]),
+        (pa.struct([("m", _NUMBERS)]), {"m": [(1, _PHONE)]}),
+        (pa.map_(pa.int8(), pa.list_(pa.int64(), 1)), [(1, [_PHONE])]),
+        (pa.map_(pa.int8(), _FIXED), [(1, b"13812345678")]),
+        (pa.map_(pa.int8(), pa.date32()), [(1, datetime(1990, 3, 7).date())]),  # noqa: DTZ001
+        (pa.map_(pa.int8(), pa.string()), [(1, "a")]),
+    ],
+)
+def test_maps_with_data_are_refused(tmp_path: Path, kind: pa.DataType, row: object) -> None:
+    pq.write_table(pa.table({"a": pa.array([None, row], kind)}), tmp_path / "data.parquet")
+    with pytest.raises(FileRefused, match="type that is not supported: a"):
+        deidentify_file(tmp_path / "data.parquet", tmp_path / "out", ZH, KEYS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_maps_that_count_stay(tmp_path: Path) -> None:
+    table = pa.table({"a": pa.array([[(1, 20_000), (2, 0)], None, []], _NUMBERS)})
+    pq.write_table(table, tmp_path / "data.parquet")
+    assert deidentify_file(tmp_path / "data.parquet", tmp_path / "out.parquet", ZH, KEYS).counts == {}
+    assert pq.read_table(tmp_path / "out.parquet").to_pylist() == table.to_pylist()
+
+
+def test_what_no_longer_fits_its_fixed_size_is_refused(tmp_path: Path) -> None:
+    rules = b"id: own\nversion: '1'\ntypes: {CN_PHONE: {action: replace}}"
+    pq.write_table(pa.table({"a": pa.array([b"13812345678"], _FIXED)}), tmp_path / "data.parquet")
+    with pytest.raises(FileRefused, match="type that is not supported: a"):
+        deidentify_file(tmp_path / "data.parquet", tmp_path / "out", policies.load(rules), KEYS)

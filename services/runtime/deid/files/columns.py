@@ -56,6 +56,12 @@ class Columns:
                 for i in range(kind.num_fields)
             ]
             return column if spelling else pa.StructArray.from_arrays(children, fields=fields, mask=column.is_null())
+        if pa.types.is_fixed_size_list(kind):
+            lists = column.cast(pa.list_(kind.value_field))
+            new = self.rewritten(lists, path, counts, spelling=spelling)
+            return (
+                column if spelling or new is lists else new.cast(self.field(pa.field("", kind), path[:-1], path).type)
+            )
         if pa.types.is_list(kind) or pa.types.is_large_list(kind):
             if _is_number(kind.value_type) and path not in self.spelled and not self._numbers_of(column.flatten())[0]:
                 return column  # embeddings, for instance
@@ -68,10 +74,33 @@ class Columns:
             return column if spelling else self._texts(column, path, counts)
         if _is_number(kind) or _is_day(kind):
             return self._measures(column, path, counts, spelling=spelling)
-        if _has_text(kind):
-            name = ".".join(path)
-            raise FileRefused(f"不支持的列类型：{name}", f"a column of a type that is not supported: {name}")
+        if self._may_be_data(column, path):
+            raise _not_supported(path)
         return column
+
+    def _may_be_data(self, column: Any, path: Path) -> bool:
+        """Whether a column of a kind that is not rewritten holds text, or anything else that would change."""
+        import pyarrow as pa
+
+        kind = column.type
+        if isinstance(kind, pa.BaseExtensionType):
+            parts = [column.storage]
+        elif pa.types.is_dictionary(kind):
+            parts = [column.dictionary_decode()]
+        elif pa.types.is_map(kind):
+            parts = [column.keys, column.items]
+        elif pa.types.is_struct(kind) or _is_list(kind):
+            parts = column.flatten() if pa.types.is_struct(kind) else [column.flatten()]
+        elif _is_number(kind) or _is_day(kind):
+            _, given = _days(column) if _is_day(kind) else self._numbers_of(column)
+            return self._work.values(given, path[-1], chosen=self._chosen)[0] != given
+        elif pa.types.is_fixed_size_binary(kind):
+            texts = [value for value in column.to_pylist() if value is not None and _is_unicode(value)]
+            return self._work.rewritten(texts, path[-1])[0] != texts
+        else:
+            views = pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
+            return bool(_is_text(kind) or _is_bytes(kind) or views)
+        return any(self._may_be_data(part, path) for part in parts)
 
     def field(self, field: Any, above: Path, path: Path | None = None) -> Any:
         """The field as it is written, without metadata, which is text of whatever kind."""
@@ -105,6 +134,8 @@ class Columns:
         counts.update(found)
         for number, value in zip(there, new, strict=True):
             values[number] = value
+        if pa.types.is_fixed_size_binary(column.type) and set(map(len, new)) - {column.type.byte_width}:
+            raise _not_supported(path)  # what took a value's place has another length
         texts = _is_text(column.type)
         return pa.array([value.decode() if texts and value is not None else value for value in values], column.type)
 
@@ -227,7 +258,13 @@ def _is_text(kind: Any) -> bool:
 def _is_bytes(kind: Any) -> bool:
     import pyarrow as pa
 
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def _is_number(kind: Any) -> bool:
@@ -252,14 +289,9 @@ def _is_unicode(value: bytes) -> bool:
     return True
 
 
-def _has_text(kind: Any) -> bool:
-    import pyarrow as pa
-
-    if isinstance(kind, pa.BaseExtensionType):
-        return _has_text(kind.storage_type)
-    if pa.types.is_nested(kind):
-        return any(_has_text(kind.field(i).type) for i in range(kind.num_fields))
-    return _is_text(kind) or _is_bytes(kind) or bool(pa.types.is_string_view(kind) or pa.types.is_binary_view(kind))
+def _not_supported(path: Path) -> FileRefused:
+    name = ".".join(path)
+    return FileRefused(f"不支持的列类型：{name}", f"a column of a type that is not supported: {name}")
 
 
 def names(kind: Any, above: Path = ()) -> Iterator[Path]:
@@ -267,7 +299,7 @@ def names(kind: Any, above: Path = ()) -> Iterator[Path]:
     import pyarrow as pa
 
     if not isinstance(kind, pa.Schema):
-        while pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        while _is_list(kind):
             kind = kind.value_type
         if not pa.types.is_struct(kind):
             return
