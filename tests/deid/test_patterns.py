@@ -113,6 +113,7 @@ def test_in_one_text_with_recognised_types() -> None:
         ("(a", "of RE2"),
         ("(?:(?:ab?){100}c){10}" * 5, "too large"),
         ("(?:[ab]{0,100}a[ab]{100}c){1,2}", "ms together"),
+        ("a", "ms together"),
     ],
 )
 def test_one_that_does_not_fit_is_told_why(pattern: str, said: str) -> None:
@@ -135,16 +136,22 @@ PLAIN = ["a", "(?:a?){60}a{60}", "工号[^,]{1,8}", r"EMP-\d{4,6}", "a.{9}b", "(
 
 
 def test_the_cost_of_an_ambiguous_one_is_seen() -> None:
-    cost = {expression: Automaton(expression).milliseconds() for expression in (*AMBIGUOUS, *PLAIN)}
+    cost = {expression: Automaton(expression).costs()[0] for expression in (*AMBIGUOUS, *PLAIN)}
     assert min(cost[expression] for expression in AMBIGUOUS) > 30
     assert max(cost[expression] for expression in ("工号[^,]{1,8}", r"EMP-\d{4,6}", "(?:a?){60}a{60}")) < 5
-    assert Automaton("a", ignore_case=True).milliseconds() == cost["a"]
+    assert Automaton("a", ignore_case=True).costs()[0] == cost["a"]
 
 
 def test_no_policy_takes_more_than_the_limit_foresees() -> None:
-    """Three times what it foresees, as machines differ; backtracking, or a square, would take thousands of times."""
+    """Four times what it foresees, as machines differ; backtracking, or a square, would take thousands of times."""
     rng = random.Random(2)
     texts = ["".join(rng.choices(letters, k=100_000)) for letters in ("a", "ab", "A1", "abbbb", "a\n,b")]
-    for expressions in (["(?:a?){60}a{60}"] * 30, ["a[ab]{20}c"], ["a"] * 3, ["a(?:[ab]{0,120}c)?"], ["[ab]{3}"] * 8):
-        own = Deidentifier(policy(*expressions, action="keep"), KEYS)
-        assert min(max(seconds(own, text) for text in texts) for _ in range(3)) < 3e-3 * (MOST_MILLISECONDS + 100)
+    for expressions in (
+        ["(?:a?){60}a{60}"] * 30,
+        ["a[ab]{20}c"],
+        ["a[ab]"] * 4,
+        ["aba(?:[ab]{0,120}c)?"],
+        ["[ab]{3}"] * 8,
+    ):
+        own = Deidentifier(policy(*expressions, action="pseudonymise"), KEYS)
+        assert min(max(seconds(own, text) for text in texts) for _ in range(3)) < 4e-3 * MOST_MILLISECONDS

@@ -92,7 +92,7 @@ async def test_what_is_built_in_stays(http: httpx.AsyncClient, policy: str) -> N
         (yaml(action="date_shift"), ["/types/NUMBER/action"]),
         (yaml(action="shred"), ["/types/NUMBER/action"]),
         (yaml() + "key: mine\ncolour: red\n", ["/colour", "/key"]),
-        (yaml() + "patterns: [{name: NUMBER, pattern: a}]\n", ["/patterns/0/name"]),
+        (yaml() + "patterns: [{name: NUMBER, pattern: abc}]\n", ["/patterns/0/name"]),
         (yaml() + 'patterns: [{name: MINE, pattern: "(a"}]\n', ["/patterns/0/pattern"]),
         (yaml() + 'patterns: [{name: MINE, pattern: "(a)\\\\1"}]\n', ["/patterns/0/pattern"]),
         (yaml() + "id: mine\n", ["/id"]),

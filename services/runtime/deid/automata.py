@@ -7,19 +7,29 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from re import _constants as of  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
-from typing import Any
+from typing import Any, NamedTuple
 
 Ranges = list[tuple[int, int]]
-State = tuple[tuple[int, ...], bool]
+
+
+class State(NamedTuple):
+    """The nodes that take characters, by preference; whether a match can begin later; whether one has just ended."""
+
+    nodes: tuple[int, ...]
+    begins: bool
+    ended: bool
+
 
 _LAST = 0x10FFFF
 _MOST_NODES = 4_000
 _MOST_STEPS = 50_000
 
-_MATCH_MS, _PASS_MS, _MOVE_MS = 11.0, 0.25, 0.001
+_MATCH_MS, _PASS_MS, _STATE_MS = 11.0, 0.25, 0.005
 _THRASHING_MS, _NODE_MS = 30.0, 0.25
-"""Of RE2, for 100 KB: of one match a byte, of one pass, and of each move between states; and where there are too many
+"""Of RE2, for 100 KB: of one match a byte, of one pass, and of each state with its moves; and where there are too many
 of those to keep, until that shows, and for each node that every byte then looks at."""
+_REPLACED_MS = 150.0
+"""To replace every byte by itself."""
 
 
 class TooLarge(Exception):
@@ -38,19 +48,22 @@ class Automaton:
         self.empty, self.bounded = least == 0, most < of.MAXREPEAT
         self._parsed, self._flags = parsed, parsed.state.flags
 
-    def milliseconds(self) -> float:
-        """Of the processor for the worst 100 KB; of an expression that is neither empty nor without bound.
+    def costs(self) -> tuple[float, float]:
+        """Milliseconds of the processor for the worst 100 KB, to search it and to replace what is found.
 
-        After each match the search begins anew, and one can look as far ahead as the longest match reaches.
+        Of an expression that is neither empty nor without bound: after each match the search begins anew, and one can
+        look ahead as far as a longer one reaches.
         """
-        forth = _Nodes(self._parsed, self._flags)
+        forth, back = (_Nodes(self._parsed, self._flags, back=back) for back in (False, True))
         shortest, longest = forth.lengths()
-        passes = 1 + longest / shortest
-        moves = forth.moves(), _Nodes(self._parsed, self._flags, back=True).moves()
-        cost = _MATCH_MS / shortest + _PASS_MS * passes
-        if None in moves:
-            return cost + _THRASHING_MS + _NODE_MS * forth.weight() * passes
-        return cost + _MOVE_MS * sum(filter(None, moves))
+        states, states_back = forth.states(), back.states()
+        ahead = longest if states is None else forth.widest() * _farthest(states)
+        passes = 1 + ahead / shortest
+        if states is None or states_back is None:
+            cost = _THRASHING_MS + _NODE_MS * forth.weight() * passes
+        else:
+            cost = _STATE_MS * (len(states) + len(states_back))
+        return cost + _MATCH_MS / shortest + _PASS_MS * passes, _REPLACED_MS / shortest
 
 
 class _Nodes:
@@ -116,35 +129,35 @@ class _Nodes:
         """Nodes that a byte can be compared with at once; those of more than ASCII begin with many bytes."""
         return sum(1 + (_widths(ranges)[1] > 1) for ranges in self._characters if ranges is not None)
 
-    def moves(self) -> int | None:
-        """From each set of nodes that searching can come to, by each kind of character; None where those are many.
+    def widest(self) -> int:
+        return max(_widths(ranges)[1] for ranges in self._characters)
+
+    def states(self) -> dict[State, set[State]] | None:
+        """All that searching can come to, and from each those that follow; None where they are many.
 
         RE2 makes each once and then keeps it.
         """
         atoms = self._atoms()
-        first = self._followed((self._start,))
-        seen, left, steps = {first}, [first], 0
+        first = self._followed((self._start,), begins=not self._back)
+        found, left, steps = dict[State, set[State]](), [first], 0
         while left:
-            nodes, begins = left.pop()
+            state = left.pop()
+            if state in found:
+                continue
+            found[state] = set()
             for members in atoms:
-                steps += len(nodes) + 1
-                following = [other for node in nodes if node in members for other in self._next[node]]
-                if begins and not self._back:
+                following = [other for node in state.nodes if node in members for other in self._next[node]]
+                if state.begins:
                     following.append(self._start)
-                state = self._followed(following, begins=begins)
-                steps += len(state[0])
-                if state not in seen:
-                    seen.add(state)
-                    left.append(state)
+                found[state].add(self._followed(following, begins=state.begins))
+                steps += len(state.nodes) + len(following) + 1
+            left.extend(found[state])
             if steps > _MOST_STEPS:
                 return None
-        return len(seen) * len(atoms)
+        return found
 
-    def _followed(self, nodes: Sequence[int], *, begins: bool = True) -> State:
-        """The nodes that take characters, by preference, and whether a match can still begin later.
-
-        What is less preferred than a match is dropped; read from the end the longest match is looked for instead.
-        """
+    def _followed(self, nodes: Sequence[int], *, begins: bool) -> State:
+        """What is less preferred than a match is dropped; read from the end the longest match is looked for instead."""
         found = dict[int, None]()
         left, seen = list(reversed(nodes)), set[int]()
         while left:
@@ -154,12 +167,12 @@ class _Nodes:
             seen.add(node)
             if node == self._match:
                 if not self._back:
-                    return tuple(found), False
+                    return State(tuple(found), begins=False, ended=True)
             elif self._characters[node] is None:
                 left.extend(reversed(self._next[node]))
             else:
                 found[node] = None
-        return (tuple(sorted(found)) if self._back else tuple(found)), begins
+        return State(tuple(sorted(found) if self._back else found), begins, ended=False)
 
     def _atoms(self) -> list[frozenset[int]]:
         """For each kind of character the nodes that take it; each kind once."""
@@ -176,6 +189,20 @@ class _Nodes:
             for edge in edges
         ]
         return list(dict.fromkeys(kinds))
+
+
+def _farthest(states: dict[State, set[State]]) -> int:
+    """The most characters that are looked at after a match for a longer one, until there is one or can be none."""
+    farthest = dict[State, int]()
+    left = [state for state in states if state.ended]
+    while left:
+        state = left[-1]
+        ahead = [other for other in states[state] if other.nodes and not other.ended]
+        if missing := [other for other in ahead if other not in farthest]:
+            left += missing
+        else:
+            farthest[left.pop()] = bool(state.nodes) + max((farthest[other] for other in ahead), default=0)
+    return max((farthest[state] for state in states if state.ended), default=0)
 
 
 def _widths(ranges: Ranges | None) -> tuple[int, int]:

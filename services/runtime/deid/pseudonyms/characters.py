@@ -48,21 +48,21 @@ class Characters:
 
     def replace(self, rows: Wide, radices: Wide, tweak: bytes, *, inverse: bool = False) -> Wide:
         """The same, where no text of few possible ones is its own pseudonym: its first character always moves on."""
-        replaced = self.permute(rows, radices, tweak, inverse=inverse)
-        few = np.flatnonzero((np.log2(radices).sum(axis=1) < _FEW) & (radices[:, 0] > 1))
-        if not len(few):
-            return replaced
-        some, limits = rows[few], radices[few]
-        first = limits[:, 0]
-        held, among = some.copy(), limits.copy()
-        held[:, 0], among[:, 0] = 0, 1
-        rest = self.permute(held, among, tweak + b"/rest", inverse=inverse)
-        held = rest if inverse else held
-        among[:, 0] = first - 1
-        by = 1 + self.permute(held, among, tweak + b"/first")[:, 0]
-        rest[:, 0] = (some[:, 0] + (first - by if inverse else by)) % first
-        replaced[few] = rest
+        few = (np.log2(radices).sum(axis=1) < _FEW) & (radices[:, 0] > 1)
+        replaced = np.empty_like(rows)
+        replaced[~few] = self.permute(rows[~few], radices[~few], tweak, inverse=inverse)
+        replaced[few] = self._moved_on(rows[few], radices[few], tweak, inverse=inverse)
         return replaced
+
+    def _moved_on(self, rows: Wide, radices: Wide, tweak: bytes, *, inverse: bool) -> Wide:
+        """The first character by an amount that the others tell, and those by themselves."""
+        first, others, limits = radices[:, 0], rows.copy(), radices.copy()
+        others[:, 0], limits[:, 0] = 0, 1
+        moved = self.permute(others, limits, tweak + b"/others", inverse=inverse)
+        limits[:, 0] = first - 1
+        by = 1 + self.permute(moved if inverse else others, limits, tweak + b"/first")[:, 0]
+        moved[:, 0] = (rows[:, 0] + (first - by if inverse else by)) % first
+        return moved
 
     def _same_blocks(
         self, rows: Wide, radices: Wide, lengths: NDArray[np.int64], blocks: int, tweak: bytes, *, inverse: bool
