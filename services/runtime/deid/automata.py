@@ -24,10 +24,10 @@ _LAST = 0x10FFFF
 _MOST_NODES = 4_000
 _MOST_STEPS = 50_000
 
-_MATCH_MS, _PASS_MS, _STATE_MS = 11.0, 0.25, 0.005
+_MATCH_MS, _PASS_MS, _STATE_MS = 30.0, 0.25, 0.005
 _THRASHING_MS, _NODE_MS = 30.0, 0.25
-"""Of RE2, for 100 KB: of one match a byte, of one pass, and of each state with its moves; and where there are too many
-of those to keep, until that shows, and for each node that every byte then looks at."""
+"""Of RE2, for 100 KB: of one match a byte and its resolution, of one pass, of each state with its moves; and where
+there are too many of those to keep, until that shows, and for each node that every byte then looks at."""
 _REPLACED_MS = 150.0
 """To replace every byte by itself."""
 
