@@ -26,6 +26,8 @@ MOBILE = tuple(range(13, 20))
 NEVER_MOBILE = (11, 12, 21, 22, 23, 24, 25)
 ISSUERS = (2, 3, 4, 5, 6)
 NEVER_ISSUERS = (0, 1, 7, 8, 9)
+SHORT_ISSUERS = (3,)
+"""Of cards with fewer than sixteen digits: American Express and Diners Club."""
 TYPE_ALLOCATION = (1, 10, 30, 33, 35, 44, 45, 49, 50, 51, 52, 53, 54, 86, 91, 98, 99)
 NEVER_ALLOCATED = tuple(range(60, 77))
 DEPARTMENTS = "123456789ANY"

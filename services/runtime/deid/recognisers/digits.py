@@ -29,11 +29,9 @@ def _cards(groups: Groups, out: Candidates) -> None:
     shapes = [(n,) for n in range(13, 20)]
     for widths in (*shapes, *_CARD_SHAPES):
         total, single = sum(widths), len(widths) == 1
-        if single:
-            first = groups.of_width(total)
-        else:
-            first = groups.shaped(widths, "- ")
-            first = first[groups.alone(first, len(widths))]
+        first = groups.of_width(total) if single else groups.shaped(widths, "- ")
+        if len(widths) == 5:
+            first = first[groups.alone(first, 5)]
         if not len(first):
             continue
         last = first + len(widths) - 1
@@ -46,12 +44,13 @@ def _cards(groups: Groups, out: Candidates) -> None:
             person = born_in_a_province(groups.forms, rows)
             valid &= ~person
             form = np.where(person, form - 0.3, form)
-        beside = penalty(groups, first, last, 0.25)
+        beside = penalty(groups, first, last, 0.25) + _in_a_list(groups, first, widths)
         starts, ends = groups.starts[first], groups.ends[last]
         union_pay = (rows[:, 0] == 6) & (rows[:, 1] == 2)
-        if total >= 16:
+        if total >= 16 or not single:
+            own = issued if total >= 16 else groups.forms.short_issuers[lead]
             score = form + 0.35 * valid + 0.05 * union_pay - beside
-            out.add("BANK_CARD", starts[issued], ends[issued], score[issued], valid[issued])
+            out.add("BANK_CARD", starts[own], ends[own], score[own], valid[own])
         known = groups.forms.credit_issuers[lead]
         known &= (lead != 2) | ((number(rows, 0, 2) >= 22) & (number(rows, 0, 2) <= 27))
         score = form + 0.4 * valid - beside
@@ -61,16 +60,29 @@ def _cards(groups: Groups, out: Candidates) -> None:
             out.add("IMEI", starts[chosen], ends[chosen], (0.2 + 0.2 * valid - beside)[chosen], valid[chosen])
 
 
+def _in_a_list(groups: Groups, first: Offsets, widths: tuple[int, ...]) -> Any:
+    """What other numbers that it is joined to take from the score of a card in groups.
+
+    Beside four groups of four they are much like a year or a code, but for more of four.
+    """
+    if len(widths) == 1:
+        return 0
+    if widths[:2] == (4, 4):
+        return 0.5 * groups.beside_width(first, len(widths), 4)
+    return 0.35 * ~groups.alone(first, len(widths))
+
+
 def _imeis_apart(groups: Groups, out: Candidates) -> None:
     for widths in ((2, 6, 6, 1), (6, 2, 6, 1), (8, 6, 1)):
         first = groups.shaped(widths, "- /")
         if not len(first):
             continue
         rows = groups.rows(first, widths)
-        issued = groups.forms.devices[number(rows, 0, 2)] & groups.alone(first, len(widths))
+        issued = groups.forms.devices[number(rows, 0, 2)]
         first, rows = first[issued], rows[issued]
         valid = checksums.luhn(rows[:, :-1]) == rows[:, -1]
-        out.add("IMEI", groups.starts[first], groups.ends[first + len(widths) - 1], 0.3 + 0.3 * valid, valid)
+        score = 0.3 + 0.3 * valid - 0.3 * ~groups.alone(first, len(widths))
+        out.add("IMEI", groups.starts[first], groups.ends[first + len(widths) - 1], score, valid)
 
 
 def born_in_a_province(forms: Forms, rows: NDArray[np.uint8]) -> Flags:
@@ -82,7 +94,7 @@ def born_in_a_province(forms: Forms, rows: NDArray[np.uint8]) -> Flags:
 def _ids(groups: Groups, out: Candidates) -> None:
     if "CN_ID" not in out.wanted:
         return
-    for widths in ((18,), (17,), (6, 8, 4), (6, 8, 3), (6, 4, 4, 4), (6, 4, 4, 3), (15,)):
+    for widths in ((18,), (17,), (6, 8, 4), (6, 8, 3), (6, 4, 4, 4), (6, 4, 4, 3), (15,), (6, 6, 3)):
         total = sum(widths)
         single = len(widths) == 1
         first = groups.of_width(total) if single else groups.shaped(widths, "- ")
@@ -102,7 +114,7 @@ def _ids(groups: Groups, out: Candidates) -> None:
         first, last, ends, rows = first[kept], last[kept], ends[kept] + with_x, rows[kept]
         beside = groups.letter_before[first] | (False if with_x else groups.letter_after[last])
         if short:
-            out.add("CN_ID", groups.starts[first], ends, 0.4 - 0.3 * beside)
+            out.add("CN_ID", groups.starts[first], ends, (0.4 if single else 0.3) - 0.3 * beside)
             continue
         check = np.full(len(rows), 10) if with_x else rows[:, 17].astype(np.int64)
         valid = checksums.resident_id(rows[:, :17]) == check
@@ -113,16 +125,15 @@ def _ids(groups: Groups, out: Candidates) -> None:
 def _ssn(groups: Groups, out: Candidates) -> None:
     if "US_SSN" not in out.wanted:
         return
-    for widths, links, form in (((3, 2, 4), "-", 0.65), ((3, 2, 4), " ", 0.4), ((9,), "", 0.1)):
+    for widths, links, form in (((3, 2, 4), "-", 0.65), ((3, 2, 4), " ", 0.4), ((3, 2, 4), ".", 0.2), ((9,), "", 0.1)):
         first = groups.shaped(widths, links) if links else groups.of_width(9)
         rows = groups.rows(first, widths)
         area = number(rows, 0, 3)
         good = (area > 0) & (area < 900) & (area != 666) & (number(rows, 3, 5) > 0) & (number(rows, 5, 9) > 0)
-        if links:
-            good &= groups.alone(first, 3)
         first = first[good]
         last = first + len(widths) - 1
-        score = form - penalty(groups, first, last, 0.3)
+        joined = ~groups.alone(first, 3) if links else np.zeros(len(first), dtype=np.bool_)
+        score = form - penalty(groups, first, last, 0.3) - 0.3 * joined
         out.add("US_SSN", groups.starts[first], groups.ends[last], score)
 
 

@@ -24,6 +24,7 @@ class Forms(NamedTuple):
     mobile: Flags
     trunk: int
     bank_issuers: Flags
+    short_issuers: Flags
     credit_issuers: Flags
     devices: Flags
     departments: str
@@ -45,6 +46,7 @@ def originals() -> Forms:
         mobile=_table(plans.MOBILE),
         trunk=0,
         bank_issuers=_table(plans.ISSUERS),
+        short_issuers=_table(plans.SHORT_ISSUERS),
         credit_issuers=_table(plans.ISSUERS),
         devices=_table(plans.TYPE_ALLOCATION),
         departments=plans.DEPARTMENTS,
@@ -77,11 +79,13 @@ def pseudonyms(policy: Policy) -> Forms:
         return policy.output_of(kind) == "valid"
 
     departments = spared("CN_USCC", "9" * 18)
+    banks = table("BANK_CARD", given.bank_issuers, "9" * 16)
     return Forms(
         provinces=table("CN_ID", given.provinces, "9" * 18),
         mobile=table("CN_PHONE", given.mobile, "9" * 11),
         trunk=0 if issued("CN_LANDLINE") else 9,
-        bank_issuers=table("BANK_CARD", given.bank_issuers, "9" * 16),
+        bank_issuers=banks,
+        short_issuers=banks,
         credit_issuers=table("CREDIT_CARD", given.credit_issuers, "9" * 16),
         devices=table("IMEI", given.devices, "9" * 15),
         departments=given.departments

@@ -118,6 +118,25 @@ class Groups:
         alone: Flags = (self.linked_before(first) != same) & (after != same)
         return alone
 
+    def among_others(self, first: Offsets, count: int) -> Flags:
+        """The group is joined to more runs than all such groups have, as in a table of numbers."""
+        found = np.zeros(len(first), dtype=np.bool_)
+        links = self.link[first]
+        for link in np.unique(links).tolist():
+            mine = np.flatnonzero(links == link)
+            lasts = np.flatnonzero(self.link != link)  # of the rows that this link joins
+            row = np.searchsorted(lasts, first[mine])
+            runs = lasts[row] - np.where(row > 0, lasts[row - 1], -1)
+            found[mine] = 2 * count * np.bincount(row)[row] < runs
+        return found
+
+    def beside_width(self, first: Offsets, count: int, width: int) -> Flags:
+        """The group is joined to a run of so many digits in the way in which its own are."""
+        same, last = self.link[first], first + count - 1
+        before = (self.linked_before(first) == same) & (self.width[np.maximum(first - 1, 0)] == width)
+        found: Flags = before | ((self.link[last] == same) & (self.width[last + 1] == width))
+        return found
+
     def rows(self, first: Offsets, widths: Sequence[int]) -> Bytes:
         """The digits of groups of equal shape, N x n."""
         parts = [windows(self.content, self.starts[first + index], width) for index, width in enumerate(widths)]

@@ -23,7 +23,7 @@ def find(groups: Groups, out: Candidates) -> None:
 def _mobile(groups: Groups, out: Candidates) -> None:
     if "CN_PHONE" not in out.wanted:
         return
-    for prefix in ("", "86", "0086"):
+    for prefix in ("", "0", "86", "0086"):
         first = groups.of_width(len(prefix) + 11)
         if not len(first):
             continue
@@ -47,10 +47,23 @@ def _add_mobile(groups: Groups, out: Candidates, first: Offsets, widths: tuple[i
         return
     first = first[groups.forms.mobile[number(groups.rows(first, widths), 0, 2)]]
     last = first + len(widths) - 1
-    after_86 = (first > 0) & (groups.width[np.maximum(first - 1, 0)] == 2)
-    joined = ~groups.alone(first, len(widths)) & ~after_86
-    score = form - penalty(groups, first, last, 0.3) - 0.25 * joined
+    abroad = _after_code(groups, first)
+    joined = ~groups.alone(first, len(widths)) & ~abroad
+    if widths == (3, 4, 4):  # which hardly anything else is
+        joined &= groups.among_others(first, len(widths))
+    score = form - penalty(groups, first, last, 0.3) - 0.25 * joined + 0.35 * (abroad & groups.after_point[first])
     out.add("CN_PHONE", groups.starts[first], groups.ends[last], score)
+
+
+def _after_code(groups: Groups, first: Offsets) -> Flags:
+    """Joined to `86` or `0086` before."""
+    code = np.maximum(first - 1, 0)
+    ends, width = groups.ends[code], groups.width[code]
+    last = [groups.content[ends - back] for back in range(1, 5)]
+    dialled = (width == 4) & (last[2] == ord("0")) & (last[3] == ord("0"))
+    found: Flags = (groups.linked_before(first) > 0) & (last[0] == ord("6")) & (last[1] == ord("8"))
+    found &= (width == 2) | dialled
+    return found
 
 
 def _labelled(groups: Groups, runs: Offsets) -> Flags:
@@ -97,9 +110,9 @@ def _landline(groups: Groups, out: Candidates) -> None:
             good = _area(groups, rows, area) & _subscriber(rows[:, area])
             if split:
                 extended = (groups.width[first + 3] <= 5) & (groups.linked_before(first) == 0)
-                good &= groups.alone(first, 3) | extended
+                good &= groups.alone(first, 3) | extended | ~groups.among_others(first, 3)
             first = first[good]
-            score = np.where(groups.link[first] == ord(" "), 0.6 if split else 0.45, 0.6 if split else 0.65)
+            score = np.where((groups.link[first] == ord(" ")) | split, 0.6, 0.65)
             _add_landline(groups, out, first, len(subscriber), score)
     for n in (10, 11, 12):
         first = groups.of_width(n)

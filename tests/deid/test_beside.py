@@ -1,0 +1,72 @@
+"""Values in groups of digits beside other numbers, and plain numbers in groups, which stay."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.runtime.deid import policies
+from services.runtime.deid.engine import Deidentifier
+from services.runtime.deid.keys import Keys
+
+_ZH, _EN = (Deidentifier(policies.built_in()[policy], Keys(bytes(32))) for policy in ("zh-pii", "en-pii"))
+
+
+def _check(by: Deidentifier, marked: str, kind: str) -> None:
+    """`marked` has braces around the values."""
+    text = marked.replace("{", "").replace("}", "")
+    done = by.texts([text])
+    values = [part.partition("}")[0] for part in marked.split("{")[1:]]
+    assert [pair.original for pair in done.mapping if pair.type == kind] == values
+    assert by.reverse(done.texts).texts == [text]
+
+
+@pytest.mark.parametrize(
+    ("marked", "kind"),
+    [
+        ("{4111 1111 1111 1111} 123", "BANK_CARD"),
+        ("信用卡 {4111 1111 1111 1111} 12/25 123", "BANK_CARD"),
+        ("信用卡 {3782 822463 10005}", "BANK_CARD"),
+        ("美国运通 {3782-822463-10005}", "BANK_CARD"),
+        ("银行卡{6 2 2 2 0 2 1 2 3 4 5 6 7 8 9 0 1 2 8}", "BANK_CARD"),
+        ("{138 1234 5678} {139 8765 4321}", "CN_PHONE"),
+        ("张三 110105194912310021 {138 1234 5678} 45 北京", "CN_PHONE"),
+        ("房号 1203 {139 8765 4321}", "CN_PHONE"),
+        ("王五 {138 1234 5678} 3件", "CN_PHONE"),
+        ("快递 {138 1234 5678} 2024-03-05 签收", "CN_PHONE"),
+        ("联系人 {138 1234 5678} 500元", "CN_PHONE"),
+        ("{010 6234 5678} {010 6234 5679}", "CN_LANDLINE"),
+        ("{2024-03-05}-{2024-03-09}", "DATE"),
+        ("{1990-03-07}-001", "DATE"),
+        ("身份证：{110105 491231 002}", "CN_ID"),
+    ],
+)
+def test_chinese(marked: str, kind: str) -> None:
+    _check(_ZH, marked, kind)
+
+
+@pytest.mark.parametrize(
+    ("marked", "kind"),
+    [
+        ("{4111 1111 1111 1111} 12/25 123", "CREDIT_CARD"),
+        ("Visa {4111 1111 1111 1111} 1225 123", "CREDIT_CARD"),
+        ("Card 4 {4111 1111 1111 1111}", "CREDIT_CARD"),
+        ("SSN {123 45 6789} 2024", "US_SSN"),
+        ("SSN: {123.45.6789}", "US_SSN"),
+    ],
+)
+def test_english(marked: str, kind: str) -> None:
+    _check(_EN, marked, kind)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "3 1 4 1 5 9 2 6 5 3 5 8 9 7 9 3", "138 1024 2048 4096 512 256 128", "1000 2000 3000 4000 5000 6000",
+        "[[150 2000 300] [1 2 3]]", "4111 1111 1111 1111 2222 3333", "135 2100 4400 12 870 1200 9900 41",
+        "1-2-3-4-5-6", "2024-1-15-3-2-8-1", "1.2.2024.3", "123 45 6789 2024", "v2024.03.05.1",
+        "2024 0301 0302 0303 0304",
+    ],
+)  # fmt: skip
+def test_plain_numbers(text: str) -> None:
+    for engine in (_ZH, _EN):
+        assert engine.texts([text]).texts == [text]
