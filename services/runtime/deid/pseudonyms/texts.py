@@ -105,6 +105,7 @@ def _permuted_positions(kind: str, window: Bytes, inside: Flags) -> Flags:
         for prefix in map(str.encode, KEY_PREFIXES):
             if len(prefix) < window.shape[1]:
                 same = (window[:, : len(prefix)] == np.frombuffer(prefix, dtype=np.uint8)).all(axis=1)
+                same &= inside[:, len(prefix)]
                 prefixed = np.where(same, len(prefix), prefixed)
         return steps >= prefixed[:, None]
     return np.ones(window.shape, dtype=np.bool_)

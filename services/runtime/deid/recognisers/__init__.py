@@ -38,7 +38,7 @@ _CONTEXT = {
     "BANK_CARD": ("card", 0.35), "CREDIT_CARD": ("card", 0.3), "CN_USCC": ("uscc", 0.35), "PASSPORT": ("passport", 0.4),
     "HK_MO_PERMIT": ("permit", 0.4), "TW_PERMIT": ("tw", 0.5), "IMEI": ("imei", 0.4), "QQ": ("qq", 0.5),
     "WECHAT": ("wechat", 0.2), "US_SSN": ("ssn", 0.5), "IBAN": ("iban", 0.2), "DATE": ("date", 0.4),
-    "CN_PLATE": ("plate", 0.1), "IPV4": ("net", 0.1),
+    "CN_PLATE": ("plate", 0.1), "IPV4": ("net", 0.1), "EMAIL": ("mail", 0.2),
 }  # fmt: skip
 _CONTEXT_CLASSES = frozenset(
     {name for name, _ in _CONTEXT.values()}
@@ -126,7 +126,7 @@ class Recogniser:
             return spans
         long = np.flatnonzero((runs.digits >= rule.min_digits) & apart(runs, spans))
         if groups and words:
-            long = long[~spared(groups, long, words)]
+            long = long[~spared(groups, long, words, buffer)]
         n = len(long)
         kind, score = np.full(n, self._names.index("NUMBER"), dtype=np.int16), np.full(n, _NUMBER_SCORE, np.float32)
         found = Spans(self._names, kind, runs.starts[long], runs.ends[long], score, np.zeros(n, dtype=np.bool_))

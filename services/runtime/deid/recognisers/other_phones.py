@@ -67,7 +67,7 @@ def _number(content: bytes, start: int) -> re.Match[bytes] | None:
 
 
 def _international(buffer: Buffer, runs: Runs, free: Flags) -> Offsets:
-    """Runs after a plus that nothing precedes, and those that begin with 00 and go on with other groups."""
+    """Runs after a plus that nothing precedes, and those that begin with 00 and go on with other groups; ascending."""
     before = buffer.bytes[np.maximum(runs.starts - 1, 0)]
     signed = np.flatnonzero(free & (before == ord("+")) & (runs.starts > 0))
     earlier = buffer.bytes[np.maximum(runs.starts[signed] - 2, 0)]
@@ -75,7 +75,7 @@ def _international(buffer: Buffer, runs: Runs, free: Flags) -> Offsets:
     dialled = np.flatnonzero(free & (runs.digits >= 3) & (runs.digits <= 5))
     window = buffer.bytes[runs.starts[dialled][:, None] + np.arange(3)]
     dialled = dialled[(window[:, 0] == ord("0")) & (window[:, 1] == ord("0")) & (window[:, 2] > ord("0"))]
-    return np.concatenate([signed, dialled])
+    return np.sort(np.concatenate([signed, dialled]))
 
 
 def _three_three_four(buffer: Buffer, runs: Runs, free: Flags) -> Offsets:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.runtime.deid.buffers import Flags, Offsets
+from services.runtime.deid.buffers import Buffer, Flags, Offsets
 from services.runtime.deid.calendar import is_day
 from services.runtime.deid.reaches import ALNUM, HEX, reach, windows
 from services.runtime.deid.recognisers.dates import after_a_name
@@ -22,9 +22,9 @@ _MODELS = range(2015, 2036)
 _ISBN_FARTHEST = 8
 
 
-def spared(groups: Groups, runs: Offsets, words: Words) -> Flags:
+def spared(groups: Groups, runs: Offsets, words: Words, buffer: Buffer) -> Flags:
     """Which of these runs of digits."""
-    found = _fraction(groups, runs) | _of_a_model(groups, runs) | _isbn(groups, runs, words)
+    found = _fraction(groups, runs) | _of_a_model(groups, runs) | _isbn(groups, runs, words, buffer)
     beside = groups.letter_before[runs] | groups.letter_after[runs]
     beside |= (groups.before[runs] == ord("-")) | (groups.after[runs] == ord("-"))
     worth = np.flatnonzero(beside & ~found)
@@ -52,15 +52,18 @@ def _of_a_model(groups: Groups, runs: Offsets) -> Flags:
     return found
 
 
-def _isbn(groups: Groups, runs: Offsets, words: Words) -> Flags:
+def _isbn(groups: Groups, runs: Offsets, words: Words, buffer: Buffer) -> Flags:
+    """Closely after the word, or in a field of that name."""
     if not words.every_bit() & BITS["isbn"]:
         return np.zeros(len(runs), dtype=np.bool_)
     found: Flags = np.isin(groups.n[runs], (9, 10, 13))
     worth = np.flatnonzero(found)
     starts = groups.starts[runs[worth]] - MARGIN
     last = np.searchsorted(words.ends, starts, side="right") - 1
-    near = (last >= 0) & (starts - words.ends[last] <= _ISBN_FARTHEST)
-    found[worth] = near & ((words.bits[last] & BITS["isbn"]) > 0)
+    area = np.maximum(buffer.area_of(starts), 0)
+    near = (last >= 0) & (starts - words.ends[last] <= _ISBN_FARTHEST) & (words.starts[last] >= buffer.floors[area])
+    told = np.where(near, words.bits[last], 0) | words.of_names(buffer.areas)[area]
+    found[worth] = (told & BITS["isbn"]) > 0
     return found
 
 
