@@ -79,6 +79,12 @@ NASTY: dict[str, Callable[[int], str]] = {
     "accounts of WeChat": lambda n: "wxid_abcdefgh1234 微信搜搜搜" * (n // 33),
     "versions": lambda n: "version 11.22.3.4, 11.22.3.4 v11.2.3.4 A/11.2.3.4 " * (n // 51),
     "tokens": lambda n: "-eyJabcdefghij." * (n // 15),
+    "short phones": lambda n: "tel1 2 " * (n // 7),
+    "short phones with colons": lambda n: "tel:1 2," * (n // 8),
+    "short faxes": lambda n: "fax 1 2 " * (n // 8),
+    "phones of two groups": lambda n: "phone 12 3" * (n // 10),
+    "short hotlines": lambda n: "电话1-2 热线1.2," * (n // 20),
+    "untold mails": lambda n: "mail a@b.zz " * (n // 12),
 }
 
 PIECES: dict[str, tuple[str, ...]] = {

@@ -30,6 +30,14 @@ class Runs:
         edges = np.flatnonzero(is_digit[1:] != is_digit[:-1])
         return cls(edges[::2], edges[1::2])
 
+    def digits_ahead(self, joined: Flags) -> Offsets:
+        """How many digits each run has together with those that it is joined to, one after the other."""
+        lasts = np.flatnonzero(~joined)
+        last = lasts[np.searchsorted(lasts, np.arange(len(self.starts)))]
+        total = np.cumsum(self.digits)
+        found: Offsets = total[last] - total + self.digits
+        return found
+
 
 class Groups:
     """The runs of a content together with what stands between them.

@@ -25,6 +25,7 @@ _BETWEEN = re.compile(
 _ALIKE = re.compile(rb"[0-9]{1,15}(?:([ .-])[0-9]{1,12}(?:\1[0-9]{1,12}){0,6})?(?![0-9]|[A-WYZa-df-wyz_])")
 _MOST_DIGITS, _SIGNS = 15, bytes(sorted({*range(256)} - {*b"0123456789"}))
 _FARTHEST = 20
+_LEAST, _LONGEST_LINK = 6, 5
 _DIGIT = re.compile(rb"[0-9]")
 _TWO_DIGIT_CODES = frozenset(
     b"20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66 81 82 84 86 "
@@ -39,7 +40,7 @@ def find(buffer: Buffer, runs: Runs, words: Words, free: Flags, out: Candidates)
         return
     international, announced = (
         _international(buffer, runs, free).tolist(),
-        words.followed("phone", buffer, runs, free, _FARTHEST),
+        words.followed("phone", buffer, runs, free & (runs.digits_ahead(_joined(buffer, runs)) >= _LEAST), _FARTHEST),
     )
     content = buffer.bytes.tobytes() if international or announced else b""
     over, dialled = 0, frozenset(international)
@@ -55,7 +56,13 @@ def find(buffer: Buffer, runs: Runs, words: Words, free: Flags, out: Candidates)
         if content[start - 1 : start] == b"+" or run in dialled:
             continue
         if _BETWEEN.fullmatch(content, before, start) and (found := _number(content, start)):
-            _add(content, start, found.end(), 6, 0, out)
+            _add(content, start, found.end(), _LEAST, 0, out)
+
+
+def _joined(buffer: Buffer, runs: Runs) -> Flags:
+    """Whether each run may go on with the next one, as links of groups are few bytes and no letters."""
+    close = runs.starts[1:] - runs.ends[:-1] <= _LONGEST_LINK
+    return np.append(close & ~is_letter(buffer.bytes[runs.starts[1:] - 1]), False)
 
 
 def _number(content: bytes, start: int) -> re.Match[bytes] | None:

@@ -51,23 +51,29 @@ def _account(value: bytes, forms: Forms) -> str:
 
 _USCC = frozenset(USCC_ALPHABET)
 _Kind = Callable[[bytes, Forms], str]
-_SPLIT: tuple[tuple[str, str, int, re.Pattern[bytes], _Kind], ...] = (
-    ("id", "CN_ID", 15, _EIGHTEEN, _resident),
-    ("uscc", "CN_USCC", 18, _EIGHTEEN, _company),
-    ("phone", "CN_PHONE", 11, _DIGITS, _mobile),
-    ("account", "NUMBER", 16, _DIGITS, _account),
+_SPLIT: tuple[tuple[str, str, int, int, re.Pattern[bytes], _Kind], ...] = (
+    ("id", "CN_ID", 15, 17, _EIGHTEEN, _resident),
+    ("uscc", "CN_USCC", 18, 0, _EIGHTEEN, _company),
+    ("phone", "CN_PHONE", 11, 11, _DIGITS, _mobile),
+    ("account", "NUMBER", 16, 12, _DIGITS, _account),
 )
-"""Class of the word, a type that a policy must want, digits from which on the first group is a value by itself, …"""
+"""Class of the word, a type that a policy must want, digits from which on the first group is a value by itself,
+digits that closely following groups need, where letters are none of them, …
+"""
 
 
 def find(buffer: Buffer, groups: Groups, runs: Runs, words: Words, out: Candidates) -> None:
     if len(runs.starts) < 2 or not len(words.ends):
         return
     goes_on = np.append(runs.starts[1:] - runs.ends[:-1] <= _FARTHEST_GROUP, False)
-    for name, wanted, longest, expression, kind_of in _SPLIT:
+    ahead = runs.digits_ahead(goes_on)
+    for name, wanted, longest, least, expression, kind_of in _SPLIT:
         if wanted not in out.wanted:
             continue
-        for before, run in words.followed(name, buffer, runs, goes_on & (runs.digits < longest), _FARTHEST):
+        suitable = goes_on & (runs.digits < longest) & (ahead >= least)
+        found_after = words.followed(name, buffer, runs, suitable, _FARTHEST)
+        area = buffer.area_of(runs.starts[[run for _, run in found_after]])
+        for (before, run), limit in zip(found_after, (buffer.areas.ends[area] + MARGIN).tolist(), strict=True):
             start = int(runs.starts[run]) + MARGIN
             if expression is _EIGHTEEN:
                 first = max(before + MARGIN, start - 2)
@@ -75,8 +81,7 @@ def find(buffer: Buffer, groups: Groups, runs: Runs, words: Words, out: Candidat
                     start -= 1
             if not _BETWEEN.fullmatch(groups.searched, before + MARGIN, start):
                 continue
-            area = int(buffer.area_of(runs.starts[run : run + 1])[0])
-            found = expression.match(groups.searched, start, int(buffer.areas.ends[area]) + MARGIN)
+            found = expression.match(groups.searched, start, limit)
             kind = kind_of(found[0].translate(None, _SIGNS), groups.forms) if found else ""
             if found and kind:
                 out.add_one(kind if kind in out.wanted else "NUMBER", start, found.end(), _SCORE)
