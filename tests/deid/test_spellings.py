@@ -54,7 +54,7 @@ def test_a_phone_is_one_value(text: str) -> None:
     "text",
     [
         "+86 {} 6234 5678", "座机：+86{}62345678", "0086-{}-62345678", "+86 ({}) 62345678", "（+86）{}-62345678",
-        "+86 (0){} 62345678", "+86-0{}-62345678",
+        "+86 (0){} 62345678", "+86-0{}-62345678", "电话86-{}-62345678", "86-{}-62345678",
     ],
 )  # fmt: skip
 def test_a_landline_is_one_value_with_and_without_its_trunk(text: str, area: str) -> None:
@@ -97,6 +97,7 @@ def test_an_address_is_one_value(spellings: tuple[str, ...]) -> None:
         ("电话：62345678", "PHONE", "62345678"),
         ("热线800-810-1234", "PHONE", "800-810-1234"),
         ("客服400-820-8820", "PHONE", "400-820-8820"),
+        ("0755 82345678", "CN_LANDLINE", "0755 82345678"),
         ("IMEI:35-693803-564380-9", "IMEI", "35-693803-564380-9"),
         ("001a.2b3c.4d5e", "MAC", "001a.2b3c.4d5e"),
         ("MAC地址001A2B3C4D5E", "MAC", "001A2B3C4D5E"),
@@ -129,6 +130,12 @@ def test_chinese(text: str, kind: str, value: str) -> None:
         ("on the 22nd of december 2021", "DATE", "22nd of december 2021"),
         ("MAR 7 1990", "DATE", "MAR 7 1990"),
         ("17-Mar-1990", "DATE", "17-Mar-1990"),
+        ("1990-Mar-07", "DATE", "1990-Mar-07"),
+        ("[07/Mar/1990:10:00:00 +0000]", "DATE", "07/Mar/1990"),
+        ("DOB: 03-07-1990", "DATE", "03-07-1990"),
+        ("Date of birth: 07.03.1990", "DATE", "07.03.1990"),
+        ("tel: 212/555-1234", "US_PHONE", "212/555-1234"),
+        ("phone 12125551234", "US_PHONE", "2125551234"),
         ("+44 (0)20 7946 0958", "PHONE", "0)20 7946 0958"),
         ("Phone: 88 165 40 96", "PHONE", "88 165 40 96"),
         ("fax 001-404-821-0538 2024 items", "US_PHONE", "404-821-0538"),
@@ -147,6 +154,7 @@ def test_english(text: str, kind: str, value: str) -> None:
     [
         "Feb 30, 2000", "In May 2000 we", "二〇二四年十三月三十二日", "call 911 now", "token: 4096",
         "max_tokens=204800", "1.123-456-7890-1", "C++11 and 1+12345", "basic object-oriented-programming", "拨打 120",
+        "手机 128 256 512", "手机5999 4999 3999", "mobile 2021 2022", "Phone 15 128 256", "release 03-07-1990",
     ],
 )  # fmt: skip
 def test_nothing_of_it(text: str) -> None:

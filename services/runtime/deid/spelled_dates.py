@@ -14,20 +14,21 @@ _NUMERALS = "〇一二三四五六七八九"
 _ZEROS = "〇零○"
 _NAME = "(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)"  # noqa: E501
 _DAY, _YEAR = "[0-9]{1,2}(?:st|nd|rd|th)?", "(?:19|20)[0-9]{2}"
-_FIRST_DAY = f"{_DAY}[ -](?:of )?{_NAME}\\.?,?[ -]{_YEAR}"
+_FIRST_DAY = f"{_DAY}[ /-](?:of )?{_NAME}\\.?,?[ /-]{_YEAR}"
 _FIRST_MONTH = f"{_NAME}\\.?[ -]{_DAY},?[ -]{_YEAR}"
+_FIRST_YEAR = f"{_YEAR}[ /-]{_NAME}[ /-]{_DAY}"
 _ANY = f"(?:{'|'.join(_NUMERALS + _ZEROS)})"
 _UP_TO_31 = "(?:(?:二|三)?十(?:一|二|三|四|五|六|七|八|九)?|一|二|三|四|五|六|七|八|九)"
 _CHINESE = f"(?:一|二){_ANY}{_ANY}{_ANY}年{_UP_TO_31}月{_UP_TO_31}(?:日|号)"
 
-ENGLISH: Final = (_FIRST_DAY, _FIRST_MONTH)
+ENGLISH: Final = (_FIRST_DAY, _FIRST_MONTH, _FIRST_YEAR)
 CHINESE: Final = _CHINESE
 """Regular expressions, of English ones without regard to case."""
 
 LONGEST: Final = 48
 """Bytes of UTF-8."""
 
-_PARTS = re.compile(f"(?P<day>[0-9]{{1,2}})(?P<th>st|nd|rd|th)?|(?P<name>{_NAME})", re.IGNORECASE)
+_PARTS = re.compile(f"(?P<year>[0-9]{{4}})|(?P<day>[0-9]{{1,2}})(?P<th>st|nd|rd|th)?|(?P<name>{_NAME})", re.IGNORECASE)
 _DATE = re.compile("|".join(ENGLISH), re.IGNORECASE)
 _CHINESE_DATE = re.compile(_CHINESE)
 
@@ -70,8 +71,9 @@ def _numeral(value: int) -> str:
 
 
 def _read_english(text: str) -> tuple[date, Callable[[date], str]]:
-    parts = {kind: match for match in _PARTS.finditer(text[:-4]) for kind in ("day", "name") if match[kind]}
+    parts = {kind: match for match in _PARTS.finditer(text) for kind in ("year", "day", "name") if match[kind]}
     name, day = parts["name"]["name"], parts["day"]
+    padded = len(day["day"]) == 2 and (day["day"][0] == "0" or text[parts["name"].end()] in "-/")
     month = next(number for number, full in enumerate(_MONTHS, 1) if full[:3].lower() == name[:3].lower())
     short = len(name) < len(_MONTHS[month - 1])
 
@@ -79,15 +81,15 @@ def _read_english(text: str) -> tuple[date, Callable[[date], str]]:
         full = _MONTHS[other.month - 1]
         named = full[:3] if short else full
         named = named.upper() if name.isupper() else named.lower() if name.islower() else named
-        numbered = f"{other.day:02}" if len(day["day"]) == 2 and day["day"][0] == "0" else f"{other.day}"
-        new = {"name": named, "day": numbered + (_ending(other.day) if day["th"] else "")}
+        numbered = f"{other.day:02}" if padded else f"{other.day}"
+        new = {"name": named, "day": numbered + (_ending(other.day) if day["th"] else ""), "year": f"{other.year}"}
         pieces, at = [], 0
         for kind, match in sorted(parts.items(), key=lambda item: item[1].start()):
             pieces += [text[at : match.start()], new[kind]]
             at = match.end()
-        return "".join((*pieces, text[at:-4], f"{other.year}"))
+        return "".join((*pieces, text[at:]))
 
-    return date(int(text[-4:]), month, int(day["day"])), written
+    return date(int(parts["year"]["year"]), month, int(day["day"])), written
 
 
 def _ending(day: int) -> str:

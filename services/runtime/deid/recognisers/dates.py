@@ -26,10 +26,11 @@ def find(groups: Groups, out: Candidates) -> None:
             score = 0.6 - 0.35 * after_a_name(groups, first)
             out.add("DATE", groups.starts[first], groups.ends[first + 2], score)
     for widths in _YEAR_LAST:
-        first = groups.shaped(widths, "/")
+        first = groups.shaped(widths, "/-.")
         if len(first):
             first = first[_year_last(groups.rows(first, widths), widths) & groups.alone(first, 3)]
-            out.add("DATE", groups.starts[first], groups.ends[first + 2], 0.6)
+            score = np.where(groups.link[first] == ord("/"), 0.6, _BORN)
+            out.add("DATE", groups.starts[first], groups.ends[first + 2], score)
     first = groups.of_width(8)
     rows = groups.rows(first, (8,))
     first = first[is_day(number(rows, 0, 4), number(rows, 4, 8))]
@@ -37,6 +38,8 @@ def find(groups: Groups, out: Candidates) -> None:
     _chinese(groups, out)
 
 
+_BORN = 0.2
+"""Of what may as well be a version, and is a date after the word for it."""
 _NAME, _LONGEST_NAME = among_bytes("0123456789._-" + LETTERS), 40
 
 

@@ -24,6 +24,11 @@ _BETWEEN = re.compile(
 )
 _ALIKE = re.compile(rb"[0-9]{1,15}(?:([ .-])[0-9]{1,12}(?:\1[0-9]{1,12}){0,6})?(?![0-9]|[A-WYZa-df-wyz_])")
 _MOST_DIGITS, _SIGNS = 15, bytes(sorted({*range(256)} - {*b"0123456789"}))
+_QUANTITIES = re.compile(
+    rb"(?:[0-9]{1,2} )?(?:(?:8|16|32|64|128|256|512|1024)(?: (?:8|16|32|64|128|256|512|1024))+"
+    rb"|(?:19[89][0-9]|20[0-4][0-9])(?: (?:19[89][0-9]|20[0-4][0-9]))+|[1-9][0-9](?:00|99)(?: [1-9][0-9](?:00|99)){2,})"
+)
+"""Sizes of storage, years, and prices, as of phones that are sold."""
 _FARTHEST = 20
 _LEAST, _LONGEST_LINK = 6, 5
 _DIGIT = re.compile(rb"[0-9]")
@@ -55,7 +60,8 @@ def find(buffer: Buffer, runs: Runs, words: Words, free: Flags, out: Candidates)
         start = int(runs.starts[run])
         if content[start - 1 : start] == b"+" or run in dialled:
             continue
-        if _BETWEEN.fullmatch(content, before, start) and (found := _number(content, start)):
+        found = _number(content, start) if _BETWEEN.fullmatch(content, before, start) else None
+        if found and not _QUANTITIES.fullmatch(found[0]):
             _add(content, start, found.end(), _LEAST, 0, out)
 
 
@@ -115,13 +121,18 @@ def _add(content: bytes, start: int, end: int, least: int, code: int, out: Candi
 
 
 def _plan(digits: bytes, code: int) -> tuple[str, int]:
-    """After the country code of a plan that has a type of its own that type, and where its digits begin."""
-    if code == 2 and (found := _CHINESE.fullmatch(digits)):
+    """After the country code of a plan that has a type of its own that type, and where its digits begin.
+
+    `code`: digits of the country code, 0 where nothing says whether there is one.
+    """
+    if code in (0, 2) and (found := _CHINESE.fullmatch(digits)):
         return "CN_LANDLINE", found.start(1)
-    return "US_PHONE" if code == 1 and _NORTH_AMERICAN.fullmatch(digits) else "PHONE", code
+    if code in (0, 1) and (found := _NORTH_AMERICAN.fullmatch(digits)):
+        return "US_PHONE", found.start(1)
+    return "PHONE", code
 
 
 _CHINESE = re.compile(rb"860?((?:10|2[0-9]|(?!400|800)[3-9][0-9]{2})[2-8][0-9]{6,7})")
-_NORTH_AMERICAN = re.compile(rb"1[2-9][0-9]{2}[2-9][0-9]{6}")
+_NORTH_AMERICAN = re.compile(rb"1([2-9][0-9]{2}[2-9][0-9]{6})")
 PHONES = frozenset({"PHONE", "CN_LANDLINE", "US_PHONE"})
 """Types that are found here."""

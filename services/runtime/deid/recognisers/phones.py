@@ -114,6 +114,7 @@ def _landline(groups: Groups, out: Candidates) -> None:
             first = first[good]
             score = np.where((groups.link[first] == ord(" ")) | split, 0.6, 0.65)
             _add_landline(groups, out, first, len(subscriber), score)
+    _abroad(groups, out)
     for n in (10, 11, 12):
         first = groups.of_width(n)
         first = first[groups.digit(first, 0) == groups.forms.trunk]
@@ -125,6 +126,20 @@ def _landline(groups: Groups, out: Candidates) -> None:
         good &= _subscriber(rows[np.arange(len(rows)), place])
         first = first[good & (n - place >= 7) & (n - place <= 8)]
         _add_landline(groups, out, first, 0, 0.45 - penalty(groups, first, first, 0.3))
+
+
+def _abroad(groups: Groups, out: Candidates) -> None:
+    """After `86-` alone, which `after_country_code` has to know."""
+    for widths in ((2, 2, 8), (2, 3, 8), (2, 3, 7)):
+        first = groups.shaped(widths, "-")
+        if not len(first):
+            continue
+        rows = groups.rows(first, widths)
+        trunk = np.full((len(rows), 1), groups.forms.trunk, dtype=np.uint8)
+        good = _area(groups, np.concatenate([trunk, rows[:, 2:]], axis=1), widths[1] + 1)
+        good &= (number(rows, 0, 2) == 86) & _subscriber(rows[:, 2 + widths[1]])
+        first = first[good & after_country_code(groups.content, groups.starts[first + 1])]
+        out.add("CN_LANDLINE", groups.starts[first + 1], groups.ends[first + 2], 0.6)
 
 
 def _add_landline(groups: Groups, out: Candidates, first: Offsets, more: int, score: Any) -> None:
@@ -158,6 +173,7 @@ def _us_phone(groups: Groups, out: Candidates) -> None:
     first = groups.shaped((3, 3), ")")
     mixed = (groups.width[first + 2] == 4) & among_bytes("- .")[groups.link[first + 1]]
     _add_us_phones(groups, out, first[mixed & (groups.before[first] == ord("("))], 0.65)
+    _add_us_phones(groups, out, groups.variously_linked((3, 3, 4), ("/", "- .")), 0.3)
     first = groups.of_width(10)
     good = (groups.digit(first, 0) > 1) & (groups.digit(first, 3) > 1)
     first = first[good]
