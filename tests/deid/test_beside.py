@@ -24,6 +24,8 @@ def _check(by: Deidentifier, marked: str, kind: str) -> None:
     ("marked", "kind"),
     [
         ("{4111 1111 1111 1111} 123", "BANK_CARD"),
+        ("1 {6222 0212 3456 7890}", "BANK_CARD"),
+        ("{6222 0212 3456 7890 123} 500", "BANK_CARD"),
         ("信用卡 {4111 1111 1111 1111} 12/25 123", "BANK_CARD"),
         ("信用卡 {3782 822463 10005}", "BANK_CARD"),
         ("美国运通 {3782-822463-10005}", "BANK_CARD"),

@@ -194,7 +194,7 @@ def test_numbers_that_are_nothing_else_stay_numbers(tmp_path: Path) -> None:
 
 def test_leading_zeros_become_strings(tmp_path: Path) -> None:
     source = tmp_path / "data.json"
-    source.write_text(json.dumps({"卡号": [6222020000000000 + n for n in range(200)]}), encoding="utf-8")
+    source.write_text(json.dumps({"卡号": [4222020000000000 + n for n in range(200)]}), encoding="utf-8")
     deidentify_file(source, tmp_path / "out", ZH, KEYS)
     values = json.loads((tmp_path / "out").read_text(encoding="utf-8"))["卡号"]
     assert len({str(value) for value in values}) == 200

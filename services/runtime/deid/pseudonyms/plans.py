@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,12 @@ PROVINCES = (
 )  # fmt: skip
 MOBILE = tuple(range(13, 20))
 NEVER_MOBILE = (11, 12, 21, 22, 23, 24, 25)
-ISSUERS = (2, 3, 4, 5, 6)
-NEVER_ISSUERS = (0, 1, 7, 8, 9)
-SHORT_ISSUERS = (3,)
+UNION_PAY: Final[Sequence[int]] = (62,)
+NEVER_UNION_PAY: Final[Sequence[int]] = (92, 93)
+ISSUERS = tuple(code for code in (*range(22, 28), *range(30, 70)) if code not in UNION_PAY)
+"""All others that cards in use begin with."""
+NEVER_ISSUERS = tuple(code for code in (*range(20), *range(70, 100)) if code not in NEVER_UNION_PAY)
+SHORT_ISSUERS = tuple(range(30, 40))
 """Of cards with fewer than sixteen digits: American Express and Diners Club."""
 TYPE_ALLOCATION = (1, 10, 30, 33, 35, 44, 45, 49, 50, 51, 52, 53, 54, 86, 91, 98, 99)
 NEVER_ALLOCATED = tuple(range(60, 77))
@@ -100,6 +103,8 @@ def plan(kind: str, pattern: str) -> Plan | None:
 
     A passport's begins with `F` where its first letter is of none of China's, nor of their pseudonyms.
 
+    A card's begins with `U` where it is of UnionPay, which tells more of it than other codes do.
+
     A landline's pattern ends with `B` where its area code has two digits after the 0.
     """
     n = len(pattern)
@@ -121,9 +126,12 @@ def plan(kind: str, pattern: str) -> Plan | None:
                 Field(6, _OF_THE_1900S),
             ]
             return Plan([*fields, *free(3)])
-        case "BANK_CARD" | "CREDIT_CARD" if digits and 12 <= n <= 19:
-            fields = [only(1, ISSUERS, NEVER_ISSUERS), *free(n - 2)]
-            return Plan(fields, check=(checksums.luhn, 10), spare=(*NEVER_ISSUERS, 2))
+        case "BANK_CARD" | "CREDIT_CARD" if 12 <= n <= 19:
+            if pattern.startswith("U"):
+                first, spare = only(2, UNION_PAY, NEVER_UNION_PAY[:1]), NEVER_UNION_PAY
+            else:
+                first, spare = only(2, ISSUERS, NEVER_ISSUERS[: len(ISSUERS)]), (*NEVER_ISSUERS, 20, 21, 28, 29)
+            return Plan([first, *free(n - 3)], check=(checksums.luhn, 10), spare=spare)
         case "IMEI" if digits and n == 15:
             fields = [only(2, TYPE_ALLOCATION, NEVER_ALLOCATED), *free(12)]
             return Plan(fields, check=(checksums.luhn, 10), spare=(*NEVER_ALLOCATED, 77, 78))

@@ -18,7 +18,9 @@ from services.runtime.deid.pseudonyms.numbers import Numbers
 from services.runtime.deid.pseudonyms.plans import (
     FOREIGN_PASSPORT_LETTERS,
     NEVER_PLATE_PROVINCES,
+    NEVER_UNION_PAY,
     PLATE_PROVINCES,
+    UNION_PAY,
     octets,
     plan,
 )
@@ -189,9 +191,13 @@ def _patterns(kind: str, letters: Bytes) -> Iterator[tuple[str, Flags]]:
             for first, some in ((pattern[0], ~foreign), ("F", foreign)):
                 if (chosen := (packed == code) & some).any():
                     yield first + pattern[1:], chosen
-    elif kind == "CN_LANDLINE":
-        big = letters[:, 1] <= ord("2")
-        for pattern, chosen in (("9" * (n - 1) + "B", big), ("9" * n, ~big)):
+    elif kind in {"CN_LANDLINE", "BANK_CARD", "CREDIT_CARD"}:
+        if kind == "CN_LANDLINE":
+            special, other = "9" * (n - 1) + "B", letters[:, 1] > ord("2")
+        else:
+            lead = (letters[:, 0] - np.uint8(48)) * np.uint8(10) + (letters[:, 1] - np.uint8(48))
+            special, other = "U" + "9" * (n - 1), ~np.isin(lead, (*UNION_PAY, *NEVER_UNION_PAY))
+        for pattern, chosen in ((special, ~other), ("9" * n, other)):
             if chosen.any():
                 yield pattern, chosen
     else:

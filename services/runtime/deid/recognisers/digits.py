@@ -22,6 +22,7 @@ def find(groups: Groups, out: Candidates) -> None:
         look(groups, out)
 
 
+_MOST_DIGITS = 19
 _CARD_SHAPES = ((4, 4, 4, 4), (4, 4, 4, 4, 1), (4, 4, 4, 4, 2), (4, 4, 4, 4, 3), (6, 13), (4, 6, 5), (4, 6, 4), (8, 8))
 
 
@@ -30,14 +31,14 @@ def _cards(groups: Groups, out: Candidates) -> None:
     for widths in (*shapes, *_CARD_SHAPES):
         total, single = sum(widths), len(widths) == 1
         first = groups.of_width(total) if single else groups.shaped(widths, "- ")
-        if len(widths) == 5:
-            first = first[groups.alone(first, 5)]
+        if widths[:4] == (4, 4, 4, 4):
+            first = first[_whole(groups, first, widths)]
         if not len(first):
             continue
         last = first + len(widths) - 1
         rows = groups.rows(first, widths)
         valid = checksums.luhn(rows[:, :-1]) == rows[:, -1]
-        lead = rows[:, 0].astype(np.int64)
+        lead = number(rows, 0, 2)
         issued = groups.forms.bank_issuers[lead]
         form: Any = 0.2 if single else 0.45
         if total == 18:  # one with a province and a birthday is hardly a card
@@ -46,18 +47,28 @@ def _cards(groups: Groups, out: Candidates) -> None:
             form = np.where(person, form - 0.3, form)
         beside = penalty(groups, first, last, 0.25) + _in_a_list(groups, first, widths)
         starts, ends = groups.starts[first], groups.ends[last]
-        union_pay = (rows[:, 0] == 6) & (rows[:, 1] == 2)
         if total >= 16 or not single:
             own = issued if total >= 16 else groups.forms.short_issuers[lead]
-            score = form + 0.35 * valid + 0.05 * union_pay - beside
+            score = form + 0.35 * valid + 0.05 * groups.forms.union_pay[lead] - beside
             out.add("BANK_CARD", starts[own], ends[own], score[own], valid[own])
         known = groups.forms.credit_issuers[lead]
-        known &= (lead != 2) | ((number(rows, 0, 2) >= 22) & (number(rows, 0, 2) <= 27))
         score = form + 0.4 * valid - beside
         out.add("CREDIT_CARD", starts[known], ends[known], score[known], valid[known])
         if single and total == 15:
             chosen = groups.forms.devices[number(rows, 0, 2)]
             out.add("IMEI", starts[chosen], ends[chosen], (0.2 + 0.2 * valid - beside)[chosen], valid[chosen])
+
+
+def _whole(groups: Groups, first: Offsets, widths: tuple[int, ...]) -> Flags:
+    """Cards of UnionPay go on for up to 19 digits, others after 16 only where nothing else is joined to them.
+
+    No checksum decides it: one that holds by chance does not in the pseudonym.
+    """
+    last = first + len(widths) - 1
+    goes_on = (groups.link[last] == groups.link[first]) & (groups.width[last + 1] <= _MOST_DIGITS - sum(widths))
+    other = groups.alone(first, len(widths)) if len(widths) > 4 else np.ones(len(first), dtype=np.bool_)
+    union_pay = groups.forms.union_pay[number(groups.rows(first, widths[:1]), 0, 2)]
+    return np.where(union_pay, ~goes_on, other)
 
 
 def _in_a_list(groups: Groups, first: Offsets, widths: tuple[int, ...]) -> Any:

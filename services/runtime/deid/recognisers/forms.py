@@ -15,6 +15,7 @@ from services.runtime.deid.pseudonyms import plans
 from services.runtime.deid.recognisers.ibans import IBAN_LENGTHS, NEVER_COUNTRIES
 
 Codes = NDArray[np.int64]
+_UNION_PAY = "U" + "9" * 15
 
 
 class Forms(NamedTuple):
@@ -25,6 +26,7 @@ class Forms(NamedTuple):
     trunk: int
     bank_issuers: Flags
     short_issuers: Flags
+    union_pay: Flags
     credit_issuers: Flags
     devices: Flags
     departments: str
@@ -41,13 +43,15 @@ def _table(codes: Sequence[int] | Codes) -> Flags:
 
 
 def originals() -> Forms:
+    issuers = _table((*plans.ISSUERS, *plans.UNION_PAY))
     return Forms(
         provinces=_table(plans.PROVINCES),
         mobile=_table(plans.MOBILE),
         trunk=0,
-        bank_issuers=_table(plans.ISSUERS),
+        bank_issuers=issuers,
         short_issuers=_table(plans.SHORT_ISSUERS),
-        credit_issuers=_table(plans.ISSUERS),
+        union_pay=_table(plans.UNION_PAY),
+        credit_issuers=issuers,
         devices=_table(plans.TYPE_ALLOCATION),
         departments=plans.DEPARTMENTS,
         passport_letters=plans.PASSPORT_LETTERS,
@@ -79,14 +83,17 @@ def pseudonyms(policy: Policy) -> Forms:
         return policy.output_of(kind) == "valid"
 
     departments = spared("CN_USCC", "9" * 18)
-    banks = table("BANK_CARD", given.bank_issuers, "9" * 16)
+    union_pay = table("BANK_CARD", given.union_pay, _UNION_PAY)
+    banks = table("BANK_CARD", given.bank_issuers, "9" * 16) | union_pay
     return Forms(
         provinces=table("CN_ID", given.provinces, "9" * 18),
         mobile=table("CN_PHONE", given.mobile, "9" * 11),
         trunk=0 if issued("CN_LANDLINE") else 9,
         bank_issuers=banks,
         short_issuers=banks,
-        credit_issuers=table("CREDIT_CARD", given.credit_issuers, "9" * 16),
+        union_pay=union_pay,
+        credit_issuers=table("CREDIT_CARD", given.credit_issuers, "9" * 16)
+        | table("CREDIT_CARD", given.union_pay, _UNION_PAY),
         devices=table("IMEI", given.devices, "9" * 15),
         departments=given.departments
         if departments is None

@@ -46,7 +46,7 @@ def _account(value: bytes, forms: Forms) -> str:
     """One of a card, or just of an account."""
     if not 12 <= len(value) <= 30:
         return ""
-    return "BANK_CARD" if 16 <= len(value) <= 19 and forms.bank_issuers[value[0] - 48] else "NUMBER"
+    return "BANK_CARD" if 16 <= len(value) <= 19 and forms.bank_issuers[int(value[:2])] else "NUMBER"
 
 
 _USCC = frozenset(USCC_ALPHABET)
