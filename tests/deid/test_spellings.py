@@ -222,6 +222,9 @@ _NO_SIGNS = str.maketrans("", "", " -/")
         ("passport number AB123456", "PASSPORT", "AB123456"),
         ("passport A1234567", "PASSPORT", "A1234567"),
         ("护照 E1234567", "PASSPORT", "E1234567"),
+        ("护照 E1234 5678", "PASSPORT", "E1234 5678"),
+        ("护照号码：E-12345678", "PASSPORT", "E-12345678"),
+        ("iban GB82-WEST-1234-5698-7654-32", "IBAN", "GB82-WEST-1234-5698-7654-32"),
     ],
 )
 def test_what_a_word_announces(text: str, kind: str, value: str) -> None:

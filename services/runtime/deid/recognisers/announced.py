@@ -33,6 +33,11 @@ _NEXT_TURN = re.compile(
 )
 _WXID = re.compile(rb"_([0-9A-Za-z]{12,32})(?![0-9A-Za-z_])")
 _MAC = re.compile(r"(?:地址|\s?addr(?:ess)?)?[\s:=\"'：]{0,6}([0-9A-Fa-f]{12})(?![0-9A-Za-z])".encode())
+_PASSPORT = re.compile(
+    r"(?:[\s:=#\"'(]|：|（|号码|号|是|为|no\.?|number|is){0,6}((?!(?:no|is)[^A-Za-z])"
+    r"[a-z]{1,2}(?:[ -][0-9]{7,8}|[ -]?[0-9]{4}[ -][0-9]{3,4}))(?![0-9a-z])".encode(),
+    re.IGNORECASE,
+)
 _FARTHEST = 300
 _WHOLE_WECHAT = re.compile(rb"(?!wxid_[0-9A-Za-z]{12})[A-Za-z][A-Za-z0-9_-]{5,19}")
 _AFTER = (
@@ -48,6 +53,7 @@ _AFTER = (
     ("password", "API_KEY", secret_values.PIN),
     ("bearer", "API_KEY", secret_values.BEARER),
     ("mac", "MAC", _MAC),
+    ("passport", "PASSPORT", _PASSPORT),
 )
 
 

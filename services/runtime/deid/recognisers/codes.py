@@ -75,11 +75,12 @@ def _usccs(groups: Groups, starts: Offsets, out: Candidates) -> None:
 
 
 _IBAN_WINDOW = 64
-"""Bytes: the longest IBAN with a blank after every fourth character, and room for more."""
+"""Bytes: the longest IBAN with a blank or a dash after every fourth character, and room for more."""
+_DASHED = 0.2
 
 
 def _ibans(groups: Groups, starts: Offsets, out: Candidates) -> None:
-    """Country and check digits together, the account's characters with at most one blank between two of them."""
+    """Country and check digits together, the account's characters with at most one sign between two of them."""
     content = groups.content
     country = (content[starts] & 0x1F) * np.int64(32) + (content[starts + 1] & 0x1F)
     lengths = np.zeros(32 * 32, dtype=np.int64)
@@ -93,15 +94,16 @@ def _ibans(groups: Groups, starts: Offsets, out: Candidates) -> None:
     padded = np.concatenate([content, np.zeros(_IBAN_WINDOW, dtype=np.uint8)])
     window = windows(padded, starts, _IBAN_WINDOW)
     own = is_alphanumeric(window)
-    blank = (window == ord(" ")) & np.roll(own, 1, axis=1)
-    own &= np.logical_and.accumulate(own | blank, axis=1)
+    between = among_bytes(" -")[window] & np.roll(own, 1, axis=1)
+    own &= np.logical_and.accumulate(own | between, axis=1)
     count = np.cumsum(own, axis=1)
     wanted = lengths[(window[:, 0] & 0x1F) * np.int64(32) + (window[:, 1] & 0x1F)]
     last = np.argmax(count == wanted[:, None], axis=1)
     ends = starts + last + 1
-    whole = (last > 0) & ~ALNUM[padded[ends]]
+    dashed = ((window == ord("-")) & (np.arange(_IBAN_WINDOW) < last[:, None])).any(axis=1)
+    whole = (last > 0) & ~ALNUM[padded[ends]] & ~(dashed & (padded[starts - 1] == ord("-")))
     for length in np.unique(wanted[whole]).tolist():
         chosen = whole & (wanted == length)
         places = np.argsort(~own[chosen], axis=1, kind="stable")[:, :length]
         valid = checksums.iban(np.take_along_axis(window[chosen], places, axis=1)) == 1
-        out.add("IBAN", starts[chosen], ends[chosen], 0.5 + 0.45 * valid, valid)
+        out.add("IBAN", starts[chosen], ends[chosen], 0.5 + 0.45 * valid - _DASHED * dashed[chosen], valid)
