@@ -106,8 +106,16 @@ def test_documents(policy: str, fields: list[tuple[str, str]]) -> None:
     for escaped in (False, True):
         documents = [json.dumps({name: value}, ensure_ascii=escaped) for name, value in fields]
         same(policy, documents, "json")
-        values = json.loads(ENGINES[policy].texts([json.dumps([value for _, value in fields])], format="json").texts[0])
-        assert values == [json.loads(alone(policy, json.dumps([value]), "json"))[0] for _, value in fields]
+        # Nor does a field on the next one, or an item of a list.
+        of_one = json.dumps(dict(fields), ensure_ascii=escaped)
+        [whole] = ENGINES[policy].texts([of_one], format="json").texts
+        assert list(json.loads(whole).items()) == [
+            item
+            for name, value in dict(fields).items()
+            for item in json.loads(alone(policy, json.dumps({name: value}, ensure_ascii=escaped), "json")).items()
+        ]
+        [items] = ENGINES[policy].texts([json.dumps([value for _, value in fields])], format="json").texts
+        assert json.loads(items) == [json.loads(alone(policy, json.dumps([value]), "json"))[0] for _, value in fields]
 
 
 @pytest.mark.parametrize("policy", POLICIES)

@@ -22,7 +22,7 @@ def find(groups: Groups, out: Candidates) -> None:
         if len(first):
             first = first[_year_first(groups.rows(first, widths), widths)]
             dashed = groups.link[first] == ord("-")
-            first = first[groups.alone(first, 3) | (dashed & ~groups.among_others(first, 3))]
+            first = first[groups.alone(first, 3) | (dashed & (groups.share(first, 3) >= 0.5))]
             score = 0.6 - 0.35 * after_a_name(groups, first)
             out.add("DATE", groups.starts[first], groups.ends[first + 2], score)
     for widths in _YEAR_LAST:

@@ -126,16 +126,16 @@ class Groups:
         alone: Flags = (self.linked_before(first) != same) & (after != same)
         return alone
 
-    def among_others(self, first: Offsets, count: int) -> Flags:
-        """The group is joined to more runs than all such groups have, as in a table of numbers."""
-        found = np.zeros(len(first), dtype=np.bool_)
+    def share(self, first: Offsets, count: int) -> NDArray[np.float64]:
+        """Of the row of runs that each group is joined to the part that these groups make up; little in a table."""
+        found = np.ones(len(first))
         links = self.link[first]
         for link in np.unique(links).tolist():
             mine = np.flatnonzero(links == link)
             lasts = np.flatnonzero(self.link != link)  # of the rows that this link joins
             row = np.searchsorted(lasts, first[mine])
             runs = lasts[row] - np.where(row > 0, lasts[row - 1], -1)
-            found[mine] = 2 * count * np.bincount(row)[row] < runs
+            found[mine] = count * np.bincount(row)[row] / runs
         return found
 
     def beside_width(self, first: Offsets, count: int, width: int) -> Flags:

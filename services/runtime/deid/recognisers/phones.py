@@ -50,7 +50,7 @@ def _add_mobile(groups: Groups, out: Candidates, first: Offsets, widths: tuple[i
     abroad = _after_code(groups, first)
     joined = ~groups.alone(first, len(widths)) & ~abroad
     if widths == (3, 4, 4):  # which hardly anything else is
-        joined &= groups.among_others(first, len(widths))
+        joined &= groups.share(first, len(widths)) < 0.5
     score = form - penalty(groups, first, last, 0.3) - 0.25 * joined + 0.35 * (abroad & groups.after_point[first])
     out.add("CN_PHONE", groups.starts[first], groups.ends[last], score)
 
@@ -107,11 +107,10 @@ def _landline(groups: Groups, out: Candidates) -> None:
             if not len(first):
                 continue
             rows = groups.rows(first, widths)
-            good = _area(groups, rows, area) & _subscriber(rows[:, area])
+            first = first[_area(groups, rows, area) & _subscriber(rows[:, area])]
             if split:
                 extended = (groups.width[first + 3] <= 5) & (groups.linked_before(first) == 0)
-                good &= groups.alone(first, 3) | extended | ~groups.among_others(first, 3)
-            first = first[good]
+                first = first[groups.alone(first, 3) | extended | (groups.share(first, 3) == 1)]
             score = np.where((groups.link[first] == ord(" ")) | split, 0.6, 0.65)
             _add_landline(groups, out, first, len(subscriber), score)
     _abroad(groups, out)
