@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
 from functools import cache
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from services.runtime.deid import policies
@@ -72,14 +73,24 @@ SNIPPETS = (
     "北京市朝阳区建国路1号", "联系人王小明", "身份证：1101 0519 4912 3100 2X", "税号：9135 0211 M000 100Y 43",
     "电话 138/1234/5678",
     "ISBN 9787111213826", "QQ 12345678", "密码：Abc123!x", "客服：请提供您的微信号", "用户：zhangsan_88",
+    "86-755-82345678", "0086-138-1234-5678", "013812345678", "6222 0212 3456 7890", "1 6222 0212 3456 7890",
+    "E-12345678",
+    "E1234 5678", "1990-Mar-07", "[07/Mar/1990:10:00:00]", "03-07-1990", "212/555-1234", "128 256 512",
+    "5999 4999 3999",
+    "GB82-WEST-1234-5698-7654-32", "138 1234 5678 139 8765 4321", "010 6234 5678 010 6234 5679", "1990-03-07-001",
 )  # fmt: skip
 
 NAMES = ("text", "phone", "电话", "身份证", "卡号", "password", "密码", "name", "姓名", "地址", "wechat", "微信",
 "token",
          "birthday", "isbn", "order", "qq", "ip", "ssn", "email", "mac")  # fmt: skip
 
-several = st.lists(st.sampled_from(SNIPPETS), min_size=2, max_size=6)
-EXAMPLES = settings(max_examples=150, deadline=None, derandomize=True, database=None)
+EXAMPLES = settings(max_examples=8, phases=[Phase.generate], deadline=None, derandomize=True, database=None)
+# A whole pool that is shuffled has as many neighbours as snippets, where a short list hardly ever has two that matter.
+orders = st.integers(0, 2**32).map(random.Random)
+
+
+def shuffled(rng: random.Random) -> list[str]:
+    return rng.sample(SNIPPETS, len(SNIPPETS))
 
 
 @cache
@@ -94,42 +105,44 @@ def same(policy: str, texts: list[str], format: TextFormat = "text") -> None:  #
 
 @pytest.mark.parametrize("policy", POLICIES)
 @EXAMPLES
-@given(texts=several)
-def test_texts(policy: str, texts: list[str]) -> None:
-    same(policy, texts)
+@given(rng=orders)
+def test_texts(policy: str, rng: random.Random) -> None:
+    same(policy, shuffled(rng))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("escaped", [False, True])
+@EXAMPLES
+@given(rng=orders)
+def test_documents(policy: str, rng: random.Random, *, escaped: bool) -> None:
+    fields = list(zip(NAMES * len(SNIPPETS), SNIPPETS, strict=False))
+    rng.shuffle(fields)
+    same(policy, [json.dumps({name: value}, ensure_ascii=escaped) for name, value in fields], "json")
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 @EXAMPLES
-@given(fields=st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(SNIPPETS)), min_size=2, max_size=5))
-def test_documents(policy: str, fields: list[tuple[str, str]]) -> None:
-    for escaped in (False, True):
-        documents = [json.dumps({name: value}, ensure_ascii=escaped) for name, value in fields]
-        same(policy, documents, "json")
-        # Nor does a field on the next one, or an item of a list.
-        of_one = json.dumps(dict(fields), ensure_ascii=escaped)
-        [whole] = ENGINES[policy].texts([of_one], format="json").texts
-        assert list(json.loads(whole).items()) == [
-            item
-            for name, value in dict(fields).items()
-            for item in json.loads(alone(policy, json.dumps({name: value}, ensure_ascii=escaped), "json")).items()
-        ]
-        [items] = ENGINES[policy].texts([json.dumps([value for _, value in fields])], format="json").texts
-        assert json.loads(items) == [json.loads(alone(policy, json.dumps([value]), "json"))[0] for _, value in fields]
+@given(rng=orders)
+def test_fields_and_items(policy: str, rng: random.Random) -> None:
+    values = shuffled(rng)
+    record = {name: rng.choice(SNIPPETS) for name in NAMES}
+    [whole, items] = ENGINES[policy].texts([json.dumps(record), json.dumps(values)], format="json").texts
+    assert json.loads(whole) == {
+        name: json.loads(alone(policy, json.dumps({name: value}), "json"))[name] for name, value in record.items()
+    }
+    assert json.loads(items) == [json.loads(alone(policy, json.dumps([value]), "json"))[0] for value in values]
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
-@settings(EXAMPLES, max_examples=25)
-@given(name=st.sampled_from(NAMES), values=several)
-def test_files(
-    tmp_path_factory: pytest.TempPathFactory, policy: str, kind: FileFormat, name: str, values: list[str]
-) -> None:
+@settings(EXAMPLES, max_examples=2)
+@given(rng=orders)
+def test_files(tmp_path_factory: pytest.TempPathFactory, policy: str, kind: FileFormat, rng: random.Random) -> None:
     folder = tmp_path_factory.mktemp("files")
     source = folder / f"data.{kind}"
-    source.write_text(_written(kind, name, values), encoding="utf-8")
+    source.write_text(_written(kind, rng.choice(NAMES), shuffled(rng)), encoding="utf-8")
     new = set[bytes]()
-    for chunk_bytes in (1, 40, 1 << 20):
+    for chunk_bytes in (1, 1000, 1 << 20):
         deidentify_file(source, folder / "out", POLICIES[policy], KEYS, chunk_bytes=chunk_bytes)
         new.add((folder / "out").read_bytes())
     assert len(new) == 1
