@@ -6,10 +6,11 @@ import re
 
 import numpy as np
 
+from services.runtime.deid.buffers import Buffer
 from services.runtime.deid.reaches import ALNUM, LETTERS, among_bytes, is_letter, reach, windows
 from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
-from services.runtime.deid.recognisers.groups import Groups
+from services.runtime.deid.recognisers.groups import MARGIN, Groups
 from services.runtime.deid.recognisers.top_level_domains import TOP_LEVEL_DOMAINS
 
 _LOCAL = among_bytes("0123456789.!#$%&'*+/=?^_`{|}~-" + LETTERS)
@@ -19,19 +20,18 @@ _TRAILING = among_bytes(".,;:!?'\")")
 _LOCAL_PART, _DOMAIN_PART = 64, 128
 
 
-def find(groups: Groups, begun: Beginnings, out: Candidates) -> None:
-    if "EMAIL" in out.wanted:
-        _emails(groups, out)
+def find(groups: Groups, begun: Beginnings, buffer: Buffer, out: Candidates) -> None:
+    if "EMAIL" in out.wanted and len(buffer.areas.starts):
+        _emails(groups, buffer, out)
     if "URL" in out.wanted and begun.shapes & {"scheme", "www"}:
         _urls(groups, out)
 
 
-_UNTOLD = 0.4
-"""Of addresses whose domain no registry has: the word for mail has to announce them."""
+_MAIL, _FARTHEST = re.compile("mail|邮箱|邮件|电邮".encode(), re.IGNORECASE), 40
 _METHODS = frozenset({"dot", "int", "mm", "mv", "to"})
 
 
-def _emails(groups: Groups, out: Candidates) -> None:
+def _emails(groups: Groups, buffer: Buffer, out: Candidates) -> None:
     content, at = groups.content, groups.places("@")
     at = at[_LOCAL[content[at - 1]] & ALNUM[content[at + 1]]]
     if not len(at):
@@ -51,17 +51,25 @@ def _emails(groups: Groups, out: Candidates) -> None:
     git = (at - starts == 3) & (windows(content, starts, 3) == np.frombuffer(b"git", dtype=np.uint8)).all(axis=1)
     good &= ~(git & (content[ends] == ord(":")))
     starts, ends, last_dot = starts[good], ends[good], last_dot[good]
-    known = [
-        _is_known(groups.searched, label, end)
-        for label, end in zip((last_dot + 1).tolist(), ends.tolist(), strict=True)
+    told = [
+        _is_known(groups.searched, label, end) or _announced(groups.searched, start, buffer)
+        for start, label, end in zip(starts.tolist(), (last_dot + 1).tolist(), ends.tolist(), strict=True)
     ]
-    out.add("EMAIL", starts, ends, np.where(known, 0.9, _UNTOLD))
+    out.add("EMAIL", starts[told], ends[told], 0.9)
 
 
 def _is_known(searched: bytes, start: int, end: int) -> bool:
     """A top-level domain, and no method that is called of what a matrix product gives: `a@b.to(device)`."""
     label = searched[start:end].lower().decode()
     return label in TOP_LEVEL_DOMAINS and not (label in _METHODS and searched[end : end + 1] == b"(")
+
+
+def _announced(searched: bytes, start: int, buffer: Buffer) -> bool:
+    """By the word for mail before it, or in the name of its field."""
+    areas, area = buffer.areas, int(buffer.area_of(np.array([start - MARGIN]))[0])
+    floor = max(int(buffer.floors[area]) + MARGIN, start - _FARTHEST)
+    name = int(areas.name_starts[area]) + MARGIN, int(areas.name_ends[area]) + MARGIN
+    return any(_MAIL.search(searched, *place) for place in ((floor, start), name))
 
 
 _SCHEME = among_bytes("0123456789+" + LETTERS)

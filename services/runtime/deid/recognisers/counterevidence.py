@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.runtime.deid.buffers import Buffer, Flags, Offsets
+from services.runtime.deid.buffers import Buffer, Bytes, Flags, Offsets
+from services.runtime.deid.reaches import is_digit, windows
 from services.runtime.deid.recognisers.words import BITS, Words
 from services.runtime.deid.spans import Spans
 
@@ -17,33 +18,49 @@ AGAINST = {
 }  # fmt: skip
 """What it takes from a score."""
 CLASSES = ("other", "version", "product")
-_BITS = sum(BITS[name] for name in CLASSES)
+_OF_VERSIONS = BITS["version"] | BITS["product"]
+_BITS = _OF_VERSIONS | BITS["other"]
+_LONGEST_YEAR = 4
 _SIGNS = np.isin(np.arange(256), list(b"=/vV"))
 _FARTHEST = 40
 _SIGNED = re.compile(rb"(?:[=~<>!]=|(?<![A-Za-z])[vV]|(?<![A-Za-z0-9./-])[A-Z][A-Za-z0-9_-]{1,32}/)\Z")
 """Of a requirement, or a product as in `Chrome/120.0.0.0`."""
 _SHORT_NUMBERS = re.compile(rb"[0-9]{1,2}(?:\.[0-9]{1,2}){3}")
+_LONGEST_SHORT = len("99.99.99.99")
 _PORT = re.compile(rb":[0-9]")
 
 
 def against(names: Sequence[str], spans: Spans, near: Offsets, area: Offsets, words: Words, buffer: Buffer) -> Flags:
     """Of which candidates; `near` are the classes of words around them, `area` the numbers of their areas."""
-    versioned = np.isin(spans.kinds, [names.index(kind) for kind in ("IPV4", "DATE")])
+    dates, addresses = (spans.kinds == names.index(kind) for kind in ("DATE", "IPV4"))
+    classes = np.full(len(spans), BITS["other"], dtype=np.int64)
+    classes[dates] = 0
+    classes[_short_addresses(buffer.bytes, spans, np.flatnonzero(addresses & ((near & _BITS) > 0)))] = _BITS
+    dotted = np.flatnonzero(dates & ((near & _OF_VERSIONS) > 0))
+    if len(dotted):
+        classes[dotted[_is_dotted(buffer.bytes, spans.starts[dotted])]] = _OF_VERSIONS
+    found = words.right_before(classes & near, spans.starts, buffer, area)
     before = buffer.bytes[np.maximum(spans.starts - 1, 0)]
-    found = ((near & _BITS) > 0) | (versioned & _SIGNS[before])
-    for index in np.flatnonzero(found).tolist():
-        start, end, of = int(spans.starts[index]), int(spans.ends[index]), int(area[index])
-        kind, value = names[spans.kinds[index]], buffer.bytes[start:end].tobytes()
-        if versioned[index] and _signed(buffer, start, end, of):
-            continue
-        if kind == "DATE":
-            classes: tuple[str, ...] = ("version", "product") if value[:1].isdigit() and b"." in value else ()
-        elif kind == "IPV4":
-            classes = CLASSES if _SHORT_NUMBERS.fullmatch(value) else ("other",)
-        else:
-            classes = ("other",)
-        found[index] = any(words.right_before(name, start, buffer, of) for name in classes)
+    for index in np.flatnonzero((dates | addresses) & _SIGNS[before]).tolist():
+        if _signed(buffer, int(spans.starts[index]), int(spans.ends[index]), int(area[index])):
+            found[index] = True
     return found
+
+
+def _short_addresses(content: Bytes, spans: Spans, chosen: Offsets) -> Offsets:
+    """Those of two digits at most in each part."""
+    chosen = chosen[spans.ends[chosen] - spans.starts[chosen] <= _LONGEST_SHORT]
+    places = zip(spans.starts[chosen].tolist(), spans.ends[chosen].tolist(), strict=True)
+    short = [_SHORT_NUMBERS.fullmatch(content[start:end].tobytes()) is not None for start, end in places]
+    return chosen[np.array(short, dtype=np.bool_)]
+
+
+def _is_dotted(content: Bytes, starts: Offsets) -> Flags:
+    """Whether the first number of a date, of four digits at most, ends with a point."""
+    first = windows(content, starts, _LONGEST_YEAR + 1)
+    point = first == ord(".")
+    dotted: Flags = point.any(axis=1) & is_digit(first[:, 0])
+    return dotted
 
 
 def _signed(buffer: Buffer, start: int, end: int, area: int) -> bool:

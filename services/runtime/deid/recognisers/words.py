@@ -48,7 +48,6 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
     "address": ("address", "地址", "住址", "家庭住址", "收货地址", "联系地址", "户籍地址", "现住址", "住在", "通讯地址",
                 "street_address", "home_address", "家住"),
     "isbn": ("isbn",),
-    "mail": ("mail", "email", "mailto", "邮箱", "邮件", "电邮"),
     "net": ("ip", "来源", "地址", "登录", "访问", "host", "server", "dns", "gateway", "网关", "服务器", "主机"),
     "other": ("订单", "单号", "流水", "快递", "运单", "版本", "编号", "批次", "型号", "合同号", "金额", "数量", "邮编",
               "价格", "余额", "流水号", "条码", "序号", "order", "tracking", "version", "invoice", "serial", "amount",
@@ -157,24 +156,35 @@ class Words:
         found |= np.where(after, self.bits[following], 0)
         return found | self.of_names(areas)[area]
 
-    def right_before(self, name: str, start: int, buffer: Buffer, area: int) -> bool:
-        """Whether a word of a class is what a candidate is called, with at most others of its like between them: in
-        the text, or as the name of its field.
+    def right_before(self, bits: Offsets, starts: Offsets, buffer: Buffer, area: Offsets) -> Flags:
+        """Whether a word of one of the classes given for each candidate is what it is called, with at most others of
+        its like between them: in the text, or as the name of its field.
         """
-        areas, floor, bit = buffer.areas, int(buffer.floors[area]), BITS[name]
-        last = int(np.searchsorted(self.ends, start, side="right")) - 1
-        if last >= 0 and self.bits[last] & bit and self.starts[last] >= floor:
-            end = int(self.ends[last])
-            if start - end <= _NEAR_BEFORE and _CALLED.fullmatch(self._content[end:start].tobytes()):
-                return True
-        area_start, name_end = int(areas.starts[area]), int(areas.name_ends[area])
-        last = int(np.searchsorted(self.ends, name_end, side="right")) - 1
-        if last < 0 or not self.bits[last] & bit or self.starts[last] < areas.name_starts[area]:
-            return False
-        if name_end - self.ends[last] > _NEAR_BEFORE or start - area_start > _NEAR_BEFORE:
-            return False
-        rest = self._content[int(self.ends[last]) : name_end].tobytes(), self._content[area_start:start].tobytes()
-        return all(map(_CALLED.fullmatch, rest))
+        found = np.zeros(len(starts), dtype=np.bool_)
+        asked = np.flatnonzero(bits)
+        if not len(self.ends) or not len(asked):
+            return found
+        areas, starts, bits, area = buffer.areas, starts[asked], bits[asked], area[asked]
+        last = np.searchsorted(self.ends, starts, side="right") - 1
+        near = (last >= 0) & ((self.bits[last] & bits) > 0) & (self.starts[last] >= buffer.floors[area])
+        near &= starts - self.ends[last] <= _NEAR_BEFORE
+        called = self._only_called(near, self.ends[last], starts)
+        name_ends, begins = areas.name_ends[area], areas.starts[area]
+        last = np.searchsorted(self.ends, name_ends, side="right") - 1
+        near = (last >= 0) & ((self.bits[last] & bits) > 0) & (self.starts[last] >= areas.name_starts[area])
+        near &= (name_ends - self.ends[last] <= _NEAR_BEFORE) & (starts - begins <= _NEAR_BEFORE) & ~called
+        near = self._only_called(near, self.ends[last], name_ends)
+        found[asked] = called | self._only_called(near, begins, starts)
+        return found
+
+    def _only_called(self, chosen: Flags, starts: Offsets, ends: Offsets) -> Flags:
+        """Of those chosen, between whose two places is nothing but what stands between a name and its number."""
+        index = np.flatnonzero(chosen)
+        places = zip(starts[index].tolist(), ends[index].tolist(), strict=True)
+        fits = [_CALLED.fullmatch(self._content[start:end].tobytes()) is not None for start, end in places]
+        called = np.zeros(len(chosen), dtype=np.bool_)
+        called[index] = fits
+        return called
 
     def of_names(self, areas: Areas, *, whole: bool = False) -> Offsets:
         """The classes of the words in the name of each area's field; with `whole`, where the word is all of it."""
