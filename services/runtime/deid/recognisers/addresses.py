@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from services.runtime.deid.buffers import Buffer
+from services.runtime.deid.buffers import Buffer, Offsets
 from services.runtime.deid.reaches import ALNUM, LETTERS, among_bytes, is_letter, reach, windows
 from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
@@ -51,10 +51,15 @@ def _emails(groups: Groups, buffer: Buffer, out: Candidates) -> None:
     git = (at - starts == 3) & (windows(content, starts, 3) == np.frombuffer(b"git", dtype=np.uint8)).all(axis=1)
     good &= ~(git & (content[ends] == ord(":")))
     starts, ends, last_dot = starts[good], ends[good], last_dot[good]
-    told = [
-        _is_known(groups.searched, label, end) or _announced(groups.searched, start, buffer)
-        for start, label, end in zip(starts.tolist(), (last_dot + 1).tolist(), ends.tolist(), strict=True)
-    ]
+    told = np.array(
+        [
+            _is_known(groups.searched, label, end)
+            for label, end in zip((last_dot + 1).tolist(), ends.tolist(), strict=True)
+        ],
+        dtype=np.bool_,
+    )
+    untold = np.flatnonzero(~told)
+    told[untold] = _announced(groups.searched, starts[untold], buffer)
     out.add("EMAIL", starts[told], ends[told], 0.9)
 
 
@@ -64,12 +69,17 @@ def _is_known(searched: bytes, start: int, end: int) -> bool:
     return label in TOP_LEVEL_DOMAINS and not (label in _METHODS and searched[end : end + 1] == b"(")
 
 
-def _announced(searched: bytes, start: int, buffer: Buffer) -> bool:
+def _announced(searched: bytes, starts: Offsets, buffer: Buffer) -> list[bool]:
     """By the word for mail before it, or in the name of its field."""
-    areas, area = buffer.areas, int(buffer.area_of(np.array([start - MARGIN]))[0])
-    floor = max(int(buffer.floors[area]) + MARGIN, start - _FARTHEST)
-    name = int(areas.name_starts[area]) + MARGIN, int(areas.name_ends[area]) + MARGIN
-    return any(_MAIL.search(searched, *place) for place in ((floor, start), name))
+    area = buffer.area_of(starts - MARGIN)
+    floors = np.maximum(buffer.floors[area] + MARGIN, starts - _FARTHEST)
+    names = buffer.areas.name_starts[area] + MARGIN, buffer.areas.name_ends[area] + MARGIN
+    places = zip(*(column.tolist() for column in (floors, starts, *names)), strict=True)
+    search = _MAIL.search
+    return [
+        search(searched, floor, start) is not None or search(searched, name, name_end) is not None
+        for floor, start, name, name_end in places
+    ]
 
 
 _SCHEME = among_bytes("0123456789+" + LETTERS)

@@ -60,9 +60,11 @@ def is_secret(text: bytes, *, bare: bool = False, said: bool = False) -> bool:
 
     `bare`: it stands without quotes. `said`: in a sentence, where a sign at the end is the sentence's.
     """
-    if is_template(text) or _NAME.match(text) or (bare and _EXPRESSION.match(text)) or text.startswith(b"http"):
+    if not ((_SIGN_WITHIN if said else _SIGN).search(text) and _LETTER.search(text)):
         return False
-    return bool(_LETTER.search(text) and (_SIGN_WITHIN if said else _SIGN).search(text))
+    return not (
+        is_template(text) or _NAME.match(text) or (bare and _EXPRESSION.match(text)) or text.startswith(b"http")
+    )
 
 
 def is_template(text: bytes) -> bool:
