@@ -42,6 +42,7 @@ class DatabaseServer:
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._user = "nobody" if os.getuid() == 0 else None
+        self._environment = os.environ | {"TMPDIR": str(directory)}  # each MariaDB clears its own as it starts
         if self._user is not None:
             shutil.chown(directory, self._user)
 
@@ -49,7 +50,13 @@ class DatabaseServer:
         """Returns when the server takes connections."""
         with (self.directory / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                self._command(), stdout=log, stderr=log, user=self._user, cwd=self.directory, start_new_session=True
+                self._command(),
+                stdout=log,
+                stderr=log,
+                user=self._user,
+                cwd=self.directory,
+                start_new_session=True,
+                env=self._environment,
             )
         deadline = time.monotonic() + _STARTED_WITHIN
         while not self._answers():
@@ -77,7 +84,9 @@ class DatabaseServer:
         raise NotImplementedError
 
     def _install(self, *command: str) -> None:
-        done = subprocess.run(command, user=self._user, cwd=self.directory, capture_output=True, text=True)
+        done = subprocess.run(
+            command, user=self._user, cwd=self.directory, env=self._environment, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
 
