@@ -16,6 +16,8 @@ from services.runtime.deid.kinds import TYPES
 
 NASTY: dict[str, Callable[[int], str]] = {
     "dots": lambda n: "a." * (n // 2),
+    "short passwords": lambda n: "pwd=" * (n // 4),
+    "spelled dates": lambda n: "Jan 1 1990 " * (n // 11),
     "ats": lambda n: "a@" * (n // 2),
     "mail": lambda n: "a@" + "a." * (n // 2),
     "local": lambda n: "a" * n + "@",

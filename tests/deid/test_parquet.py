@@ -195,6 +195,14 @@ def test_maps_with_data_are_refused(tmp_path: Path, kind: pa.DataType, row: obje
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("kind", [pa.list_view(pa.string()), pa.large_list_view(pa.int64())])
+def test_kinds_that_are_not_known_are_refused(tmp_path: Path, kind: pa.DataType) -> None:
+    value = "13812345678" if pa.types.is_string(kind.value_type) else 13812345678
+    pq.write_table(pa.table({"a": pa.array([[value]], kind)}), tmp_path / "data.parquet")
+    with pytest.raises(FileRefused, match="type that is not supported: a"):
+        deidentify_file(tmp_path / "data.parquet", tmp_path / "out", ZH, KEYS)
+
+
 def test_maps_that_count_stay(tmp_path: Path) -> None:
     table = pa.table({"a": pa.array([[(1, 20_000), (2, 0)], None, []], _NUMBERS)})
     pq.write_table(table, tmp_path / "data.parquet")

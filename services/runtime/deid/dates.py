@@ -106,6 +106,8 @@ def _order(parts: list[str]) -> tuple[int, int, int]:
 
 def in_widths(moved: str, like: str) -> str:
     """A date with digits and separators as wide, full or half, as those of another one of its form."""
+    if like.isascii():
+        return moved
     new, old = _RUN.split(moved), _RUN.split(like)
     if len(new) != len(old):
         return moved

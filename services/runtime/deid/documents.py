@@ -88,7 +88,7 @@ class Rewriter:
         return Rewriting(edits.whole, places, every, strings.fields)
 
     def _coded(self, content: bytes, strings: Strings, spared: Flags) -> tuple[Edits, list[Place]]:
-        """Values with escapes of characters, or exponents, are decoded, and written anew where they change."""
+        """Values with exponents, or with escapes there or in their names, are decoded, and written anew on change."""
         areas = Areas(*(column[strings.coded] for column in strings.areas))
         numbers = strings.numbers[strings.coded]
         pieces, spots, at = [], [], 0
@@ -97,9 +97,7 @@ class Rewriter:
         ):
             name = json_strings.decoded(content[name_start - 1 : name_end + 1]).encode() if name_end else b""
             value = (
-                exponents.whole_number(content[start:end])
-                if is_number
-                else json_strings.decoded(content[start - 1 : end + 1])
+                exponents.read(content[start:end]) if is_number else json_strings.decoded(content[start - 1 : end + 1])
             ).encode()
             spots.append((at + len(name) + 1, at + len(name) + 1 + len(value), at, at + len(name)))
             pieces += [name, b"\n", value, APART]
@@ -113,7 +111,11 @@ class Rewriter:
             areas.starts.tolist(), areas.ends.tolist(), numbers.tolist(), before, after, strict=True
         ):
             if old != new and is_number:
-                places.append((start, end, new) if _NUMBER.fullmatch(new) else _as_string(content, start, end, new))
+                rest = _REST.match(content, end)
+                assert rest is not None
+                whole = new + rest[0]
+                fits = _NUMBER.fullmatch(whole)
+                places.append((start, end, new) if fits else _as_string(content, start, rest.end(), whole))
             elif old != new:
                 places.append((start, end, _quoted(new.decode(), like=content[start:end])))
         return edits, places

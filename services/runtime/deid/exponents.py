@@ -29,6 +29,11 @@ def whole_number(token: bytes) -> str:
     return digits.decode() if len(digits) <= _LONGEST else ""
 
 
+def read(token: bytes) -> str:
+    """As `whole_number`, and digits alone as they are."""
+    return token.decode() if token.isdigit() else whole_number(token)
+
+
 def spelled_out(cells: list[bytes]) -> list[bytes]:
     """Cells that are wholly a number of at least seven digits without its exponent; the same list where none is."""
     raw = np.frombuffer(APART.join(cells), dtype=np.uint8)

@@ -73,9 +73,13 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None) -> Stri
         np.where(named, closed[key], 0) if len(chosen) else chosen,
     )
     shown, coding = _blanked(raw, introducers)
-    coded = np.searchsorted(coding, areas.starts) != np.searchsorted(coding, areas.ends)
-    coded = (coded & ~is_number[chosen]) | is_power[chosen]
+    coded = _any_between(coding, areas.starts, areas.ends) & ~is_number[chosen]
+    coded |= _any_between(coding, areas.name_starts, areas.name_ends) | is_power[chosen]
     return Strings(areas, coded, is_number[chosen], is_key[chosen], shown, frozenset(found))
+
+
+def _any_between(places: Offsets, starts: Offsets, ends: Offsets) -> Flags:
+    return np.asarray(np.searchsorted(places, starts) != np.searchsorted(places, ends))
 
 
 def decoded(token: bytes) -> str:

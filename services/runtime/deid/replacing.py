@@ -104,8 +104,9 @@ class Replacer:
         if kind == "CN_LANDLINE" and rule.action == "hash":
             abroad = after_country_code(buffer.bytes, spans.starts[chosen])
         known = dict[tuple[bytes, bool], bytes]()
-        columns = chosen, spans.starts[chosen], spans.ends[chosen], abroad
-        for index, start, end, trunk in zip(*(column.tolist() for column in columns), strict=True):
+        starts, ends = spans.starts[chosen], spans.ends[chosen]
+        columns = chosen, starts, ends, buffer.original(starts), buffer.original(ends), abroad
+        for index, start, end, first, last, trunk in zip(*(column.tolist() for column in columns), strict=True):
             old = bytes(before[start:end]), trunk
             new = known.get(old)
             if new is None:
@@ -113,7 +114,6 @@ class Replacer:
             if len(new) == end - start:
                 after[start:end] = new
             elif rule.action == "date_shift":
-                first, last = buffer.original(np.array([start, end]))
                 pieces[index] = in_widths(new.decode(), buffer.content[first:last].decode()).encode()
             else:
                 pieces[index] = new

@@ -69,6 +69,8 @@ class Recogniser:
     def find(self, buffer: Buffer, locale: str) -> Spans:
         """Spans in ascending order that do not overlap, each inside one area of the buffer."""
         del locale
+        if not len(buffer.areas.starts):
+            return Spans.none(self._names)
         runs = Runs.of(buffer.bytes)
         if not self._typed and not self._patterns:
             return self._with_numbers(Spans.none(self._names), runs, buffer)

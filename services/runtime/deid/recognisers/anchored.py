@@ -65,14 +65,15 @@ def _plates(content: Bytes, starts: Offsets, out: Candidates) -> None:
 
 
 def _dates(searched: bytes, starts: list[int], out: Candidates) -> None:
-    after = 0
+    after, places = 0, list[tuple[int, int]]()
     for start in starts:
         if start < after or ALNUM[searched[start - 1]]:
             continue
         window = searched[start : start + spelled_dates.LONGEST].decode(errors="ignore")
         after = end = start + len(spelled_dates.at_start(window).encode())
         if end > start and not ALNUM[searched[end]]:
-            out.add_one("DATE", start, end, 0.7)
+            places.append((start, end))
+    out.add_all("DATE", places, 0.7)
 
 
 def _keys(content: Bytes, searched: bytes, starts: list[int], out: Candidates) -> None:

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from services.runtime.deid.buffers import Areas
+from services.runtime.deid.buffers import APART, Areas, Offsets
 from services.runtime.deid.recognisers import secret_values
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
@@ -23,6 +23,7 @@ _NAMED = (
     rf"(?:码|{_LEADS}){{0,6}}"
 )
 _BESIDE = (  # products and words of code stand there, too: with a digit, or with a sign after 加
+    rf"(?:(?<=[^\x00-\x7f])|(?![A-Za-z0-9]))"
     rf"(?:搜索|搜|加|添加|联系|公众号|订阅号|服务号|{_LEADS}){{0,8}}(?=[A-Za-z_-]{{1,19}}[0-9])"
     rf"|(?:(?<=加微信)|(?<=我微信)|(?<=我的微信)){_LEADS}{{0,4}}(?=[A-Za-z]{{1,19}}[_-])"
 )
@@ -39,6 +40,8 @@ _PASSPORT = re.compile(
     re.IGNORECASE,
 )
 _FARTHEST = 300
+_SCORE = 0.65
+_GAP = b'": "'
 _WHOLE_WECHAT = re.compile(rb"(?!wxid_[0-9A-Za-z]{12})[A-Za-z][A-Za-z0-9_-]{5,19}")
 _AFTER = (
     ("wechat", "WECHAT", _WECHAT),
@@ -62,6 +65,7 @@ def find(searched: bytes, areas: Areas, words: Words, out: Candidates) -> None:
     for name, kind, expression in _AFTER:
         if kind in out.wanted and len(areas.starts):
             _after_words(searched, areas, words, name, kind, expression, out)
+            _in_cells(searched, areas, words, name, kind, expression, out)
     if out.wanted & {"WECHAT", "API_KEY"}:
         _named_fields(searched, areas, words, out)
 
@@ -71,19 +75,64 @@ def _after_words(
 ) -> None:
     """A value ends with the area that its word stands in or, where that is a field's name, that follows."""
     ends = words.ends[(words.bits & BITS[name]) > 0]
+    if kind == "API_KEY":
+        ends = _worth_a_look(searched, ends, expression)
     area = np.minimum(np.searchsorted(areas.ends, ends), len(areas.ends) - 1)
     limits = np.minimum(ends + _FARTHEST, areas.ends[area])
-    over = 0
+    over, places = 0, list[tuple[int, int]]()
     for end, limit in zip((ends + MARGIN).tolist(), (limits + MARGIN).tolist(), strict=True):
         found = expression.match(searched, end, limit) if end >= over else None
-        if not found:
-            continue
-        first, last = found.span(found.lastindex or 0)
-        while last > first and searched[last - 1] in b"\"',;.)]}>\\":
-            last -= 1
-        if expression is secret_values.PIN or (last - first >= 6 and (kind != "API_KEY" or _fits(found))):
-            out.add_one(kind, first, last, 0.65)
-            over = last  # a word within a value announces nothing
+        if found and (place := _value(found, kind)):
+            over = place[1]  # a word within a value announces nothing
+            places.append(place)
+    out.add_all(kind, places, _SCORE)
+
+
+def _worth_a_look(searched: bytes, ends: Offsets, expression: re.Pattern[bytes]) -> Offsets:
+    """Words that what the expression begins with follows, and not too far away what every secret has."""
+    content = np.frombuffer(searched, dtype=np.uint8)
+    first = secret_values.FIRST[expression][content[ends + MARGIN]]
+    if expression is secret_values.BESIDE:
+        first |= content[ends + MARGIN - 1] >= 0x80
+    ends = ends[first]
+    if not len(ends):
+        return ends
+    signs = np.flatnonzero(secret_values.SIGNS[content])
+    following = np.searchsorted(signs, ends + MARGIN)
+    near = following < len(signs)
+    near[near] = signs[following[near]] - MARGIN - ends[near] <= _FARTHEST
+    return ends[near]
+
+
+def _in_cells(
+    searched: bytes, areas: Areas, words: Words, name: str, kind: str, expression: re.Pattern[bytes], out: Candidates
+) -> None:
+    """Cells of a table, and what was decoded, stand apart from their names: they are read as values of JSON are."""
+    of_class = (words.bits & BITS[name]) > 0
+    starts, ends = words.starts[of_class], words.ends[of_class]
+    if not len(ends):
+        return
+    last = np.searchsorted(ends, areas.name_ends, side="right") - 1
+    after = np.frombuffer(searched, dtype=np.uint8)[areas.name_ends + MARGIN]
+    named = (last >= 0) & (areas.name_ends > areas.name_starts) & ((after == APART[0]) | (after == ord("\n")))
+    named &= starts[last] >= areas.name_starts
+    for index in np.flatnonzero(named).tolist():
+        rest = searched[int(ends[last[index]]) + MARGIN : int(areas.name_ends[index]) + MARGIN] + _GAP
+        start = int(areas.starts[index]) + MARGIN
+        value = searched[start : min(int(areas.ends[index]) + MARGIN, start + _FARTHEST)]
+        found = expression.match(rest + value)
+        if found and (place := _value(found, kind)) and place[0] >= len(rest):
+            out.add_one(kind, start + place[0] - len(rest), start + place[1] - len(rest), _SCORE)
+
+
+def _value(found: re.Match[bytes], kind: str) -> tuple[int, int] | None:
+    """Where it is, without the signs that close what it stands in; none where it is no such value."""
+    first, last = found.span(found.lastindex or 0)
+    while last > first and found.string[last - 1] in b"\"',;.)]}>\\":
+        last -= 1
+    if found.re is secret_values.PIN or (last - first >= 6 and (kind != "API_KEY" or _fits(found))):
+        return first, last
+    return None
 
 
 def _fits(found: re.Match[bytes]) -> bool:
@@ -103,11 +152,11 @@ def _named_fields(searched: bytes, areas: Areas, words: Words, out: Candidates) 
             start, end = int(areas.starts[index]) + MARGIN, int(areas.ends[index]) + MARGIN
             text = searched[start:end]
             if _WHOLE_WECHAT.fullmatch(text) if kind == "WECHAT" else is_secret(text) and b" " not in text:
-                out.add_one(kind, start, end, 0.65)
+                out.add_one(kind, start, end, _SCORE)
     if "API_KEY" in out.wanted:
         passwords = words.of_names(areas, whole=True) & BITS["password"] > 0
         passwords &= (areas.ends > areas.starts) & (areas.ends - areas.starts <= 256)
         for index in np.flatnonzero(passwords).tolist():
             start, end = int(areas.starts[index]) + MARGIN, int(areas.ends[index]) + MARGIN
             if not secret_values.is_template(searched[start:end]):
-                out.add_one("API_KEY", start, end, 0.65)
+                out.add_one("API_KEY", start, end, _SCORE)

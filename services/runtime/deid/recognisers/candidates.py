@@ -41,6 +41,12 @@ class Candidates:
         enough = self._enough(number, scores)
         self._parts.append(part if enough.all() else tuple(column[enough] for column in part))
 
+    def add_all(self, kind: str, places: list[tuple[int, int]], score: float) -> None:
+        """Of one score, by their starts and ends."""
+        if places:
+            starts, ends = np.array(places, dtype=np.int64).T
+            self.add(kind, starts, ends, score)
+
     def add_one(self, kind: str, start: int, end: int, score: float, *, checked: bool = False) -> None:
         if self.hopes(kind, score):
             self._single.append((self._numbers[kind], start, end, score, checked))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
+from services.runtime.deid.reaches import among_bytes
+
 _INNER = r"(?![\s,;:.+)\]}])"  # a quote before these closes what it is in
 _OPENS = r"(?:[\s\\]|“|‘|「|『|【)"
 ASSIGNED = re.compile(
@@ -16,7 +20,7 @@ ASSIGNED = re.compile(
 ARGUMENT = re.compile(rb"[\"']\s?,\s?[\"'](?=[!-~]{0,255}?[0-9])([!#-&(-~]{8,256})[\"']\s?(?:\)|,\s?[A-Za-z_]{1,32}=)")
 """`set("token", "…")`."""
 _TELLS = (
-    r"(?:\s(?:is|was|has|been|now|set|reset|changed|to)\b|了|已|被|修改|更改|重置|设置|设定|改|设|换|变|是|为|為|成){1,5}"
+    r"(?:\s(?:is|was|has|been|now|set|reset|changed|to)\b|了|已|被|都|还|仍|均|修改|更改|重置|设置|设定|改|设|换|变|是|为|為|成){1,5}"
     rf"(?::|：)?(?:{_OPENS}|[\"'(]|（){{0,4}}"
 )
 TOLD = re.compile(rf"{_TELLS}(?P<said>[!#-&(-_a-~][!#-_a-~]{{5,63}})".encode())
@@ -35,6 +39,20 @@ PIN = re.compile(
 )
 BEARER = re.compile(rb"\s{1,4}((?=[!-~]{0,4096}?(?:[A-Za-z][0-9]|[0-9][A-Za-z]))[A-Za-z0-9._~+/-]{16,4096}={0,2})")
 
+_SPACE, _CLOSING = " \t\n\r\f\v", "\"'\\])"
+_OTHERS = np.arange(256) >= 0x80
+FIRST = {
+    ASSIGNED: among_bytes(_SPACE + _CLOSING + ":=") | _OTHERS,
+    ARGUMENT: among_bytes("\"'"),
+    TOLD: among_bytes(_SPACE) | _OTHERS,
+    KEY_TOLD: among_bytes(_SPACE) | _OTHERS,
+    BESIDE: among_bytes(_SPACE),
+    PIN: among_bytes(_SPACE + _CLOSING + ":=0123456789") | _OTHERS,
+    BEARER: among_bytes(_SPACE),
+}
+"""The bytes that each can begin with; `BESIDE` with any after a word that is not of letters."""
+SIGNS = among_bytes("0123456789@#$^*!+~?%")
+"""Of which every secret has one."""
 _LETTER, _SIGN = re.compile(rb"[A-Za-z]"), re.compile(rb"[0-9@#$^*!+~?%]")
 _SIGN_WITHIN = re.compile(rb"[0-9]|[@#$^*!+~?%][A-Za-z]")
 _TEMPLATE = re.compile(

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from services.runtime.deid.buffers import Areas, Buffer, Bytes, Flags, Offsets
 from services.runtime.deid.recognisers.resolution import Places
 
+_GLUED = tuple(f"{before}password" for before in ("pg", "db", "my", "root", "user", "admin", "new", "old", "login"))
+
 WORDS: Final[dict[str, tuple[str, ...]]] = {
     "phone": (
         "手机", "电话", "联系方式", "致电", "来电", "拨打", "热线", "座机", "固话", "传真", "短信", "phone", "mobile",
@@ -38,8 +40,8 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
     "plate": ("车牌", "牌照", "车号", "plate"),
     "secret": ("password", "passwd", "pwd", "secret", "api_key", "apikey", "api-key", "access_key", "access key",
                "secret_key", "secretkey", "accesskey", "appkey", "app_key", "token", "密码", "口令", "密钥",
-               "private_key", "api key", "secret key", "accountkey", "passphrase", "密碼", "秘钥"),
-    "password": ("password", "passwd", "pwd", "密码", "口令", "密碼", "identified by"),
+               "private_key", "api key", "secret key", "accountkey", "passphrase", "密碼", "秘钥", *_GLUED),
+    "password": ("password", "passwd", "pwd", "密码", "口令", "密碼", "identified by", *_GLUED),
     "pass": ("pass",),
     "bearer": ("bearer", "basic"),
     "mac": ("mac", "hwaddr", "物理地址", "硬件地址"),

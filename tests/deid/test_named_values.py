@@ -1,0 +1,86 @@
+"""What the name of a field tells counts alike, however the name and the value are written down."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from services.runtime.deid import policies
+from services.runtime.deid.engine import Deidentifier
+from services.runtime.deid.files import deidentify_file
+from services.runtime.deid.keys import Keys
+
+KEYS = Keys(b"a secret of this installation")
+ZH = policies.built_in()["zh-pii"]
+
+NAMED = [
+    ("密码", "qwerty"),
+    ("password", "hunter2"),
+    ("微信号", "zhangsan88"),
+    ("wechat", "zhangsan_88（常用）"),
+    ("扣扣", "12345678"),
+    ("mac", "001A2B3C4D5E"),
+    ("mac地址", "001a2b3c4d5e"),
+    ("token", "abc12345def, expires 3d"),
+    ("api_key", "abcd1234efgh (prod)"),
+    ("passport", "E1234 5678"),
+    ("通行证", "C12345678"),
+    ("生日", "19900307"),
+    ("电话", "82345678"),
+    ("邮箱", "a@b.internal1x"),
+    ("卡号", "6222021234567891"),
+]
+
+
+def of_json(text: str) -> dict[str, str]:
+    [done] = Deidentifier(ZH, KEYS).texts([text], format="json").texts
+    read: dict[str, str] = json.loads(done)
+    return read
+
+
+def escaped(text: str) -> str:
+    return "".join(f"\\u{ord(character):04x}" for character in text)
+
+
+@pytest.mark.parametrize(("name", "value"), NAMED)
+def test_names_count_alike_in_json_and_in_tables(tmp_path: Path, name: str, value: str) -> None:
+    plain = of_json(json.dumps({name: value}, ensure_ascii=False))
+    assert plain[name] != value
+    assert of_json(json.dumps({name: value})) == plain
+    assert of_json(f'{{"{escaped(name)}": "{escaped(value)}"}}') == plain
+    with (tmp_path / "in.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["n", name, "m"], ["1", value, "2"]])
+    deidentify_file(tmp_path / "in.csv", tmp_path / "out.csv", ZH, KEYS)
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file))[1] == ["1", plain[name], "2"]
+
+
+@pytest.mark.parametrize("number", ["82345678", "82345678.5", "6222021234567890", "-13812345678"])
+def test_numbers_below_an_escaped_name_stay_numbers(number: str) -> None:
+    [done] = Deidentifier(ZH, KEYS).texts([f'{{"{escaped("电话")}": {number}}}'], format="json").texts
+    assert number not in done
+    json.loads(done)
+
+
+@pytest.mark.parametrize("policy", ["zh-pii", "en-pii", "default"])
+@pytest.mark.parametrize(
+    "text", [r'{"text":"\u4e66\u7c4d ISBN 9787111213826"}', r'["\u4e66 isbn 9787111213826"]', r'{"isbn":"QQ\uff1a12"}']
+)
+def test_documents_whose_strings_are_all_escaped(policy: str, text: str) -> None:
+    [done] = Deidentifier(policies.built_in()[policy], KEYS).texts([text], format="json").texts
+    json.loads(done)
+
+
+@pytest.mark.parametrize(
+    "text", ["PGPASSWORD=hunter2x", "rootpassword=abc12345", "密码都是zhang123", "密码还是zhang123"]
+)
+def test_passwords_in_other_words(text: str) -> None:
+    assert Deidentifier(ZH, KEYS).texts([text]).texts != [text]
+
+
+@pytest.mark.parametrize("text", ["import WXBizMsgCrypt3", "WeChatPay2023"])
+def test_names_of_libraries_stay(text: str) -> None:
+    assert Deidentifier(ZH, KEYS).texts([text]).texts == [text]
