@@ -17,7 +17,10 @@ _CONTROL_BUT_LAYOUT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\
 # What is not to be seen, or turns the direction of text: names of one look would be different ones. Of what joins or
 # varies the character before it (ZWJ and ZWNJ in emoji and in many scripts, variation selectors, marks) names may hold
 # any but begin with none, so that there is something to be seen.
-_UNSEEN = re.compile("[\u00ad\u115f\u1160\u200b\u202a-\u202e\u2060\u2066-\u2069\u3164\ufeff\uffa0]")
+_UNSEEN = re.compile(
+    "[\u00ad\u061c\u115f\u1160\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\u2800\u3164\ufeff\uffa0]"
+    "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]"  # tags, but of flags
+)
 _JOINING = re.compile(
     "[\u034f\u061c\u17b4\u17b5\u180b-\u180f\u200c-\u200f\u2061-\u2065\u206a-\u206f\u2800\ufe00-\ufe0f"
     "\ufff0-\ufffb\U000e0000-\U000e0fff]"
@@ -59,7 +62,7 @@ def wrong_with_name(pointer: str, name: str) -> list[Wrong]:
 
 def wrong_with_person(pointer: str, name: str) -> list[Wrong]:
     """A person's name, which must not read as one of the services' own."""
-    if name.strip().casefold().startswith(_SERVICES):
+    if _JOINING.sub("", unicodedata.normalize("NFKC", name)).strip().casefold().startswith(_SERVICES):
         zh, en = (
             f"不能以 {_SERVICES} 开头，服务自己才如此称呼",
             f"must not begin with {_SERVICES}, as names of services do",

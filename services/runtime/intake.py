@@ -29,7 +29,7 @@ from services.runtime.answers.views import ReadModels, Views
 from services.runtime.commands import HANDLERS
 from services.runtime.dispatch import Accepted, Dispatch
 from services.runtime.ending import end
-from services.runtime.outcome_records import Refusal, Settled, fingerprint_of_bytes, is_transient
+from services.runtime.outcome_records import Refusal, Settled, fingerprint_of_bytes, is_transient, outcome_unknown
 from services.runtime.outcomes import Outcomes
 from services.runtime.settling import ENDED, LAUNCHED, Runs
 
@@ -234,7 +234,7 @@ class Intake:
         try:
             accepted = await self._dispatch(command, origin)
         except Undecided as error:
-            raise _outcome_unknown(error.aggregate_id) from error
+            raise outcome_unknown(error.aggregate_id) from error
         except Refused as refused:
             if is_transient(refused):
                 raise
@@ -242,7 +242,7 @@ class Intake:
         try:
             return await self._accepted(command, accepted, respond_async)
         except LogUnavailable as error:  # only what it led to cannot be told
-            raise _outcome_unknown(accepted.aggregate_id) from error
+            raise outcome_unknown(accepted.aggregate_id) from error
 
     async def _accepted(self, command: Command, accepted: Accepted, respond_async: bool) -> Settled:
         position, failed = accepted.position, None
@@ -258,6 +258,8 @@ class Intake:
         )
         if failed is not None:
             return msgspec.structs.replace(settled, status=failed.status, refusal=Refusal.of(failed))
+        if not self._views.is_whole(command, passed=passed):
+            return settled  # what is told now, with less in it, is not what is told later
         view = await self._views.of(command, accepted, position, passed=passed)
         return msgspec.structs.replace(settled, body=msgspec.Raw(view))
 
@@ -309,11 +311,13 @@ class Intake:
         )
 
     async def _body(self, settled: Settled, kind: type[Command], passed: bool) -> bytes:
-        if body := bytes(settled.body):
-            return body
+        kept = bytes(settled.body)
+        if kept and (named := self._views.named(kind, kept)) is not None:
+            return named
         assert settled.aggregate_id is not None
         assert settled.position is not None
-        return await self._views.again(kind, settled.aggregate_id, settled.position, passed=passed)
+        view = await self._views.again(kind, settled.aggregate_id, settled.position, passed=passed)
+        return self._views.named(kind, view) or view
 
 
 _LAUNCHING = (StartRun, ResumeRun, CreateDeployment)
@@ -327,12 +331,6 @@ def _refused(settled: Settled, refusal: Refusal) -> Refused:
     """With what there is nonetheless."""
     refused = refusal.refused()
     refused.position, refused.aggregate_id = settled.position, settled.aggregate_id
-    return refused
-
-
-def _outcome_unknown(aggregate_id: UUID | None) -> Refused:
-    refused = Refused("outcome_unknown")
-    refused.aggregate_id = aggregate_id
     return refused
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import zlib
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,6 +15,7 @@ from contracts.command import Command
 from contracts.problems import InvalidBody, Refused, Wrong
 
 NO_BODY = msgspec.Raw()
+_LONG = 4096
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -36,14 +39,29 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Settled(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a command was answered: a status and a body (JSON; empty where it is rendered anew), or a refusal.
 
-    `position` is that of the last fact it led to.
+    `position` is that of the last fact it led to. A long body is stored as `packed`, its zlib form.
     """
 
     status: int
     body: msgspec.Raw = NO_BODY
+    packed: bytes = b""
     aggregate_id: UUID | None = None
     position: int | None = None
     refusal: Refusal | None = None
+
+
+async def packed(settled: Settled) -> Settled:
+    """As it is stored."""
+    body = memoryview(settled.body)
+    if len(body) < _LONG:
+        return settled
+    return msgspec.structs.replace(settled, body=NO_BODY, packed=await asyncio.to_thread(zlib.compress, body))
+
+
+def unpacked(settled: Settled) -> Settled:
+    if not settled.packed:
+        return settled
+    return msgspec.structs.replace(settled, body=msgspec.Raw(zlib.decompress(settled.packed)), packed=b"")
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -81,3 +99,10 @@ def fingerprint_of_bytes(name: str, body: bytes) -> str:
 def is_transient(refused: Refused) -> bool:
     """Whether asking again may succeed, so that the refusal must not be kept."""
     return refused.status in (503, 504) or refused.code in ("too_much_contention", "internal_error")
+
+
+def outcome_unknown(aggregate_id: UUID | None) -> Refused:
+    """`aggregate_id`: whose facts would tell."""
+    refused = Refused("outcome_unknown")
+    refused.aggregate_id = aggregate_id
+    return refused

@@ -17,9 +17,19 @@ from nats.aio.subscription import Subscription
 
 from contracts.command import Command
 from contracts.problems import Refused
+from contracts.projects import CreateProject
 from events.log import LogUnavailable
-from services.runtime.answers.views import OF_PROJECTS
-from services.runtime.outcome_records import NO_BODY, Claim, Record, Refusal, Settled, fingerprint
+from services.runtime.outcome_records import (
+    NO_BODY,
+    Claim,
+    Record,
+    Refusal,
+    Settled,
+    fingerprint,
+    outcome_unknown,
+    packed,
+    unpacked,
+)
 from services.runtime.outcome_stream import OutcomeStream
 
 _SETTLED = "settled."  # a hint that an outcome was stored; losing one costs a waiter at most _LOOK seconds
@@ -28,7 +38,7 @@ _LOOK = 1.0
 # Beyond this age a claim whose claimant does not answer is taken over, so that a lost network cannot block a key.
 _STALE = 60.0
 _MARGIN = 4096  # of a message's size, for all that stands in a record beside the body
-_RENDERED_ANEW = frozenset(kind.__name__ for kind in OF_PROJECTS)
+_CREATES = CreateProject.__name__
 
 _logger = logging.getLogger(__name__)
 
@@ -70,7 +80,9 @@ class Outcomes:
     async def get(self, command_id: UUID) -> Record | None:
         """What is known of a command, none where it carried no id. Raises LogUnavailable."""
         stored = await self._stream.read(command_id)
-        return None if stored is None else _bare(stored.record)
+        if stored is None or stored.record.settled is None:
+            return None if stored is None else stored.record
+        return msgspec.structs.replace(stored.record, settled=_told(stored.record))
 
     async def is_at_work(self, command_id: UUID, record: Record) -> bool:
         """Whether somebody executes the command of a record that is not settled. Raises LogUnavailable."""
@@ -160,17 +172,22 @@ class Outcomes:
             except Exception as error:
                 await self._release(command_id, claimed, revision, error)
                 raise
-            return await self._store(command_id, claimed, revision, settled)
+            try:
+                return await self._store(command_id, claimed, revision, settled)
+            except LogUnavailable as error:
+                if settled.refusal is not None:
+                    raise
+                raise outcome_unknown(settled.aggregate_id) from error
         finally:
             self._claimed.discard(command_id)
             await self._hint(command_id)
 
     async def _store(self, command_id: UUID, claimed: Record, revision: int, settled: Settled) -> Settled:
         """Another who took the claim over may have answered first: then that is the answer."""
-        kept = settled
-        if len(memoryview(settled.body)) > self._nc.max_payload - _MARGIN:
-            kept = msgspec.structs.replace(settled, body=NO_BODY)
-        record = _bare(msgspec.structs.replace(claimed, settled=kept))
+        kept = await packed(_bare(claimed.command, settled))
+        if len(memoryview(kept.body)) + len(kept.packed) * 4 // 3 > self._nc.max_payload - _MARGIN:
+            kept = msgspec.structs.replace(kept, body=NO_BODY, packed=b"")
+        record = msgspec.structs.replace(claimed, settled=kept)
         if await self._stream.replace(command_id, record, revision) is not None:
             return settled
         stored = await self._stream.read(command_id)
@@ -224,16 +241,18 @@ class Outcomes:
 
 
 def _answer(record: Record) -> Settled:
-    settled = _bare(record).settled
-    assert settled is not None
+    settled = _told(record)
     if record.transient:
         assert settled.refusal is not None
         raise settled.refusal.refused()
     return settled
 
 
-def _bare(record: Record) -> Record:
-    """Without the view of a project, which names a person, and which an earlier release kept."""
-    if record.settled is None or record.command not in _RENDERED_ANEW:
-        return record
-    return msgspec.structs.replace(record, settled=msgspec.structs.replace(record.settled, body=NO_BODY))
+def _told(record: Record) -> Settled:
+    assert record.settled is not None
+    return _bare(record.command, unpacked(record.settled))
+
+
+def _bare(command: str, settled: Settled) -> Settled:
+    """Without the view of a new project, which names a person, and which its facts tell again."""
+    return msgspec.structs.replace(settled, body=NO_BODY) if command == _CREATES else settled

@@ -110,9 +110,12 @@ class Reads:
                 await self._look()
         return self._position >= position
 
-    async def project_detail(self, project_id: UUID, cut: Cut = NOW) -> Shown[ProjectDetail | None]:
-        """A project, none where it does not exist at the cut; so with a run."""
-        return await self.ask(lambda connection: project_detail(connection, project_id, self._name_of, cut))
+    async def project_detail(
+        self, project_id: UUID, cut: Cut = NOW, *, named: bool = True
+    ) -> Shown[ProjectDetail | None]:
+        """A project, none where it does not exist at the cut; so with a run. Not `named`: its owner is an id."""
+        name_of = self._name_of if named else _nobody
+        return await self.ask(lambda connection: project_detail(connection, project_id, name_of, cut))
 
     async def project_list(self, cut: Cut = NOW, *, after: int = 0, limit: int | None = None) -> Shown[ProjectPage]:
         return await self.ask(lambda connection: project_list(connection, self._name_of, cut, after=after, limit=limit))
@@ -187,6 +190,10 @@ class Reads:
                         await self._look()
         finally:
             self._looking = None
+
+
+def _nobody(_: UUID) -> None:
+    return None
 
 
 def _give_up(reached: asyncio.Future[bool]) -> None:

@@ -56,7 +56,9 @@ class ReadsTwin:
         if self.down:
             raise Refused("database_unavailable")
 
-    async def project_detail(self, project_id: UUID, cut: Cut = NOW) -> Shown[ProjectDetail | None]:
+    async def project_detail(
+        self, project_id: UUID, cut: Cut = NOW, *, named: bool = True
+    ) -> Shown[ProjectDetail | None]:
         self._answer()
         if self.lagging:
             return Shown(None, 0)
@@ -65,7 +67,8 @@ class ReadsTwin:
             if cut.position is None or entry.meta.position <= cut.position:
                 project = PROJECTS.evolve(project, entry.fact)
                 recorded.append(entry)
-        return Shown(project_detail(project_id, project, recorded, self._people.name_of), recorded[-1].meta.position)
+        name_of = self._people.name_of if named else lambda _: None
+        return Shown(project_detail(project_id, project, recorded, name_of), recorded[-1].meta.position)
 
     async def run_detail(self, run_id: UUID) -> Shown[RunDetail | None]:
         self._answer()

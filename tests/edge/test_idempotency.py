@@ -12,6 +12,7 @@ import nats.js.errors
 import pytest
 
 from tests.edge.conftest import QWEN, World
+from tests.edge.telling import telling
 
 
 async def test_a_hundred_retries_make_one_run(http: httpx.AsyncClient, qwen: dict[str, object], world: World) -> None:
@@ -103,6 +104,50 @@ async def test_what_changes_nothing_is_answered_as_of_now(http: httpx.AsyncClien
     unchanged = await http.patch("/projects/qwen-finetune", json={"tags": QWEN["tags"]})
     assert [run["id"] for run in unchanged.json()["runs"]] == [started.json()["id"]]
     assert int(unchanged.headers["event-position"]) >= int(started.headers["event-position"])
+
+
+async def test_a_repeated_change_is_answered_alike_although_its_runs_have_gone_on(
+    http: httpx.AsyncClient, qwen: dict[str, object], world: World
+) -> None:
+    run = await telling(world, http)
+    await run.say(*(f"line {number}" * 50 for number in range(30)))
+
+    async def revised() -> httpx.Response:
+        return await http.patch(
+            "/projects/qwen-finetune", json={"description": "now"}, headers={"Idempotency-Key": "once"}
+        )
+
+    first = await revised()
+    assert len(first.json()["runs"]) == 1
+    await run.say("more", loss=0.5)
+    await run.end()
+    again = await revised()
+    assert again.json() == first.json() == (await http.get("/v1/commands/once")).json()["result"]
+    record = await world.nc.jetstream().get_last_msg(
+        "OUTCOMES", f"outcomes.{first.headers['command-id'].replace('-', '')}"
+    )
+    assert len(record.data or b"") < len(first.content)
+
+
+async def test_what_is_told_while_the_read_models_lag_is_not_kept(
+    http: httpx.AsyncClient, qwen: dict[str, object], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await http.post("/projects/qwen-finetune/runs")
+
+    async def never(*_: object) -> bool:
+        return False
+
+    async def revised() -> httpx.Response:
+        return await http.patch(
+            "/projects/qwen-finetune", json={"description": "now"}, headers={"Idempotency-Key": "once"}
+        )
+
+    with monkeypatch.context() as lagging:
+        lagging.setattr(world.parts.edge.reads, "passed", never)
+        assert "projection-lag" in (await revised()).headers
+    again = await revised()
+    assert [len(again.json()["runs"]), again.json()["description"]] == [1, "now"]
+    assert "projection-lag" not in again.headers
 
 
 async def test_an_erased_person_is_named_by_no_stored_answer(

@@ -88,6 +88,9 @@ def test_names_that_a_path_can_address_are_taken(name: str) -> None:
         *"\u00ad\u115f\u1160\u200b\u200c\u200d\u200e\u202e\u2060\u2066\u2800\u3164\ufe0f\ufeff\uffa0",
         "\u202eabc",
         "a\u200bb",
+        "a\u2800",
+        "a\u061cb",
+        "a\U000e0041b",
         "ab\ufeff",
         "\u200dab",
     ],
@@ -110,7 +113,12 @@ def test_names_are_the_same_in_every_unicode_spelling() -> None:
 
 
 def test_nobody_has_the_name_of_a_service() -> None:
-    for command in (create(owner="service:training"), revise(owner="service:training")):
+    for command in (
+        create(owner="service:training"),
+        revise(owner="service:training"),
+        create(owner="s\u200dervice:x"),
+        create(owner="\uff33ervice:x"),
+    ):
         refused = given(CREATED).when(command, Gathered(owner=ALICE)).then_refused("invalid_body")
         assert [wrong.pointer for wrong in refused.wrongs] == ["/owner"]
 

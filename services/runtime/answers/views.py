@@ -38,9 +38,9 @@ _BY_FACTS: dict[type[Command], Callable[[UUID, Any, Sequence[Recorded]], msgspec
     DeidentifyDataset: deid.deid_job,
     CancelDeidentification: deid.deid_job,
 }
-# By the read models, which know more of them than their own facts: as they were at the command's position, so that they
-# need not be kept, and names are those that people have (or have no more) when it is answered.
-OF_PROJECTS = (CreateProject, ReviseProject, ArchiveProject, UnarchiveProject)
+# By the read models, which know more of them than their own facts: as they were at the command's position. Whoever owns
+# one is an id in them until it is answered, as its name may be erased.
+_CHANGES_OF_PROJECTS = (ReviseProject, ArchiveProject, UnarchiveProject)
 _OF_RUNS = (StartRun, ResumeRun, CancelRun, TagArtifact, UntagArtifact)
 
 _logger = logging.getLogger(__name__)
@@ -64,7 +64,9 @@ class ReadModels(Protocol):
         """Whether the read models show the fact at `position`, waited for at most `timeout` seconds."""
         ...
 
-    async def project_detail(self, project_id: UUID, cut: Cut) -> Shown[ProjectDetail | None]: ...
+    async def project_detail(
+        self, project_id: UUID, cut: Cut, *, named: bool = True
+    ) -> Shown[ProjectDetail | None]: ...
 
     async def run_detail(self, run_id: UUID) -> Shown[RunDetail | None]: ...
 
@@ -91,18 +93,40 @@ class Views:
         self._deployments = deployments
         self._patience = patience
 
+    def is_whole(self, command: Command, *, passed: bool) -> bool:
+        """Whether facts alone tell all of it, or the read models have it."""
+        return passed or not isinstance(command, _CHANGES_OF_PROJECTS)
+
+    def named(self, kind: type[Command], view: bytes) -> bytes | None:
+        """As it is answered: with the names that people have now, or have no more. None where an earlier release kept
+        a name in it.
+        """
+        if kind not in _CHANGES_OF_PROJECTS:
+            return view
+        detail = msgspec.json.decode(view, type=ProjectDetail)
+        try:
+            name = self._people.name_of(UUID(detail.owner))
+        except ValueError:
+            return None
+        return view if name is None else msgspec.json.encode(msgspec.structs.replace(detail, owner=name))
+
     async def of(self, command: Command, accepted: Accepted, position: int, *, passed: bool) -> bytes:
-        """`passed`: the read models show the fact at `position`; where they do not, facts alone tell of it."""
+        """What `named` makes an answer of.
+
+        `passed`: the read models show the fact at `position`; where they do not, facts alone tell of it.
+        """
         kind, aggregate_id = type(command), accepted.aggregate_id
         if (told := _BY_OUTCOME.get(kind)) is not None:
             return msgspec.json.encode(told(command, accepted))
         if isinstance(command, CreateProject) and not accepted.repeated:
-            return self._project_by_facts(aggregate_id, accepted.state, accepted.recorded)
+            return _encoded(aggregate_id, accepted.state, accepted.recorded, self._people.name_of)
         return await self.again(kind, aggregate_id, position, passed=passed)
 
     async def again(self, kind: type[Command], aggregate_id: UUID, position: int, *, passed: bool) -> bytes:
         """Of a command whose view was not kept. Raises Refused (position_not_reached), of a log that was restored."""
-        if kind in OF_PROJECTS:
+        if kind is CreateProject:
+            return _encoded(aggregate_id, *await self._facts_of_project(aggregate_id, position), self._people.name_of)
+        if kind in _CHANGES_OF_PROJECTS:
             return await self._project(kind, aggregate_id, position, passed)
         if (view := await self._by_facts(kind, aggregate_id)) is not None:
             return view
@@ -116,13 +140,17 @@ class Views:
         return msgspec.json.encode(_Identified(aggregate_id))
 
     async def _project(self, kind: type[Command], project_id: UUID, position: int, passed: bool) -> bytes:
-        """As it was at that position."""
+        """As it was at that position, its owner an id."""
         detail = None
-        # The facts of a project that was just created are all there is to tell of it.
-        if kind is not CreateProject and (moment := await self._log.stored_at(position)) is not None:
-            detail = await self._read(kind, self._reads.project_detail(project_id, Cut(position, moment)))
+        if (moment := await self._log.stored_at(position)) is not None:
+            cut = Cut(position, moment)
+            detail = await self._read(kind, self._reads.project_detail(project_id, cut, named=False))
         if passed and detail is not None:
             return msgspec.json.encode(detail)
+        project, recorded = await self._facts_of_project(project_id, position)
+        return _encoded(project_id, project, recorded, lambda _: None, detail)
+
+    async def _facts_of_project(self, project_id: UUID, position: int) -> tuple[Project, list[Recorded]]:
         project, recorded = Project(), []
         for entry in await self._log.read(ProjectFact.context, project_id):
             if entry.meta.position <= position:
@@ -131,16 +159,7 @@ class Views:
                 recorded.append(entry)
         if not project.exists:
             raise Refused("position_not_reached", position=position)
-        return self._project_by_facts(project_id, project, recorded, detail)
-
-    def _project_by_facts(
-        self, project_id: UUID, project: Project, recorded: Sequence[Recorded], earlier: ProjectDetail | None = None
-    ) -> bytes:
-        """With the runs of a detail that is older."""
-        detail = projects.project_detail(project_id, project, recorded, self._people.name_of)
-        if earlier is not None:
-            detail = msgspec.structs.replace(detail, runs=earlier.runs, runs_started=earlier.runs_started)
-        return msgspec.json.encode(detail)
+        return project, recorded
 
     async def _by_facts(self, kind: type[Command], aggregate_id: UUID) -> bytes | None:
         if self._deployments is not None and kind in OF_DEPLOYMENTS:
@@ -163,3 +182,17 @@ class Views:
                 raise
             _logger.warning("answering %s without the read models: %s", kind.__name__, refused.text("en"))
         return None
+
+
+def _encoded(
+    project_id: UUID,
+    project: Project,
+    recorded: Sequence[Recorded],
+    name_of: projects.NameOf,
+    earlier: ProjectDetail | None = None,
+) -> bytes:
+    """By its facts, with the runs of a detail that is older."""
+    detail = projects.project_detail(project_id, project, recorded, name_of)
+    if earlier is not None:
+        detail = msgspec.structs.replace(detail, runs=earlier.runs, runs_started=earlier.runs_started)
+    return msgspec.json.encode(detail)
