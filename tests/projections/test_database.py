@@ -6,8 +6,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from projections.database import Database, lacks_tables
-from projections.positions import projected_position
-from tests.projections.tables import ask
+from tests.projections.tables import ask, projected_position
 
 
 def test_tables_that_nobody_has_made_yet_are_told_from_all_else(empty_database: Database) -> None:
