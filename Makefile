@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python -X utf8
 ARGS ?=
 # Tests mostly wait for processes, so there are more of them than cores; those of one file share servers. Whatever the
 # environment says, what pytest compiles is kept: each process would compile all tests and plugins, 7 s, for itself.
-PARALLEL := --numprocesses=$(shell echo $$(($$(nproc) < 4 ? 4 : 8))) --dist=loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses=$(shell echo $$(($$(nproc) < 4 ? 6 : 8))) --dist=loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help serve test check bench chaos model-server lock clean install install-dev
 
