@@ -55,7 +55,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=80, deadline=None, derandomize=True, database=None)
+@settings(max_examples=120, deadline=None, derandomize=True, database=None)
 @given(
     st.sampled_from(EXPRESSIONS),
     st.lists(st.lists(st.sampled_from(PIECES), max_size=6).map("".join), min_size=1, max_size=5),
@@ -68,6 +68,13 @@ def test_each_text_is_searched_by_itself_as_by_re(expression: str, texts: list[s
     documents = [json.dumps({"n": 1, "工号": text}, ensure_ascii=False) for text in texts]
     done = own.texts(documents, format="json").texts
     assert [json.loads(document)["工号"] for document in done] == expected
+
+
+@pytest.mark.parametrize("text", ['"号', 'a"b\n号', "\\号", "\t号", "/号"])
+def test_escapes_of_json_are_single_characters_to_a_pattern(text: str) -> None:
+    own = Deidentifier(policy("[^a]号"), KEYS)
+    [done] = own.texts([json.dumps({"x": text}, ensure_ascii=False)], format="json").texts
+    assert json.loads(done)["x"] == re.sub("[^a]号", "<OWN0>", text)
 
 
 def test_neither_neighbours_nor_chunks_count(tmp_path: Path) -> None:

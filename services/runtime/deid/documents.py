@@ -71,7 +71,7 @@ class Rewriter:
         Digits as such (NUMBER) change in names of fields, and in numbers of fields that nobody chose, from seven digits
         on: shorter ones count and measure things.
         """
-        strings = json_strings.of(content, documents, fields)
+        strings = json_strings.of(content, documents, fields, to_the_letter=self._recogniser.has_patterns)
         spared = strings.names | strings.numbers if fields is None else strings.names
         here = ~strings.coded
         plain, numbers = Areas(*(column[here] for column in strings.areas)), strings.numbers[here]

@@ -32,12 +32,13 @@ class Strings(NamedTuple):
     fields: frozenset[str]
 
 
-def of(content: bytes, documents: Offsets, fields: Sequence[str] | None) -> Strings:
+def of(content: bytes, documents: Offsets, fields: Sequence[str] | None, *, to_the_letter: bool = False) -> Strings:
     """The values of valid JSON documents, which begin at the offsets `documents`.
 
     `fields`: names of keys from the outermost on, joined by dots (arrays count for nothing), whose own values and
     whatever those contain are wanted; None wants all, but of numbers only those of five digits or more. Of names of
-    fields those are wanted that have six bytes or more with a digit or an @ among them.
+    fields those are wanted that have six bytes or more with a digit or an @ among them. `to_the_letter`: what has any
+    escape is to be decoded, also where recognisers find nothing at escapes of one character.
     """
     raw: Bytes = np.frombuffer(content, dtype=np.uint8)
     quotes = np.flatnonzero(raw == _QUOTE)
@@ -72,7 +73,7 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None) -> Stri
         np.where(named, opened[key] + 1, 0) if len(chosen) else chosen,
         np.where(named, closed[key], 0) if len(chosen) else chosen,
     )
-    shown, coding = _blanked(raw, introducers)
+    shown, coding = (None, introducers) if to_the_letter else _blanked(raw, introducers)
     coded = _any_between(coding, areas.starts, areas.ends) & ~is_number[chosen]
     coded |= _any_between(coding, areas.name_starts, areas.name_ends) | is_power[chosen]
     return Strings(areas, coded, is_number[chosen], is_key[chosen], shown, frozenset(found))

@@ -66,6 +66,11 @@ class Recogniser:
         self._bonus = np.array([_CONTEXT[name][1] if name in _CONTEXT else 0 for name in self._names], dtype=np.float32)
         self._malus = np.array([AGAINST.get(name, 0) for name in self._names], dtype=np.float32)
 
+    @property
+    def has_patterns(self) -> bool:
+        """Of the policy's author, which may match any character."""
+        return bool(self._patterns)
+
     def find(self, buffer: Buffer, locale: str) -> Spans:
         """Spans in ascending order that do not overlap, each inside one area of the buffer."""
         del locale
