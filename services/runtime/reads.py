@@ -28,6 +28,7 @@ from services.runtime.questions import Question, Questions, Shown
 
 # Messages may be lost while the connection is: whoever waits has the position looked up in SQL this often (seconds).
 _LOOK = 0.25
+_MOMENT = 2.0  # seconds for tables that are being rebuilt
 _LAST_LOOK = 1.0  # of whoever has waited in vain, in seconds
 
 _log = logging.getLogger(__name__)
@@ -140,7 +141,7 @@ class Reads:
     async def _ask(self, question: Question[T], *, whole: bool = True) -> Shown[T]:
         try:
             async with asyncio.timeout(self._patience):
-                shown = await self._questions.ask(question, whole=whole)
+                shown = await self._whole(question) if whole else await self._questions.ask(question, whole=False)
         except TimeoutError as error:
             self._no_answer(f"nothing within {self._patience:.0f} s")
             raise Refused("database_unavailable") from error
@@ -149,6 +150,15 @@ class Reads:
             raise Refused("database_unavailable") from error
         self._answered, self._away = True, False
         return shown
+
+    async def _whole(self, question: Question[T]) -> Shown[T]:
+        """Waits a moment for tables that are being rebuilt: those of a new ledger are within that."""
+        try:
+            return await self._questions.ask(question)
+        except Refused as refused:
+            if refused.code != "position_not_reached" or not await self.passed(refused.values["position"], _MOMENT):
+                raise
+        return await self._questions.ask(question)
 
     def _no_answer(self, reason: object) -> None:
         # Once in each outage; before the first answer the tables may only have to be made yet. What stands below the
