@@ -44,11 +44,13 @@ def by_content(source: Path, kind: FileFormat) -> FileFormat:
         lines = (line.removeprefix(BYTE_ORDER_MARK) for line in iter(lambda: file.readline(LONGEST_RECORD), b""))
         solid = (line for line in lines if not line.isspace())
         first, second = next(solid, b""), next(solid, b"")
+    if not second:  # the whole document may be one line
+        return kind
     try:
         msgspec.json.decode(first, type=msgspec.Raw)
     except (ValueError, RecursionError):
         return kind
-    return "jsonl" if second else kind
+    return "jsonl"
 
 
 def chunks(file: BinaryIO, kind: FileFormat, size_at: Callable[[int], int]) -> Iterator[bytes]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 
 import numpy as np
 
-from services.runtime.deid.buffers import APART, Areas, Offsets
+from services.runtime.deid.buffers import APART, Areas, Bytes, Offsets
 from services.runtime.deid.recognisers import secret_values
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
@@ -62,67 +63,79 @@ _AFTER = (
 
 def find(searched: bytes, areas: Areas, words: Words, out: Candidates) -> None:
     """`searched` has margins, unlike the offsets of `areas` and `words`."""
+    if not len(areas.starts):
+        return
+    search = _Search(searched, areas, words, out)
     for name, kind, expression in _AFTER:
-        if kind in out.wanted and len(areas.starts):
-            _after_words(searched, areas, words, name, kind, expression, out)
-            _in_cells(searched, areas, words, name, kind, expression, out)
+        if kind in out.wanted:
+            search.after_words(name, kind, expression)
+            search.in_cells(name, kind, expression)
     if out.wanted & {"WECHAT", "API_KEY"}:
         _named_fields(searched, areas, words, out)
 
 
-def _after_words(
-    searched: bytes, areas: Areas, words: Words, name: str, kind: str, expression: re.Pattern[bytes], out: Candidates
-) -> None:
-    """A value ends with the area that its word stands in or, where that is a field's name, that follows."""
-    ends = words.ends[(words.bits & BITS[name]) > 0]
-    if kind == "API_KEY":
-        ends = _worth_a_look(searched, ends, expression)
-    area = np.minimum(np.searchsorted(areas.ends, ends), len(areas.ends) - 1)
-    limits = np.minimum(ends + _FARTHEST, areas.ends[area])
-    over, places = 0, list[tuple[int, int]]()
-    for end, limit in zip((ends + MARGIN).tolist(), (limits + MARGIN).tolist(), strict=True):
-        found = expression.match(searched, end, limit) if end >= over else None
-        if found and (place := _value(found, kind)):
-            over = place[1]  # a word within a value announces nothing
-            places.append(place)
-    out.add_all(kind, places, _SCORE)
+class _Search:
+    """Of one content, for whatever its words announce."""
 
+    def __init__(self, searched: bytes, areas: Areas, words: Words, out: Candidates) -> None:
+        self._searched, self._areas, self._words, self._out = searched, areas, words, out
+        self._content: Bytes = np.frombuffer(searched, dtype=np.uint8)
 
-def _worth_a_look(searched: bytes, ends: Offsets, expression: re.Pattern[bytes]) -> Offsets:
-    """Words that what the expression begins with follows, and not too far away what every secret has."""
-    content = np.frombuffer(searched, dtype=np.uint8)
-    first = secret_values.FIRST[expression][content[ends + MARGIN]]
-    if expression is secret_values.BESIDE:
-        first |= content[ends + MARGIN - 1] >= 0x80
-    ends = ends[first]
-    if not len(ends):
-        return ends
-    signs = np.flatnonzero(secret_values.SIGNS[content])
-    following = np.searchsorted(signs, ends + MARGIN)
-    near = following < len(signs)
-    near[near] = signs[following[near]] - MARGIN - ends[near] <= _FARTHEST
-    return ends[near]
+    def after_words(self, name: str, kind: str, expression: re.Pattern[bytes]) -> None:
+        """A value ends with the area that its word stands in or, where that is a field's name, that follows."""
+        areas = self._areas
+        ends = self._words.ends[(self._words.bits & BITS[name]) > 0]
+        if kind == "API_KEY":
+            ends = self._worth_a_look(ends, expression)
+        area = np.minimum(np.searchsorted(areas.ends, ends), len(areas.ends) - 1)
+        limits = np.minimum(ends + _FARTHEST, areas.ends[area])
+        over, places = 0, list[tuple[int, int]]()
+        for end, limit in zip((ends + MARGIN).tolist(), (limits + MARGIN).tolist(), strict=True):
+            found = expression.match(self._searched, end, limit) if end >= over else None
+            if found and (place := _value(found, kind)):
+                over = place[1]  # a word within a value announces nothing
+                places.append(place)
+        self._out.add_all(kind, places, _SCORE)
 
+    def in_cells(self, name: str, kind: str, expression: re.Pattern[bytes]) -> None:
+        """What stands apart from its name is read as a value of JSON after it is."""
+        searched, areas = self._searched, self._areas
+        of_class = (self._words.bits & BITS[name]) > 0
+        starts, ends = self._words.starts[of_class], self._words.ends[of_class]
+        if not len(ends) or not len(self._apart):
+            return
+        last = np.searchsorted(ends, areas.name_ends[self._apart], side="right") - 1
+        named = (last >= 0) & (starts[last] >= areas.name_starts[self._apart])
+        for index, word_end in zip(self._apart[named].tolist(), ends[last[named]].tolist(), strict=True):
+            rest = searched[word_end + MARGIN : int(areas.name_ends[index]) + MARGIN] + _GAP
+            start = int(areas.starts[index]) + MARGIN
+            value = searched[start : min(int(areas.ends[index]) + MARGIN, start + _FARTHEST)]
+            found = expression.match(rest + value)
+            if found and (place := _value(found, kind)) and place[0] >= len(rest):
+                self._out.add_one(kind, start + place[0] - len(rest), start + place[1] - len(rest), _SCORE)
 
-def _in_cells(
-    searched: bytes, areas: Areas, words: Words, name: str, kind: str, expression: re.Pattern[bytes], out: Candidates
-) -> None:
-    """Cells of a table, and what was decoded, stand apart from their names: they are read as values of JSON are."""
-    of_class = (words.bits & BITS[name]) > 0
-    starts, ends = words.starts[of_class], words.ends[of_class]
-    if not len(ends):
-        return
-    last = np.searchsorted(ends, areas.name_ends, side="right") - 1
-    after = np.frombuffer(searched, dtype=np.uint8)[areas.name_ends + MARGIN]
-    named = (last >= 0) & (areas.name_ends > areas.name_starts) & ((after == APART[0]) | (after == ord("\n")))
-    named &= starts[last] >= areas.name_starts
-    for index in np.flatnonzero(named).tolist():
-        rest = searched[int(ends[last[index]]) + MARGIN : int(areas.name_ends[index]) + MARGIN] + _GAP
-        start = int(areas.starts[index]) + MARGIN
-        value = searched[start : min(int(areas.ends[index]) + MARGIN, start + _FARTHEST)]
-        found = expression.match(rest + value)
-        if found and (place := _value(found, kind)) and place[0] >= len(rest):
-            out.add_one(kind, start + place[0] - len(rest), start + place[1] - len(rest), _SCORE)
+    def _worth_a_look(self, ends: Offsets, expression: re.Pattern[bytes]) -> Offsets:
+        """Words that what the expression begins with follows, and not too far away what every secret has."""
+        first = secret_values.FIRST[expression][self._content[ends + MARGIN]]
+        if expression is secret_values.BESIDE:
+            first |= self._content[ends + MARGIN - 1] >= 0x80
+        ends = ends[first]
+        if not len(ends):
+            return ends
+        following = np.searchsorted(self._signs, ends + MARGIN)
+        near = following < len(self._signs)
+        near[near] = self._signs[following[near]] - MARGIN - ends[near] <= _FARTHEST
+        return ends[near]
+
+    @cached_property
+    def _signs(self) -> Offsets:
+        return np.flatnonzero(secret_values.SIGNS[self._content])
+
+    @cached_property
+    def _apart(self) -> Offsets:
+        """The areas with a name that is not beside them: cells of tables, and what was decoded."""
+        areas, after = self._areas, self._content[self._areas.name_ends + MARGIN]
+        return np.flatnonzero((areas.name_ends > areas.name_starts) & ((after == APART[0]) | (after == ord("\n"))))
 
 
 def _value(found: re.Match[bytes], kind: str) -> tuple[int, int] | None:
