@@ -93,13 +93,13 @@ class Consumer:
         while True:
             try:
                 await supervisor()
-                break
             except LogUnavailable as error:
                 _log.warning("run %s waits for the log: %s; again in %.0f s", run_id, error, pause)
-                self._node.slots.give_up(run_id)
             except Exception:  # noqa: BLE001 - a run must not stay without a supervisor, whatever befell this one
                 _log.exception("the supervisor of run %s failed; it begins again in %.0f s", run_id, pause)
-                self._node.slots.give_up(run_id)
+            else:
+                break
+            self._node.slots.give_up(run_id)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         if self._node.gpus:
