@@ -17,6 +17,42 @@ APART = b"\0"
 """Between texts that say nothing of each other: no recogniser looks beyond it, as it would beyond a line's end."""
 
 
+class Runs:
+    """Maximal runs of ASCII digits: offsets of their starts and ends, and how many digits each has."""
+
+    def __init__(self, starts: Offsets, ends: Offsets) -> None:
+        self.starts, self.ends = starts, ends
+        self.digits = ends - starts
+
+    @classmethod
+    def of(cls, content: Bytes) -> Runs:
+        edges, is_digit = [], np.zeros(BLOCK + 1, dtype=np.bool_)
+        for start in range(0, len(content), BLOCK):
+            block = content[start : start + BLOCK]
+            here = is_digit[: len(block) + 1]  # and before it the last of the block before
+            above = np.subtract(block, np.uint8(ord("0")), out=here[1:].view(np.uint8))
+            np.less(above, 10, out=here[1:])
+            edges.append(np.flatnonzero(here[1:] != here[:-1]) + start)
+            is_digit[0] = here[-1]
+        every = np.concatenate([*edges, [len(content)] * int(is_digit[0])]).astype(np.int64, copy=False)
+        return cls(every[::2], every[1::2])
+
+    def take(self, chosen: Flags) -> Runs:
+        return Runs(self.starts[chosen], self.ends[chosen])
+
+    def digits_ahead(self, joined: Flags) -> Offsets:
+        """How many digits each run has together with those that it is joined to, one after the other."""
+        lasts = np.flatnonzero(~joined)
+        last = lasts[np.searchsorted(lasts, np.arange(len(self.starts)))]
+        total = np.cumsum(self.digits)
+        found: Offsets = total[last] - total + self.digits
+        return found
+
+
+BLOCK = 128 * 1024
+"""Bytes that are looked at at a time: what is made of them stays within the cache of a core."""
+
+
 class Areas(NamedTuple):
     """Where text is, in ascending order and apart from each other; and for each area where its field's name stands.
 
@@ -54,15 +90,23 @@ class Buffer:
     `bytes` is what is searched: full-width digits, letters and a few signs are one ASCII byte each there, so that a
     value is the same in both widths. `areas` are in offsets of `bytes`; `original` turns those into offsets of
     `content`. `shown`, if given, is searched in its place. `floors`: from where on words speak for what is in each
-    area, which is its start where nothing else is given.
+    area, which is its start where nothing else is given. `runs`: of the digits of `content`, if known already.
     """
 
-    def __init__(self, content: bytes, areas: Areas, shown: Shown | None = None, floors: Offsets | None = None) -> None:
+    def __init__(
+        self,
+        content: bytes,
+        areas: Areas,
+        shown: Shown | None = None,
+        floors: Offsets | None = None,
+        runs: Runs | None = None,
+    ) -> None:
         self.content = content
         self.raw: Bytes = np.frombuffer(content, dtype=np.uint8)
         self.raw_areas = areas
         self._shown = shown
         self.bytes, self._origin = _narrowed(self.raw if shown is None else shown.content)
+        self.runs = runs if runs is not None and self._origin is None else Runs.of(self.bytes)
         self.areas = areas
         self.floors = areas.starts if floors is None else floors
         if self._origin is not None:
@@ -99,12 +143,9 @@ class Buffer:
 
 def _narrowed(content: Bytes) -> tuple[Bytes, Offsets | None]:
     """Full-width forms as ASCII, and for each byte (and the end) its offset before; None where nothing changed."""
-    first = np.flatnonzero(content == 0xEF)
-    first = first[first < len(content) - 2]
-    if not len(first):
-        return content, None
-    narrow = _NARROW[content[first + 1] & 1, content[first + 2]]
-    narrow[(content[first + 1] & 0xFE) != 0xBC] = 0
+    first = np.flatnonzero(content[:-2] == 0xEF)
+    second, third = content.take(first + 1), content.take(first + 2)
+    narrow = np.where(second == 0xBC, _NARROW[0].take(third), _NARROW[1].take(third) * (second == 0xBD))
     first, narrow = first[narrow > 0], narrow[narrow > 0]
     if not len(first):
         return content, None

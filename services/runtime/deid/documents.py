@@ -75,7 +75,7 @@ class Rewriter:
         spared = strings.names | strings.numbers if fields is None else strings.names
         here = ~strings.coded
         plain, numbers = Areas(*(column[here] for column in strings.areas)), strings.numbers[here]
-        buffer = Buffer(content, plain, strings.shown)
+        buffer = Buffer(content, plain, strings.shown, runs=strings.runs)
         edits = self._edited(buffer, spared[here])
         places = [(start, end, _quoted(new.decode())) for start, end, new in edits.places()]
         if numbers.any() and len(edits.spans):

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from services.runtime.deid import exponents
-from services.runtime.deid.buffers import Areas, Bytes, Flags, Offsets, Shown
+from services.runtime.deid.buffers import Areas, Bytes, Flags, Offsets, Runs, Shown
 
 _BLANKS = np.frombuffer(b" \n\r\t", dtype=np.uint8)
 _QUOTE, _BACKSLASH, _COLON = 34, 92, 58
@@ -21,7 +21,7 @@ class Strings(NamedTuple):
 
     `numbers`: areas that are the whole part of a number, without its sign, instead or, coded, a whole number that is
     written with an exponent. `names`: areas that are the name of a field. `shown` is the content with all other escapes
-    blanked, as long as before; None without any. `fields`: those asked for that are there.
+    blanked, as long as before; None without any. `fields`: those asked for that are there. `runs` of all digits.
     """
 
     areas: Areas
@@ -30,6 +30,7 @@ class Strings(NamedTuple):
     names: Flags
     shown: Shown | None
     fields: frozenset[str]
+    runs: Runs
 
 
 def of(content: bytes, documents: Offsets, fields: Sequence[str] | None, *, to_the_letter: bool = False) -> Strings:
@@ -49,7 +50,9 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None, *, to_t
         quotes = quotes[~escaped[quotes]]
     opened, closed = quotes[0::2], quotes[1::2]
     is_key = _next_character(raw, closed) == _COLON
-    starts, ends, powers = _whole_numbers(raw, content, opened, closed, 1 if fields is not None else _SHORTEST)
+    runs = Runs.of(raw)
+    beside = runs.take(np.searchsorted(quotes, runs.starts) % 2 == 0)
+    starts, ends, powers = _whole_numbers(raw, content, beside, 1 if fields is not None else _SHORTEST)
     is_number, is_power = np.zeros(len(opened), dtype=np.bool_), np.zeros(len(opened), dtype=np.bool_)
     if len(starts):  # as strings whose quotes are the characters beside them
         place = np.searchsorted(opened, starts)
@@ -62,7 +65,7 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None, *, to_t
     wanted, found = np.ones(len(opened), dtype=np.bool_), set[str]()
     if fields is not None:
         wanted = _selected(raw, content, quotes, opened, closed, is_key, document, fields, found)
-    wanted[is_key] &= _telling(raw, opened[is_key], closed[is_key])
+    wanted[is_key] &= _telling(raw, content, runs, opened[is_key], closed[is_key])
     chosen = np.flatnonzero(wanted)
     key = last_key[chosen]
     named = (key >= 0) & (document[np.maximum(key, 0)] == document[chosen]) & ~is_key[chosen]
@@ -76,7 +79,7 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None, *, to_t
     shown, coding = (None, introducers) if to_the_letter else _blanked(raw, introducers)
     coded = _any_between(coding, areas.starts, areas.ends) & ~is_number[chosen]
     coded |= _any_between(coding, areas.name_starts, areas.name_ends) | is_power[chosen]
-    return Strings(areas, coded, is_number[chosen], is_key[chosen], shown, frozenset(found))
+    return Strings(areas, coded, is_number[chosen], is_key[chosen], shown, frozenset(found), runs)
 
 
 def _any_between(places: Offsets, starts: Offsets, ends: Offsets) -> Flags:
@@ -88,32 +91,24 @@ def decoded(token: bytes) -> str:
     return msgspec.json.decode(token, type=str)
 
 
-def _whole_numbers(
-    raw: Bytes, content: bytes, opened: Offsets, closed: Offsets, shortest: int
-) -> tuple[Offsets, Offsets, Flags]:
-    """Of the numbers between strings: from the first digit to the last before a point, and which are powers.
+def _whole_numbers(raw: Bytes, content: bytes, runs: Runs, shortest: int) -> tuple[Offsets, Offsets, Flags]:
+    """Of the numbers, whose digits are `runs`: from the first digit to the last before a point, and which are powers.
 
     Those are whole numbers that are written with an exponent, which belongs to them.
     """
-    starts, ends = np.append(0, closed + 1), np.append(opened, len(raw))
-    lengths = ends - starts
-    places = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
-    digit = np.zeros(len(places) + 2, dtype=np.bool_)
-    digit[1:-1] = (raw[places] - np.uint8(ord("0"))) < 10
-    edges = np.flatnonzero(digit[1:] != digit[:-1])
-    first, last = places[edges[::2]], places[edges[1::2] - 1]
-    before = np.where(first > 0, raw[np.maximum(first - 1, 0)], ord(" "))
+    before = np.where(runs.starts > 0, raw[np.maximum(runs.starts - 1, 0)], ord(" "))
     whole = (before == _COLON) | (before == ord(",")) | (before == ord("[")) | (before <= ord(" "))
     whole |= before == ord("-")
-    exponent = ((raw[places] | np.uint8(0x20)) == ord("e")) & digit[:-2]
-    powers = _powers(content, places[exponent], shortest)
-    whole &= (last + 1 - first >= shortest) & ~np.isin(first, [start for start, _ in powers])
-    first, last = first[whole], last[whole] + 1
+    exponent = (_at_or_zero(raw, runs.ends) | np.uint8(0x20)) == ord("e")
+    powers = _powers(content, runs.ends[exponent], shortest)
+    whole &= runs.digits >= shortest
     if not powers:
-        return first, last, np.zeros(len(first), dtype=np.bool_)
-    starts, ends = np.append(first, [start for start, _ in powers]), np.append(last, [end for _, end in powers])
+        return runs.starts[whole], runs.ends[whole], np.zeros(np.count_nonzero(whole), dtype=np.bool_)
+    first, last = np.array(powers, dtype=np.int64).T
+    numbers = runs.take(whole & ~np.isin(runs.starts, first))
+    starts, ends = np.append(numbers.starts, first), np.append(numbers.ends, last)
     order = np.argsort(starts)
-    return starts[order], ends[order], order >= len(first)
+    return starts[order], ends[order], order >= len(numbers.starts)
 
 
 def _powers(content: bytes, places: Offsets, shortest: int) -> list[tuple[int, int]]:
@@ -129,15 +124,12 @@ def _powers(content: bytes, places: Offsets, shortest: int) -> list[tuple[int, i
     return found
 
 
-def _telling(raw: Bytes, opened: Offsets, closed: Offsets) -> Flags:
+def _telling(raw: Bytes, content: bytes, runs: Runs, opened: Offsets, closed: Offsets) -> Flags:
     """Which names of fields may be data: six bytes or more with a digit or an @ among them."""
-    long = np.flatnonzero(closed - opened > _SHORTEST_NAME)
-    lengths = closed[long] - opened[long]
-    owners = np.repeat(long, lengths)
-    places = np.arange(len(owners)) + np.repeat(opened[long] - (np.cumsum(lengths) - lengths), lengths)
-    telling = np.zeros(len(opened), dtype=np.bool_)
-    telling[owners[((raw[places] - np.uint8(ord("0"))) < 10) | (raw[places] == ord("@"))]] = True
-    return telling
+    telling = _any_between(runs.starts, opened, closed)
+    if b"@" in content:
+        telling |= _any_between(np.flatnonzero(raw == ord("@")), opened, closed)
+    return telling & (closed - opened > _SHORTEST_NAME)
 
 
 def _introducers(raw: Bytes) -> Offsets:

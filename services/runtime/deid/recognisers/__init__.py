@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from services.runtime.deid.buffers import Buffer, Offsets
+from services.runtime.deid.buffers import Buffer, Offsets, Runs
 from services.runtime.deid.kinds import TYPES
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.recognisers import (
@@ -27,7 +27,7 @@ from services.runtime.deid.recognisers import (
 from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.counterevidence import AGAINST, CLASSES, against
-from services.runtime.deid.recognisers.groups import MARGIN, Groups, Runs
+from services.runtime.deid.recognisers.groups import MARGIN, Groups
 from services.runtime.deid.recognisers.resolution import apart, resolved
 from services.runtime.deid.recognisers.spared import spared
 from services.runtime.deid.recognisers.words import BITS, Words
@@ -76,7 +76,7 @@ class Recogniser:
         del locale
         if not len(buffer.areas.starts):
             return Spans.none(self._names)
-        runs = Runs.of(buffer.bytes)
+        runs = buffer.runs
         if not self._typed and not self._patterns:
             return self._with_numbers(Spans.none(self._names), runs, buffer)
         words = Words.of(buffer.bytes, self._classes)

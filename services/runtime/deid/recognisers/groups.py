@@ -1,4 +1,4 @@
-"""Runs of digits, found in one vectorised pass, and groups of them with separators."""
+"""Groups of runs of digits with separators between them."""
 
 from __future__ import annotations
 
@@ -8,35 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.deid.buffers import Bytes, Flags, Offsets
+from services.runtime.deid.buffers import Bytes, Flags, Offsets, Runs
 from services.runtime.deid.reaches import among_bytes, is_digit, is_letter, windows
 from services.runtime.deid.recognisers.forms import Forms
 
 MARGIN = 64
 """Bytes that a margined content has before its first and after its last."""
-
-
-class Runs:
-    """Maximal runs of ASCII digits: offsets of their starts and ends, and how many digits each has."""
-
-    def __init__(self, starts: Offsets, ends: Offsets) -> None:
-        self.starts, self.ends = starts, ends
-        self.digits = ends - starts
-
-    @classmethod
-    def of(cls, content: Bytes) -> Runs:
-        is_digit = np.zeros(len(content) + 2, dtype=np.bool_)
-        np.less(content - np.uint8(ord("0")), 10, out=is_digit[1:-1])
-        edges = np.flatnonzero(is_digit[1:] != is_digit[:-1])
-        return cls(edges[::2], edges[1::2])
-
-    def digits_ahead(self, joined: Flags) -> Offsets:
-        """How many digits each run has together with those that it is joined to, one after the other."""
-        lasts = np.flatnonzero(~joined)
-        last = lasts[np.searchsorted(lasts, np.arange(len(self.starts)))]
-        total = np.cumsum(self.digits)
-        found: Offsets = total[last] - total + self.digits
-        return found
 
 
 class Groups:

@@ -7,10 +7,9 @@ from itertools import islice
 
 import numpy as np
 
-from services.runtime.deid.buffers import Buffer, Flags, Offsets
+from services.runtime.deid.buffers import Buffer, Flags, Offsets, Runs
 from services.runtime.deid.reaches import is_alphanumeric, is_letter
 from services.runtime.deid.recognisers.candidates import Candidates
-from services.runtime.deid.recognisers.groups import Runs
 from services.runtime.deid.recognisers.words import Words
 
 _GROUPS = re.compile(

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from services.runtime.deid.buffers import Buffer
+from services.runtime.deid.buffers import Buffer, Runs
 from services.runtime.deid.checksums import USCC_ALPHABET
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.digits import born_in_a_province
 from services.runtime.deid.recognisers.forms import Forms
-from services.runtime.deid.recognisers.groups import MARGIN, Groups, Runs
+from services.runtime.deid.recognisers.groups import MARGIN, Groups
 from services.runtime.deid.recognisers.words import Words
 
 _BETWEEN = re.compile(
