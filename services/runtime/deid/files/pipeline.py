@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import secrets
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,11 +24,13 @@ from services.runtime.deid.policies import Policy
 from services.runtime.deid.refusals import FileRefused, no_such
 from services.runtime.durable_files import Flushing, sync_directory
 
-CHUNK_BYTES = 2 * 1024 * 1024
+CHUNK_BYTES = 4 * 1024 * 1024
 _FEW_CHUNKS = 2
 """A file of no more is done by one process."""
 _LAST_SHARES, _LEAST_PART = 1, 4
 """Where less than so many chunks are left for each process, chunks are that part of what is left, but not smaller."""
+_BESIDES = 1 / 5
+"""What this process does for each byte besides, which is to hash and to write it, as a part of the work on it."""
 _MOST_WAITING = 4
 """Chunks for each process that may wait to be written."""
 
@@ -111,8 +114,9 @@ def _write(source: Path, target: Path, out: BinaryIO, job: Job, tally: Tally, wo
             with Flushing(out) as flushing:
                 for chunk in chunks(file, job.kind, size_at):
                     start = tally.bytes_read
+                    unwritten = tally.size - tally.bytes_written
+                    waiting.append((crew.do(chunk, start, tally.size - start, unwritten), start + len(chunk)))
                     tally.take(chunk)
-                    waiting.append((crew.do(chunk, start, tally.size - start), tally.bytes_read))
                     while waiting and (len(waiting) > _MOST_WAITING * workers or not _at_work(waiting[0][0])):
                         add()
                 while waiting:
@@ -127,7 +131,8 @@ def _write(source: Path, target: Path, out: BinaryIO, job: Job, tally: Tally, wo
 class _Crew:
     """This process and, beside it, one less than `workers`, which take as many chunks ahead as keep them at work.
 
-    In the end that is no more than their part of what is left: this process is to be done when they are.
+    In the end that is no more than their part of what is left: this process is to be done when they are. How far they
+    have come is judged by how long this process took for its own last chunk.
     """
 
     def __init__(self, source: Path, target: Path, job: Job, workers: int) -> None:
@@ -138,24 +143,35 @@ class _Crew:
         # A process that outlives this one by an instant writes nothing that the next attempt takes for its own.
         self._pieces = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         self._handed: list[tuple[Handed, int]] = []
+        self._handed_bytes, self._handed_since, self._pace = 0, 0.0, 0.0  # seconds, and bytes a second
         self._before = b""
 
-    def do(self, chunk: bytes, start: int, left: int) -> Done | Handed:
-        """`left`: bytes from `start` to the end of the file."""
+    def do(self, chunk: bytes, start: int, left: int, unwritten: int) -> Done | Handed:
+        """`left`: bytes from `start` to the end of the file; `unwritten`: those whose output is not written yet."""
         before = self._before
         self._before = (before + chunk[-formats.CONTEXT :])[-formats.CONTEXT :]
         self._handed = [(handed, size) for handed, size in self._handed if handed.at_work()]
-        if self._helpers is None or not self._helpers.spare(len(self._handed)) or self._is_too_much(chunk, left):
-            return self._work.do(chunk, before)
+        spare = self._helpers is not None and self._helpers.spare(len(self._handed))
+        if self._helpers is None or not spare or self._is_too_much(chunk, left, unwritten):
+            begun = time.monotonic()
+            done = self._work.do(chunk, before)
+            self._pace = len(chunk) / max(time.monotonic() - begun, 1e-6)
+            return done
+        self._handed_since = self._handed_since or time.monotonic()
+        self._handed_bytes += len(chunk)
         into = self._pieces.with_name(f"{self._pieces.name}.{start}.part")
         handed = self._helpers.hand(self._told, self._source, start, len(chunk), before, into)
         self._handed.append((handed, len(chunk)))
         return handed
 
-    def _is_too_much(self, chunk: bytes, left: int) -> bool:
+    def _is_too_much(self, chunk: bytes, left: int, unwritten: int) -> bool:
         """Whether the others all have something, and more than their part of what is left with this chunk too."""
-        others, at_work = self._workers - 1, sum(size for _, size in self._handed)
-        return len(self._handed) >= others and at_work + len(chunk) > others / self._workers * (at_work + left)
+        others, sizes = self._workers - 1, [size for _, size in self._handed]
+        if len(sizes) < others:
+            return False
+        done = self._pace * others * (time.monotonic() - self._handed_since)
+        ahead = min(max(self._handed_bytes - done, sum(sizes[others:])), sum(sizes))
+        return ahead + len(chunk) > others / self._workers * (ahead + left + _BESIDES * unwritten)
 
 
 def _at_work(done: Done | Handed) -> bool:
