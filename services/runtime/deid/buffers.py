@@ -90,7 +90,8 @@ class Buffer:
     `bytes` is what is searched: full-width digits, letters and a few signs are one ASCII byte each there, so that a
     value is the same in both widths. `areas` are in offsets of `bytes`; `original` turns those into offsets of
     `content`. `shown`, if given, is searched in its place. `floors`: from where on words speak for what is in each
-    area, which is its start where nothing else is given. `runs`: of the digits of `content`, if known already.
+    area, which is its start where nothing else is given. `documents`: where those begin that say nothing of each other,
+    each area by itself where nothing else is given. `runs`: of the digits of `content`, if known already.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Buffer:
         areas: Areas,
         shown: Shown | None = None,
         floors: Offsets | None = None,
+        documents: Offsets | None = None,
         runs: Runs | None = None,
     ) -> None:
         self.content = content
@@ -109,10 +111,12 @@ class Buffer:
         self.runs = runs if runs is not None and self._origin is None else Runs.of(self.bytes)
         self.areas = areas
         self.floors = areas.starts if floors is None else floors
+        self.documents = areas.starts if documents is None else documents
         if self._origin is not None:
             origin = self._origin
             self.areas = Areas(*(np.searchsorted(origin, offsets) for offsets in areas))
             self.floors = np.searchsorted(origin, self.floors)
+            self.documents = np.searchsorted(origin, self.documents)
 
     def area_of(self, starts: Offsets) -> Offsets:
         """The number of the area that each of these offsets of `bytes` is in; each is in one."""

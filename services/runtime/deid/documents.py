@@ -75,19 +75,19 @@ class Rewriter:
         spared = strings.names | strings.numbers if fields is None else strings.names
         here = ~strings.coded
         plain, numbers = Areas(*(column[here] for column in strings.areas)), strings.numbers[here]
-        buffer = Buffer(content, plain, strings.shown, runs=strings.runs)
+        buffer = Buffer(content, plain, strings.shown, documents=documents, runs=strings.runs)
         edits = self._edited(buffer, spared[here])
         places = [(start, end, _quoted(new.decode())) for start, end, new in edits.places()]
         if numbers.any() and len(edits.spans):
             places = _with_numbers(content, edits, places, buffer, numbers)
         every = [edits]
         if strings.coded.any():
-            coded, more = self._coded(content, strings, spared[strings.coded])
+            coded, more = self._coded(content, documents, strings, spared[strings.coded])
             every.append(coded)
             places = sorted([*places, *more])
         return Rewriting(edits.whole, places, every, strings.fields)
 
-    def _coded(self, content: bytes, strings: Strings, spared: Flags) -> tuple[Edits, list[Place]]:
+    def _coded(self, content: bytes, documents: Offsets, strings: Strings, spared: Flags) -> tuple[Edits, list[Place]]:
         """Values with exponents, or with escapes there or in their names, are decoded, and written anew on change."""
         areas = Areas(*(column[strings.coded] for column in strings.areas))
         numbers = strings.numbers[strings.coded]
@@ -103,7 +103,8 @@ class Rewriter:
             pieces += [name, b"\n", value, APART]
             at += len(name) + len(value) + 2
         columns = np.array(spots, dtype=np.int64).T
-        edits = self._edited(Buffer(b"".join(pieces), Areas(*columns)), spared)
+        _, first = np.unique(np.searchsorted(documents, areas.starts, side="right"), return_index=True)
+        edits = self._edited(Buffer(b"".join(pieces), Areas(*columns), documents=columns[2][first]), spared)
         before = pieces[2::4]
         after = Rewriting(edits.whole, edits.places(), []).stretches(columns[0], columns[1])
         places = []

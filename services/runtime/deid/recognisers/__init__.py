@@ -28,6 +28,7 @@ from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.counterevidence import AGAINST, CLASSES, against
 from services.runtime.deid.recognisers.groups import MARGIN, Groups
+from services.runtime.deid.recognisers.repeated import repeated
 from services.runtime.deid.recognisers.resolution import apart, resolved
 from services.runtime.deid.recognisers.spared import spared
 from services.runtime.deid.recognisers.words import BITS, Words
@@ -84,6 +85,8 @@ class Recogniser:
         spans = self._candidates(buffer, runs, groups, words)
         spans, area = _inside(_moved(spans, -MARGIN), buffer)
         spans = self._with_phones(resolved(self._weighed(spans, area, words, buffer)), words, runs, buffer)
+        again, _ = _inside(repeated(spans, buffer), buffer)
+        spans = _merged(spans, again.take(apart(again, spans)))
         return self._with_numbers(spans, runs, buffer, groups, words)
 
     def _candidates(self, buffer: Buffer, runs: Runs, groups: Groups, words: Words) -> Spans:

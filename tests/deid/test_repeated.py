@@ -1,0 +1,49 @@
+"""What a word tells once is told for its whole document, and for no other."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from services.runtime.deid import policies
+from services.runtime.deid.engine import Deidentifier
+from services.runtime.deid.keys import Keys
+
+ENGINE = Deidentifier(policies.built_in()["zh-pii"], Keys(bytes(16)))
+WECHAT, SECRET = "zs_8888", "Abc@1234"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (f"我的微信号是 {WECHAT}。好的，{WECHAT}已记录", WECHAT),
+        (f"好的，{WECHAT} 已记录。我的微信号是 {WECHAT}", WECHAT),
+        (f"密码是 {SECRET}，请用{SECRET}登录，对，{SECRET}!", SECRET),
+        (f"微信号：{WECHAT}，你好 @{WECHAT}", WECHAT),
+        ("QQ 1234567，再说一遍：1234567。", "1234567"),
+        ("座机电话 62345678，重复一遍：62345678", "62345678"),
+        ("座机电话 6234-5678，重复一遍：6234-5678", "6234-5678"),
+    ],
+)
+def test_it_is_found_again_in_the_same_text(text: str, value: str) -> None:
+    result = ENGINE.texts([text])
+    [pseudonym] = {entry.pseudo for entry in result.mapping if entry.original == value}
+    assert result.texts == [text.replace(value, pseudonym)]
+
+
+def test_it_is_found_again_in_other_strings_of_a_document() -> None:
+    record = {"messages": [{"content": f"密码是 {SECRET}"}, {"content": f"{SECRET} 收到"}], "password": "Xyz#9876"}
+    changed = json.loads(ENGINE.texts([json.dumps(record)], format="json").texts[0])
+    first, second = (message["content"] for message in changed["messages"])
+    assert SECRET not in first + second
+    assert first.split()[-1] == second.split()[0]
+
+
+def test_other_texts_are_not_told() -> None:
+    assert ENGINE.texts([f"密码是 {SECRET}", f"{SECRET} 是什么"]).texts[1] == f"{SECRET} 是什么"
+
+
+@pytest.mark.parametrize("rest", [f"x{SECRET}", f"{SECRET}5", "Abc@123", "abc@1234", "/Abc@1234x/"])
+def test_only_the_whole_value_is_told(rest: str) -> None:
+    assert ENGINE.texts([f"密码是 {SECRET}，见{rest}"]).texts[0].endswith(f"，见{rest}")
