@@ -7,7 +7,9 @@ AES makes of the other half: FF1's construction, with a radix for each character
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -23,6 +25,7 @@ Wide = NDArray[np.uint32]
 _FEW = 17
 """Bits."""
 _MOST_CHAINED = 8
+_MANY = 500
 _BLOCK = 8
 """Characters of a half in one block of AES, two bytes each."""
 
@@ -81,7 +84,10 @@ class Characters:
             stream = _stream(encrypt, starts, which, halves[fed], halves[moved].shape[1], blocks)
             limit = limits[moved]
             shift = stream % limit
-            halves[moved] = (halves[moved] + (limit - shift if inverse else shift)) % limit
+            if inverse:
+                np.subtract(limit, shift, out=shift)
+            shift += halves[moved]
+            halves[moved] = np.minimum(shift, shift - limit)  # below the limit: what goes below zero becomes large
         result = np.empty_like(rows)
         result[:, 0::2], result[:, 1::2] = halves
         return result
@@ -94,15 +100,24 @@ def _stream(
     assert callable(encrypt)
     n = len(half)
     padded = np.zeros((n, blocks * _BLOCK), dtype=">u2")
-    padded[:, : half.shape[1]] = half
-    content = padded.view(np.uint8).reshape(n, blocks, 16)
+    for columns in _columns(half):
+        padded[:, columns] = half[:, columns]
     if blocks > _MOST_CHAINED:
-        state = _hashed(starts[which], content, encrypt)
-    else:
-        state = np.frombuffer(encrypt(starts.tobytes()), dtype=np.uint8).reshape(-1, 16)[which]
-        for block in range(blocks):
-            state = np.frombuffer(encrypt((state ^ content[:, block]).tobytes()), dtype=np.uint8).reshape(n, 16)
-    return _counted(encrypt, state, -(-characters // 4))[:, :characters]
+        return _counted(
+            encrypt, _hashed(starts[which], padded.view(np.uint8).reshape(n, blocks, 16), encrypt), characters
+        )
+    words = padded.view(np.uint64).reshape(n, blocks, 2)
+    state = np.frombuffer(encrypt(starts.data), dtype=np.uint64).reshape(-1, 2)[which]
+    for block in range(blocks):
+        for columns in _columns(state):
+            state[:, columns] ^= words[:, block, columns]
+        state = np.frombuffer(bytearray(encrypt(state.view(np.uint8).data)), dtype=np.uint64).reshape(n, 2)
+    return _counted(encrypt, state.view(np.uint8), characters)
+
+
+def _columns(rows: np.ndarray[Any, Any]) -> Iterable[int] | Iterable[slice]:
+    """All at once, or each by itself where they are long: numpy takes its time for each row."""
+    return range(rows.shape[1]) if len(rows) > _MANY else (slice(rows.shape[1]),)
 
 
 def _hashed(start: NDArray[np.uint8], content: NDArray[np.uint8], encrypt: object) -> NDArray[np.uint8]:
@@ -116,13 +131,15 @@ def _hashed(start: NDArray[np.uint8], content: NDArray[np.uint8], encrypt: objec
     return np.frombuffer(encrypt(b"".join(digests)), dtype=np.uint8).reshape(-1, 16)
 
 
-def _counted(encrypt: object, state: NDArray[np.uint8], blocks: int) -> Wide:
-    """The blocks of a stream: the state with a counter in its last four bytes, encrypted."""
+def _counted(encrypt: object, state: NDArray[np.uint8], characters: int) -> Wide:
+    """A stream: the state with a counter in its last four bytes, encrypted, block by block."""
     assert callable(encrypt)
-    n = len(state)
+    blocks = -(-characters // 4)
     counted = np.repeat(state[:, None, :], blocks, axis=1)
-    counted[:, :, 12:] ^= np.arange(1, blocks + 1, dtype=">u4").view(np.uint8).reshape(1, -1, 4)
-    return np.frombuffer(encrypt(counted.tobytes()), dtype=">u4").reshape(n, -1).astype(np.uint32)
+    last = counted.view(">u4")[:, :, 3]
+    for columns in _columns(last):
+        last[:, columns] ^= np.arange(1, blocks + 1, dtype=">u4")[columns]
+    return np.frombuffer(encrypt(counted.data), dtype=">u4").reshape(len(state), -1)[:, :characters].astype(np.uint32)
 
 
 @cache

@@ -101,14 +101,26 @@ def _permuted_positions(kind: str, window: Bytes, inside: Flags) -> Flags:
         bare = np.where((window[:, :4] == np.frombuffer(b"www.", dtype=np.uint8)).all(axis=1), 4, 0)
         return steps >= np.where(slashes > 0, slashes + 2, bare)[:, None]
     if kind == "API_KEY":
-        prefixed = np.zeros(len(window), dtype=np.int64)
-        for prefix in map(str.encode, KEY_PREFIXES):
-            if len(prefix) < window.shape[1]:
-                same = (window[:, : len(prefix)] == np.frombuffer(prefix, dtype=np.uint8)).all(axis=1)
-                same &= inside[:, len(prefix)]
-                prefixed = np.where(same, len(prefix), prefixed)
-        return steps >= prefixed[:, None]
+        return steps >= _prefixed(window, inside)[:, None]
     return np.ones(window.shape, dtype=np.bool_)
+
+
+_PREFIXES = [np.frombuffer(prefix.encode(), dtype=np.uint8) for prefix in KEY_PREFIXES]
+_FIRST_TWO = {bytes(prefix[:2]) for prefix in _PREFIXES}
+
+
+def _prefixed(window: Bytes, inside: Flags) -> Offsets:
+    """How many characters of a key are its prefix; most values begin as none does."""
+    prefixed = np.zeros(len(window), dtype=np.int64)
+    if window.shape[1] < 2:
+        return prefixed
+    pairs = np.ascontiguousarray(window[:, :2]).view(">u2")[:, 0]
+    begun = np.flatnonzero(np.isin(pairs, [int.from_bytes(pair) for pair in _FIRST_TWO]))
+    for prefix in _PREFIXES if len(begun) else ():
+        if len(prefix) < window.shape[1]:
+            same = (window[begun, : len(prefix)] == prefix).all(axis=1) & inside[begun, len(prefix)]
+            prefixed[begun[same]] = len(prefix)
+    return prefixed
 
 
 def _significant(
