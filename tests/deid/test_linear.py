@@ -86,6 +86,11 @@ NASTY: dict[str, Callable[[int], str]] = {
     "short faxes": lambda n: "fax 1 2 " * (n // 8),
     "phones of two groups": lambda n: "phone 12 3" * (n // 10),
     "short hotlines": lambda n: "电话1-2 热线1.2," * (n // 20),
+    "passwords of digits": lambda n: "密码1234," * (n // 11),
+    "assigned expressions": lambda n: "pwd:a.b1c2 " * (n // 11),
+    "various passwords": lambda n: "".join(f"pwd=x{i:05}! " for i in range(n // 12)),
+    "words for WeChat": lambda n: "wx " * (n // 3),
+    "unanswered turns": lambda n: "微信  ，" * (n // 11),
     "untold mails": lambda n: "mail a@b.zz " * (n // 12),
 }
 

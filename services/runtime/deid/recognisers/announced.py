@@ -12,53 +12,52 @@ from services.runtime.deid.recognisers import secret_values
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
 from services.runtime.deid.recognisers.secret_values import is_secret
+from services.runtime.deid.recognisers.value_forms import Announced, Form
 from services.runtime.deid.recognisers.words import BITS, Words
 
 _ID = (
-    r"(?!(?:[vVwW][xX]|[vV])[12][0-9]{10}(?![0-9A-Za-z_])|wxid_[0-9A-Za-z]{12})([A-Za-z][A-Za-z0-9_-]{5,19})"
+    r"(?!(?:[vVwW][xX]|[vV])[12][0-9]{10}(?![0-9A-Za-z_])|wxid_[0-9A-Za-z]{12})([A-Za-z][A-Za-z0-9_-]{5,19}+)"
     r"(?![A-Za-z0-9_@-]|\.[A-Za-z0-9]|\s?版)"
 )
 _LEADS = r"(?:[\s:=\"'(\[]|：|（|【|“|‘|「|『|是|为)"
 _NAMED = (
     r"(?:[\s\"']{0,3}(?::|：)|(?:账号|帐号|号)|[\s_]?(?:[Ii][Dd]|[Nn]o|[Nn]umber)(?![A-Za-z]))"
-    rf"(?:码|{_LEADS}){{0,6}}"
+    rf"(?:码|{_LEADS}){{0,6}}+"
 )
 _BESIDE = (  # products and words of code stand there, too: with a digit, or with a sign after 加
     rf"(?:(?<=[^\x00-\x7f])|(?![A-Za-z0-9]))"
-    rf"(?:搜索|搜|加|添加|联系|公众号|订阅号|服务号|{_LEADS}){{0,8}}(?=[A-Za-z_-]{{1,19}}[0-9])"
-    rf"|(?:(?<=加微信)|(?<=我微信)|(?<=我的微信)){_LEADS}{{0,4}}(?=[A-Za-z]{{1,19}}[_-])"
+    rf"(?:搜索|搜|加|添加|联系|公众号|订阅号|服务号|{_LEADS}){{0,8}}+(?=[A-Za-z_-]{{1,19}}+[0-9])"
+    rf"|(?<=微信)(?:(?<=加微信)|(?<=我微信)|(?<=我的微信)){_LEADS}{{0,4}}+(?=[A-Za-z]{{1,19}}+[_-])"
 )
-_WECHAT = re.compile(rf"(?:{_NAMED}|{_BESIDE}){_ID}".encode())
-_NEXT_TURN = re.compile(
-    r"[^\nA-Za-z0-9]{0,24}(?:\n|  )[^\n:]{1,36}?(?::|：)\s{0,2}"  # a line break, or an escaped one
-    rf"(?=[A-Za-z]{{0,19}}[0-9_-]){_ID}".encode()
+_WECHAT = Form(rf"(?:{_NAMED}|{_BESIDE}){_ID}")
+_NEXT_TURN = Form(
+    r"(?:[^\nA-Za-z0-9]{0,24}+\n|(?>[^\nA-Za-z0-9]{0,24}?  ))"  # a line break, or the first escaped one
+    r"(?=[^\n:\xef]{0,36}+[:\xef])[^\n:]{1,36}?(?::|：)\s{0,2}"
+    rf"(?=[A-Za-z]{{0,19}}[0-9_-]){_ID}"
 )
-_WXID = re.compile(rb"_([0-9A-Za-z]{12,32})(?![0-9A-Za-z_])")
-_MAC = re.compile(r"(?:地址|\s?addr(?:ess)?)?[\s:=\"'：]{0,6}([0-9A-Fa-f]{12})(?![0-9A-Za-z])".encode())
-_PASSPORT = re.compile(
-    r"(?:[\s:=#\"'(]|：|（|号码|号|是|为|no\.?|number|is){0,6}((?!(?:no|is)[^A-Za-z])"
-    r"[a-z]{1,2}(?:[ -][0-9]{7,8}|[ -]?[0-9]{4}[ -][0-9]{3,4}))(?![0-9a-z])".encode(),
-    re.IGNORECASE,
+_WXID = Form(r"_([0-9A-Za-z]{12,32})(?![0-9A-Za-z_])")
+_MAC = Form(r"(?:地址|\s?addr(?:ess)?)?[\s:=\"'：]{0,6}([0-9A-Fa-f]{12})(?![0-9A-Za-z])")
+_PASSPORT = Form(
+    r"(?i:(?:[\s:=#\"'(]|：|（|号码|号|是|为|no\.?|number|is){0,6}((?!(?:no|is)[^A-Za-z])"
+    r"[a-z]{1,2}(?:[ -][0-9]{7,8}|[ -]?[0-9]{4}[ -][0-9]{3,4}))(?![0-9a-z]))"
 )
 _FARTHEST = 300
 _SCORE = 0.65
 _GAP = b'": "'
 _WHOLE_WECHAT = re.compile(rb"(?!wxid_[0-9A-Za-z]{12})[A-Za-z][A-Za-z0-9_-]{5,19}")
-_AFTER = (
-    ("wechat", "WECHAT", _WECHAT),
-    ("wechat", "WECHAT", _NEXT_TURN),
-    ("wxid", "WECHAT", _WXID),
-    ("secret", "API_KEY", secret_values.ASSIGNED),
-    ("pass", "API_KEY", secret_values.ASSIGNED),
-    ("secret", "API_KEY", secret_values.ARGUMENT),
-    ("secret", "API_KEY", secret_values.KEY_TOLD),
-    ("password", "API_KEY", secret_values.TOLD),
-    ("password", "API_KEY", secret_values.BESIDE),
-    ("password", "API_KEY", secret_values.PIN),
-    ("bearer", "API_KEY", secret_values.BEARER),
-    ("mac", "MAC", _MAC),
-    ("passport", "PASSPORT", _PASSPORT),
-)
+_AFTER = {
+    "WECHAT": Announced({"wechat": (_WECHAT, _NEXT_TURN), "wxid": (_WXID,)}),
+    "API_KEY": Announced(
+        {
+            "secret": (secret_values.ASSIGNED, secret_values.ARGUMENT, secret_values.KEY_TOLD),
+            "pass": (secret_values.ASSIGNED,),
+            "password": (secret_values.TOLD, secret_values.BESIDE, secret_values.PIN),
+            "bearer": (secret_values.BEARER,),
+        }
+    ),
+    "MAC": Announced({"mac": (_MAC,)}),
+    "PASSPORT": Announced({"passport": (_PASSPORT,)}),
+}
 
 
 def find(searched: bytes, areas: Areas, words: Words, out: Candidates) -> None:
@@ -66,10 +65,9 @@ def find(searched: bytes, areas: Areas, words: Words, out: Candidates) -> None:
     if not len(areas.starts):
         return
     search = _Search(searched, areas, words, out)
-    for name, kind, expression in _AFTER:
-        if kind in out.wanted:
-            search.after_words(name, kind, expression)
-            search.in_cells(name, kind, expression)
+    for kind in out.wanted & _AFTER.keys():
+        search.after_words(kind)
+        search.in_cells(kind)
     if out.wanted & {"WECHAT", "API_KEY"}:
         _named_fields(searched, areas, words, out)
 
@@ -81,51 +79,53 @@ class _Search:
         self._searched, self._areas, self._words, self._out = searched, areas, words, out
         self._content: Bytes = np.frombuffer(searched, dtype=np.uint8)
 
-    def after_words(self, name: str, kind: str, expression: re.Pattern[bytes]) -> None:
+    def after_words(self, kind: str) -> None:
         """A value ends with the area that its word stands in or, where that is a field's name, that follows."""
-        areas = self._areas
-        ends = self._words.ends[(self._words.bits & BITS[name]) > 0]
-        if kind == "API_KEY":
-            ends = self._worth_a_look(ends, expression)
+        areas, announced = self._areas, _AFTER[kind]
+        ends, choices = self._announcing(kind)
         area = np.minimum(np.searchsorted(areas.ends, ends), len(areas.ends) - 1)
         limits = np.minimum(ends + _FARTHEST, areas.ends[area])
+        find = {choice: announced.chosen(choice).find for choice in np.unique(choices).tolist()}
         over, places = 0, list[tuple[int, int]]()
-        for end, limit in zip((ends + MARGIN).tolist(), (limits + MARGIN).tolist(), strict=True):
-            found = expression.match(self._searched, end, limit) if end >= over else None
-            if found and (place := _value(found, kind)):
+        columns = (ends + MARGIN).tolist(), (limits + MARGIN).tolist(), choices.tolist()
+        for end, limit, choice in zip(*columns, strict=True):
+            if end >= over and (place := find[choice](self._searched, end, limit)):
                 over = place[1]  # a word within a value announces nothing
                 places.append(place)
         self._out.add_all(kind, places, _SCORE)
 
-    def in_cells(self, name: str, kind: str, expression: re.Pattern[bytes]) -> None:
+    def _announcing(self, kind: str) -> tuple[Offsets, Offsets]:
+        """Where words end that something may follow, with the choices of what."""
+        choices = _AFTER[kind].choices(self._words.bits)
+        announcing = np.flatnonzero(choices)
+        at, choices = self._words.ends[announcing] + MARGIN, choices[announcing]
+        choices = _AFTER[kind].beginning(choices, self._content[at - 1], self._content[at])
+        worth = choices > 0
+        if kind == "API_KEY" and worth.any():
+            following = np.append(self._signs, len(self._content))[np.searchsorted(self._signs, at)]
+            worth &= following - at <= _FARTHEST
+        return at[worth] - MARGIN, choices[worth]
+
+    def in_cells(self, kind: str) -> None:
         """What stands apart from its name is read as a value of JSON after it is."""
-        searched, areas = self._searched, self._areas
-        of_class = (self._words.bits & BITS[name]) > 0
-        starts, ends = self._words.starts[of_class], self._words.ends[of_class]
-        if not len(ends) or not len(self._apart):
+        searched, areas, announced = self._searched, self._areas, _AFTER[kind]
+        if not len(self._apart):
+            return
+        choices = announced.choices(self._words.bits)
+        announcing = np.flatnonzero(choices)
+        starts, ends, choices = self._words.starts[announcing], self._words.ends[announcing], choices[announcing]
+        if not len(ends):
             return
         last = np.searchsorted(ends, areas.name_ends[self._apart], side="right") - 1
         named = (last >= 0) & (starts[last] >= areas.name_starts[self._apart])
-        for index, word_end in zip(self._apart[named].tolist(), ends[last[named]].tolist(), strict=True):
+        last = last[named]
+        columns = self._apart[named].tolist(), ends[last].tolist(), choices[last].tolist()
+        for index, word_end, choice in zip(*columns, strict=True):
             rest = searched[word_end + MARGIN : int(areas.name_ends[index]) + MARGIN] + _GAP
             start = int(areas.starts[index]) + MARGIN
-            value = searched[start : min(int(areas.ends[index]) + MARGIN, start + _FARTHEST)]
-            found = expression.match(rest + value)
-            if found and (place := _value(found, kind)) and place[0] >= len(rest):
+            text = rest + searched[start : min(int(areas.ends[index]) + MARGIN, start + _FARTHEST)]
+            if place := announced.chosen(choice).find(text, 0, len(text), len(rest)):
                 self._out.add_one(kind, start + place[0] - len(rest), start + place[1] - len(rest), _SCORE)
-
-    def _worth_a_look(self, ends: Offsets, expression: re.Pattern[bytes]) -> Offsets:
-        """Words that what the expression begins with follows, and not too far away what every secret has."""
-        first = secret_values.FIRST[expression][self._content[ends + MARGIN]]
-        if expression is secret_values.BESIDE:
-            first |= self._content[ends + MARGIN - 1] >= 0x80
-        ends = ends[first]
-        if not len(ends):
-            return ends
-        following = np.searchsorted(self._signs, ends + MARGIN)
-        near = following < len(self._signs)
-        near[near] = self._signs[following[near]] - MARGIN - ends[near] <= _FARTHEST
-        return ends[near]
 
     @cached_property
     def _signs(self) -> Offsets:
@@ -136,24 +136,6 @@ class _Search:
         """The areas with a name that is not beside them: cells of tables, and what was decoded."""
         areas, after = self._areas, self._content[self._areas.name_ends + MARGIN]
         return np.flatnonzero((areas.name_ends > areas.name_starts) & ((after == APART[0]) | (after == ord("\n"))))
-
-
-def _value(found: re.Match[bytes], kind: str) -> tuple[int, int] | None:
-    """Where it is, without the signs that close what it stands in; none where it is no such value."""
-    first, last = found.span(found.lastindex or 0)
-    while last > first and found.string[last - 1] in b"\"',;.)]}>\\":
-        last -= 1
-    if found.re is secret_values.PIN or (last - first >= 6 and (kind != "API_KEY" or _fits(found))):
-        return first, last
-    return None
-
-
-def _fits(found: re.Match[bytes]) -> bool:
-    value = found[found.lastindex or 0]
-    return is_secret(value, bare=found.lastgroup in ("bare", "said"), said=found.re in _SENTENCES)
-
-
-_SENTENCES = (secret_values.KEY_TOLD, secret_values.TOLD, secret_values.BESIDE)
 
 
 def _named_fields(searched: bytes, areas: Areas, words: Words, out: Candidates) -> None:
