@@ -12,11 +12,10 @@ import numpy as np
 
 from services.runtime.deid import exponents, json_strings
 from services.runtime.deid.buffers import APART, Areas, Buffer, Flags, Offsets
+from services.runtime.deid.exponents import Place, SpelledOut
 from services.runtime.deid.json_strings import Strings
 from services.runtime.deid.recognisers import Recogniser
 from services.runtime.deid.replacing import Edits, Replacer
-
-Place = tuple[int, int, bytes]
 
 
 class Rewriting:
@@ -25,17 +24,17 @@ class Rewriting:
     def __init__(
         self, whole: bytes, places: list[Place], edits: Sequence[Edits], fields: frozenset[str] = frozenset()
     ) -> None:
-        self.whole, self.places, self.fields, self._edits = whole, places, fields, edits
+        self.whole, self.places, self.fields, self.edits = whole, places, fields, edits
 
     def counts(self) -> Counter[str]:
         total: Counter[str] = Counter()
-        for edits in self._edits:
+        for edits in self.edits:
             total.update(edits.counts())
         return total
 
     def pairs(self) -> Iterator[tuple[str, str, str]]:
         """Type, original and what took its place, each at least once."""
-        for edits in self._edits:
+        for edits in self.edits:
             yield from edits.pairs()
 
     def joined(self) -> bytes:
@@ -62,8 +61,7 @@ class Rewriter:
 
     def text(self, content: bytes, areas: Areas, floors: Offsets | None = None) -> Rewriting:
         """`floors`: where the context of each area begins, which stands before it and stays as it is."""
-        edits = self._edited(Buffer(content, areas, floors=floors))
-        return Rewriting(edits.whole, edits.places(), [edits])
+        return self._rewritten(Buffer(content, areas, floors=floors))
 
     def json(self, content: bytes, documents: Offsets, fields: Sequence[str] | None) -> Rewriting:
         """`content` is of valid JSON documents, which begin at `documents`; only strings and numbers in it change.
@@ -72,22 +70,28 @@ class Rewriter:
         on: shorter ones count and measure things.
         """
         strings = json_strings.of(content, documents, fields, to_the_letter=self._recogniser.has_patterns)
+        buffer = _uncoded(content, documents, strings)
+        if exponential := exponents.within(buffer):
+            coded = strings.coded.copy()
+            coded[np.flatnonzero(~coded)[[number.area for number in exponential]]] = True
+            strings = strings._replace(coded=coded)
+            buffer = _uncoded(content, documents, strings)
         spared = strings.names | strings.numbers if fields is None else strings.names
-        here = ~strings.coded
-        plain, numbers = Areas(*(column[here] for column in strings.areas)), strings.numbers[here]
-        buffer = Buffer(content, plain, strings.shown, documents=documents, runs=strings.runs)
-        edits = self._edited(buffer, spared[here])
+        numbers = strings.numbers[~strings.coded]
+        edits = self._edited(buffer, spared[~strings.coded])
         places = [(start, end, _quoted(new.decode())) for start, end, new in edits.places()]
         if numbers.any() and len(edits.spans):
             places = _with_numbers(content, edits, places, buffer, numbers)
         every = [edits]
         if strings.coded.any():
-            coded, more = self._coded(content, documents, strings, spared[strings.coded])
-            every.append(coded)
+            decoded, more = self._coded(content, documents, strings, spared[strings.coded])
+            every += decoded
             places = sorted([*places, *more])
         return Rewriting(edits.whole, places, every, strings.fields)
 
-    def _coded(self, content: bytes, documents: Offsets, strings: Strings, spared: Flags) -> tuple[Edits, list[Place]]:
+    def _coded(
+        self, content: bytes, documents: Offsets, strings: Strings, spared: Flags
+    ) -> tuple[Sequence[Edits], list[Place]]:
         """Values with exponents, or with escapes there or in their names, are decoded, and written anew on change."""
         areas = Areas(*(column[strings.coded] for column in strings.areas))
         numbers = strings.numbers[strings.coded]
@@ -104,9 +108,9 @@ class Rewriter:
             at += len(name) + len(value) + 2
         columns = np.array(spots, dtype=np.int64).T
         _, first = np.unique(np.searchsorted(documents, areas.starts, side="right"), return_index=True)
-        edits = self._edited(Buffer(b"".join(pieces), Areas(*columns), documents=columns[2][first]), spared)
+        done = self._rewritten(Buffer(b"".join(pieces), Areas(*columns), documents=columns[2][first]), spared)
         before = pieces[2::4]
-        after = Rewriting(edits.whole, edits.places(), []).stretches(columns[0], columns[1])
+        after = done.stretches(columns[0], columns[1])
         places = []
         for start, end, is_number, old, new in zip(
             areas.starts.tolist(), areas.ends.tolist(), numbers.tolist(), before, after, strict=True
@@ -119,15 +123,35 @@ class Rewriter:
                 places.append((start, end, new) if fits else _as_string(content, start, rest.end(), whole))
             elif old != new:
                 places.append((start, end, _quoted(new.decode(), like=content[start:end])))
-        return edits, places
+        return done.edits, places
 
-    def _edited(self, buffer: Buffer, spared: Flags | None = None) -> Edits:
+    def _rewritten(self, buffer: Buffer, spared: Flags | None = None) -> Rewriting:
+        """Numbers with an exponent are read as what they stand for, and stay as they are where nothing is found."""
+        numbers = exponents.within(buffer)
+        if not numbers:
+            edits = self._edited(buffer, spared)
+            return Rewriting(edits.whole, edits.places(), [edits])
+        spelled = SpelledOut(buffer.content, numbers)
+        areas = Areas(*map(spelled.moved, buffer.raw_areas))
+        floors, documents = (spelled.moved(buffer.original(offsets)) for offsets in (buffer.floors, buffer.documents))
+        edits = self._edited(Buffer(spelled.content, areas, floors=floors, documents=documents), spared)
+        places = edits.places()
+        starts, ends = spelled.stretches((start, end) for start, end, _ in places)
+        new = Rewriting(edits.whole, places, []).stretches(starts, ends)
+        return Rewriting(*spelled.undone(edits.whole, starts, ends, new), [edits])
+
+    def _edited(self, buffer: Buffer, spared: Flags | None) -> Edits:
         """`spared`: areas in which only long runs of digits as such change."""
         spans = self._recogniser.find(buffer, self._locale)
         if spared is not None and spared.any():
             short = (spans.kinds == spans.names.index("NUMBER")) & (spans.ends - spans.starts < _COUNTS_NOTHING)
             spans = spans.take(~(short & spared[buffer.area_of(spans.starts)]))
         return self._replacer.replace(buffer, spans)
+
+
+def _uncoded(content: bytes, documents: Offsets, strings: Strings) -> Buffer:
+    areas = Areas(*(column[~strings.coded] for column in strings.areas))
+    return Buffer(content, areas, strings.shown, documents=documents, runs=strings.runs)
 
 
 _COUNTS_NOTHING = 7

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from services.runtime.deid.buffers import APART
+from services.runtime.deid.buffers import Buffer, Bytes, Offsets
+from services.runtime.deid.reaches import ALNUM, among_bytes, is_digit
 
+Place = tuple[int, int, bytes]
 PATTERN = re.compile(rb"([0-9]+)(?:\.([0-9]+))?[eE]\+?([0-9]{1,3})")
 _LONGEST = 36
 _FEWEST = 5
-_CELL = re.compile(rb"(?P<before> *[+-]?)(?P<number>%b)(?P<after> *)" % PATTERN.pattern)
-_SOMEBODYS = 7
-"""Digits from which on a number is rather somebody's than a measure."""
+_SOMEBODYS = range(7, 21)
+"""How many digits a number in a text has that is rather somebody's than a measure."""
+_BESIDE = ALNUM | among_bytes("_.")
+
+
+class Number(NamedTuple):
+    """Where in a content it stands, in which area, and the digits that it stands for."""
+
+    start: int
+    end: int
+    area: int
+    digits: bytes
 
 
 def whole_number(token: bytes) -> str:
@@ -34,19 +47,79 @@ def read(token: bytes) -> str:
     return token.decode() if token.isdigit() else whole_number(token)
 
 
-def spelled_out(cells: list[bytes]) -> list[bytes]:
-    """Cells that are wholly a number of at least seven digits without its exponent; the same list where none is."""
-    raw = np.frombuffer(APART.join(cells), dtype=np.uint8)
-    exponent = np.flatnonzero((raw[1:] | np.uint8(0x20)) == ord("e")) + 1
-    exponent = exponent[(raw[exponent - 1] - np.uint8(ord("0"))) < 10]
-    if not len(exponent):
-        return cells
-    ends = np.cumsum([len(cell) + 1 for cell in cells])
-    new = cells
-    for number in np.unique(np.searchsorted(ends, exponent, side="right")).tolist():
-        found = _CELL.fullmatch(cells[number])
-        digits = whole_number(found["number"]) if found else ""
-        if found and len(digits) >= _SOMEBODYS:
-            new = list(cells) if new is cells else new
-            new[number] = found["before"] + digits.encode() + found["after"]
-    return new
+def within(buffer: Buffer) -> list[Number]:
+    """Those in the areas of a buffer: with a point, which hashes do not have."""
+    text, runs = buffer.bytes, buffer.runs
+    fraction = np.flatnonzero((text[runs.ends[1:-1]] | np.uint8(0x20)) == ord("e")) + 1
+    whole, power = fraction - 1, fraction + 1
+    starts, ends = runs.starts[whole], runs.ends[power]
+    link = runs.starts[power] - runs.ends[fraction]
+    kept = (link == 1) | ((link == 2) & (text[runs.starts[power] - 1] == ord("+")))
+    kept &= (runs.starts[fraction] - runs.ends[whole] == 1) & (text[runs.ends[whole]] == ord("."))
+    kept &= (runs.digits[power] <= 3) & (runs.digits[fraction] <= _LONGEST) & (runs.digits[whole] <= _LONGEST)
+    area = np.searchsorted(buffer.areas.starts, starts, side="right") - 1
+    kept &= (area >= 0) & (ends <= buffer.areas.ends[area]) if len(buffer.areas.ends) else False
+    found = []
+    for start, end, index in zip(starts[kept].tolist(), ends[kept].tolist(), area[kept].tolist(), strict=True):
+        digits = whole_number(text[start:end].tobytes())
+        if len(digits) in _SOMEBODYS and _is_apart(text, start, end):
+            first, last = buffer.original(np.array([start, end])).tolist()
+            found.append(Number(first, last, index, digits.encode()))
+    return found
+
+
+def _is_apart(text: Bytes, start: int, end: int) -> bool:
+    """From letters, and from more of a number."""
+    if start and _BESIDE[text[start - 1]]:
+        return False
+    pointed = end + 1 < len(text) and text[end] == ord(".") and bool(is_digit(text[end + 1 : end + 2])[0])
+    return end == len(text) or (not pointed and (text[end] == ord(".") or not _BESIDE[text[end]]))
+
+
+class SpelledOut:
+    """A content with the digits of numbers in their place, and the way back.
+
+    `starts`, `ends`: where in it those digits are.
+    """
+
+    def __init__(self, content: bytes, numbers: Sequence[Number]) -> None:
+        self._before = content
+        self._starts, self._ends = np.array([number[:2] for number in numbers], dtype=np.int64).T
+        sizes = np.array([len(number.digits) for number in numbers], dtype=np.int64)
+        self._shift = np.append(0, np.cumsum(sizes - (self._ends - self._starts)))
+        self.starts, self.ends = self._starts + self._shift[:-1], self._ends + self._shift[1:]
+        self.content = _with(content, [(number.start, number.end, number.digits) for number in numbers])
+
+    def moved(self, offsets: Offsets) -> Offsets:
+        """Offsets of the content before, none of them within a number."""
+        moved: Offsets = offsets + self._shift[np.searchsorted(self._ends, offsets, side="right")]
+        return moved
+
+    def stretches(self, others: Iterable[tuple[int, int]]) -> tuple[Offsets, Offsets]:
+        """The numbers and others of its stretches, those that overlap as one: starts and ends."""
+        found = list[list[int]]()
+        for start, end in sorted([*zip(self.starts.tolist(), self.ends.tolist(), strict=True), *others]):
+            if found and start < found[-1][1]:
+                found[-1][1] = max(found[-1][1], end)
+            else:
+                found.append([start, end])
+        starts, ends = np.array(found, dtype=np.int64).T
+        return starts, ends
+
+    def undone(self, changed: bytes, starts: Offsets, ends: Offsets, new: Iterable[bytes]) -> tuple[bytes, list[Place]]:
+        """The content before, changed as this one is, which is as long as before: `new` at its stretches."""
+        numbers = zip(self.starts.tolist(), self.ends.tolist(), self._starts.tolist(), self._ends.tolist(), strict=True)
+        old = [(start, end, self._before[first:last]) for start, end, first, last in numbers]
+        back = [offsets - self._shift[np.searchsorted(self.ends, offsets, side="right")] for offsets in (starts, ends)]
+        columns = zip(*(column.tolist() for column in (starts, ends, *back)), new, strict=True)
+        places = [(first, last, text) for start, end, first, last, text in columns if text != self.content[start:end]]
+        return _with(changed, old), places
+
+
+def _with(content: bytes, places: Iterable[Place]) -> bytes:
+    """With others in these places, in ascending order."""
+    pieces, at = list[bytes](), 0
+    for start, end, new in places:
+        pieces += [content[at:start], new]
+        at = end
+    return b"".join((*pieces, content[at:]))

@@ -11,7 +11,6 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from contracts.deid import FileFormat
-from services.runtime.deid import exponents
 from services.runtime.deid.buffers import APART, Areas
 from services.runtime.deid.documents import Rewriter
 from services.runtime.deid.files import formats
@@ -130,7 +129,7 @@ def _line(row: list[str], raw: str, kind: FileFormat) -> str:
 
 
 def cells_rewritten(rewriter: Rewriter, cells: Sequence[tuple[str, bytes]]) -> tuple[list[bytes], Counter[str]]:
-    """Cells, each with its column's name, de-identified in one go; numbers with an exponent are what they stand for."""
+    """Cells, each with its column's name, de-identified in one go."""
     if not cells:
         return [], Counter()
     names = {name: at for at, name in enumerate(dict.fromkeys(name for name, _ in cells))}
@@ -138,14 +137,9 @@ def cells_rewritten(rewriter: Rewriter, cells: Sequence[tuple[str, bytes]]) -> t
     ends = np.cumsum([len(name) + 1 for name in header]) - 1
     starts = ends - np.array([len(name) for name in header])
     front = APART.join(header) + APART
-    given = [cell for _, cell in cells]
-    read = exponents.spelled_out(given)
-    lengths = np.array([len(cell) for cell in read], dtype=np.int64)
+    lengths = np.array([len(cell) for _, cell in cells], dtype=np.int64)
     cell_ends = len(front) + np.cumsum(lengths + 1) - 1
     number = np.array([names[name] for name, _ in cells], dtype=np.int64)
     areas = Areas(cell_ends - lengths, cell_ends, starts[number], ends[number])
-    done = rewriter.text(front + APART.join(read), areas)
-    new = list(done.stretches(areas.starts, areas.ends))
-    if read is not given:
-        new = [old if after == before else after for old, before, after in zip(given, read, new, strict=True)]
-    return new, done.counts()
+    done = rewriter.text(front + APART.join([cell for _, cell in cells]), areas)
+    return list(done.stretches(areas.starts, areas.ends)), done.counts()
