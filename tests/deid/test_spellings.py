@@ -86,6 +86,17 @@ def test_an_address_is_one_value(spellings: tuple[str, ...]) -> None:
     assert [text.lower() for text in _ZH.reverse(done.texts).texts] == [text.lower() for text in spellings]
 
 
+@pytest.mark.parametrize(("padded", "plain"), [("192.168.001.010", "192.168.1.10"), ("203.0.113.07", "203.0.113.7")])
+def test_zeros_before_the_numbers_of_an_address_stay(padded: str, plain: str) -> None:
+    done = _ZH.texts([padded, plain])
+    assert done.counts == {"IPV4": 2}
+    new = done.texts[0].split(".")
+    assert list(map(len, new)) == list(map(len, padded.split(".")))
+    assert [str(int(part)) for part in new] == done.texts[1].split(".") != plain.split(".")
+    assert _ZH.reverse(done.texts).texts == [padded, plain]
+    assert _found("1.02.03.04 与 127.000.000.001") == []
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "value"),
     [
@@ -259,6 +270,7 @@ HASHED = "id: hashed\nversion: '1'\ntypes: {%s: {action: hash}}"
         ("CN_LANDLINE", ("010-62345678", "座机01062345678", "+86 10 6234 5678", "+86 (0)10-62345678")),
         ("CN_PHONE", ("13812345678", "+86 138-1234-5678", "１３８１２３４５６７８")),
         ("CN_PLATE", ("京A·12345", "车牌京A12345")),
+        ("IPV4", ("192.168.001.010", "192.168.1.10")),
         ("EMAIL", ("Zhang.San@qq.com", "zhang.san@QQ.com")),
     ],
 )

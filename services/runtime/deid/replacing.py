@@ -159,6 +159,8 @@ def _canonical(kind: str, text: str) -> str:
     if kind == "IPV6":
         with suppress(ValueError):
             return IPv6Address(text).exploded
+    if kind == "IPV4":
+        return ".".join(part.lstrip("0") or "0" for part in text.split("."))
     small = text.lower()
     return small if kind in _WITH_SIGNS else "".join(filter(str.isalnum, small))
 

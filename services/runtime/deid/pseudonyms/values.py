@@ -142,13 +142,20 @@ class Pseudonyms:
         return np.where(digits < 10, other.astype(np.uint8) + np.uint8(48), letters)
 
     def _addresses(self, layout: Layout, *, inverse: bool) -> Bytes:
-        """IPv4: each of the four numbers keeps its length. A gap between columns is a dot."""
-        rows = layout.rows
-        parts = np.split(layout.columns, np.flatnonzero(np.diff(layout.columns) > 1) + 1)
-        widths = tuple(len(part) for part in parts)
-        tweak = f"IPV4/{widths}".encode()
-        new, known = permuted(rows - np.uint8(48), octets(widths), self._numbers, tweak, "valid", inverse=inverse)
-        return np.where(known[:, None], new + np.uint8(48), rows)
+        """IPv4: each of the four numbers keeps its length, and the zeros before it. A gap between columns is a dot."""
+        rows, new = layout.rows, layout.rows.copy()
+        edges = np.flatnonzero(np.diff(layout.columns) > 1) + 1
+        own = np.concatenate([_significant(part) for part in np.split(rows, edges, axis=1)], axis=1)
+        packed = own @ (1 << np.arange(own.shape[1], dtype=np.int64))
+        for code in np.unique(packed):
+            chosen = np.flatnonzero(packed == code)
+            columns = np.flatnonzero(own[chosen[0]])
+            widths = tuple(int(part.sum()) for part in np.split(own[chosen[0]], edges))
+            digits = rows[np.ix_(chosen, columns)] - np.uint8(48)
+            tweak = f"IPV4/{widths}".encode()
+            other, known = permuted(digits, octets(widths), self._numbers, tweak, "valid", inverse=inverse)
+            new[np.ix_(chosen, columns)] = np.where(known[:, None], other, digits) + np.uint8(48)
+        return new
 
     def _provinces(self, content: Bytes, changed: Bytes, starts: Offsets, *, inverse: bool) -> None:
         if self._policy.output_of("CN_PLATE") == "valid":
@@ -161,6 +168,13 @@ class Pseudonyms:
         for old, new in zip(before, after, strict=True):
             others[(provinces == old).all(axis=1)] = new
         put(changed, starts, others)
+
+
+def _significant(digits: Bytes) -> Flags:
+    """Of N numbers of n digits those that are no zeros before it."""
+    begun = np.logical_or.accumulate(digits != ord("0"), axis=1)
+    begun[:, -1] = True
+    return begun
 
 
 def _inverted(alphabet: Bytes) -> Bytes:

@@ -158,15 +158,18 @@ def _ipv4(groups: Groups, out: Candidates) -> None:
     if not len(first):
         return
     good = np.ones(len(first), dtype=np.bool_)
+    padded, widest = np.zeros(len(first), dtype=np.bool_), np.zeros(len(first), dtype=np.int64)
     for index in range(4):
         start, width = groups.starts[first + index], groups.width[first + index]
         digits = [groups.content[start + place].astype(np.int64) - 48 for place in range(3)]
         value = np.where(width == 1, digits[0], np.where(width == 2, 10 * digits[0] + digits[1], 0))
         value = np.where(width == 3, 100 * digits[0] + 10 * digits[1] + digits[2], value)
-        good &= (value < 256) & ((digits[0] > 0) | (width == 1))
+        good &= value < 256
+        padded |= (digits[0] == 0) & (width > 1)
+        widest = np.maximum(widest, width)
         if not index:
             good &= ~np.isin(value, NOBODYS_NETWORKS)
-    first = first[good]
+    first = first[good & (~padded | (widest == 3))]  # versions and dates have zeros before, too, but fewer digits
     before = groups.before[first]
     dashed = (before == ord("-")) & is_letter(groups.content[groups.starts[first] - 2])
     beside = groups.letter_before[first] | groups.letter_after[first + 3] | dashed
