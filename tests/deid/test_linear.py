@@ -91,6 +91,8 @@ NASTY: dict[str, Callable[[int], str]] = {
     "various passwords": lambda n: "".join(f"pwd=x{i:05}! " for i in range(n // 12)),
     "words for WeChat": lambda n: "wx " * (n // 3),
     "unanswered turns": lambda n: "微信  ，" * (n // 11),
+    "lists of phones": lambda n: "tel 1234567" + ",1234567" * (n // 8),
+    "many lists of phones": lambda n: "电话13812345678/1234567 " * (n // 27),
     "exponents": lambda n: "1.3812345678E+10 " * (n // 17),
     "points and exponents": lambda n: "1.1e" * (n // 4),
     "untold mails": lambda n: "mail a@b.zz " * (n // 12),

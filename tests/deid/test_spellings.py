@@ -86,6 +86,29 @@ def test_an_address_is_one_value(spellings: tuple[str, ...]) -> None:
     assert [text.lower() for text in _ZH.reverse(done.texts).texts] == [text.lower() for text in spellings]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "电话：87654321、{65432109}", "tel 8765-4321 / {6543-2109}", "电话：87654321，65432100 或{65432109}",
+        "电话 010-87654321、{65432109}", "手机 13812345678/{6543 2109}", "电话：+86 10 62345678，{65432109}",
+        "tel: 555-0187 or 555-0188 or {6543-2109}",
+    ],
+)  # fmt: skip
+def test_every_phone_of_a_list_is_one(text: str) -> None:
+    value = text[text.index("{") + 1 : text.index("}")]
+    done = _ZH.texts([text.replace("{", "").replace("}", "")])
+    assert done.counts.keys() <= {"PHONE", "CN_PHONE", "CN_LANDLINE"}
+    last = done.mapping[-1]
+    assert (last.type, last.original) == ("PHONE", value)
+    assert "".join(filter(str.isdigit, last.pseudo)) == _digits("电话：65432109")
+    assert _ZH.reverse(done.texts).texts == [text.replace("{", "").replace("}", "")]
+
+
+@pytest.mark.parametrize("text", ["拨打 3、65432109", "电话：87654321、金额65432109", "订单 87654321、65432109"])
+def test_another_number_is_no_phone_of_a_list(text: str) -> None:
+    assert _found(text)[-1] == ("NUMBER", "65432109")
+
+
 @pytest.mark.parametrize(("padded", "plain"), [("192.168.001.010", "192.168.1.10"), ("203.0.113.07", "203.0.113.7")])
 def test_zeros_before_the_numbers_of_an_address_stay(padded: str, plain: str) -> None:
     done = _ZH.texts([padded, plain])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
@@ -29,6 +30,10 @@ _QUANTITIES = re.compile(
 )
 """Sizes of storage, years, and prices, as of phones that are sold."""
 _FARTHEST = 20
+_APART = re.compile(r"\s?(?:[,/;]|、|，|；|或|和|及|or|and)\s?(?=[0-9])".encode())
+_LOCAL = (7, 8)
+"""Digits of a phone without its area, which those of a list may leave out."""
+_LONGEST_APART, _MOST_GROUPS = 5, 4
 _LEAST, _LONGEST_LINK = 6, 5
 _DIGIT = re.compile(rb"[0-9]")
 _TWO_DIGIT_CODES = frozenset(
@@ -42,10 +47,10 @@ def find(buffer: Buffer, runs: Runs, words: Words, free: Flags, out: Candidates)
     """`free`: the runs that nothing was found in. What is marked begins after the country code."""
     if not out.wanted & PHONES or not free.any():
         return
-    international, announced = (
-        _international(buffer, runs, free).tolist(),
-        words.followed("phone", buffer, runs, free & (runs.digits_ahead(_joined(buffer, runs)) >= _LEAST), _FARTHEST),
-    )
+    international = _international(buffer, runs, free).tolist()
+    long = free & (runs.digits_ahead(_joined(buffer, runs)) >= _LEAST)
+    with_others = _before_others(runs, free)
+    announced = words.followed("phone", buffer, runs, long | with_others, _FARTHEST)
     content = buffer.bytes.tobytes() if international or announced else b""
     over, dialled = 0, frozenset(international)
     for run in international:
@@ -57,11 +62,34 @@ def find(buffer: Buffer, runs: Runs, words: Words, free: Flags, out: Candidates)
     out.add("PHONE", runs.starts[first], runs.ends[first + 2], 0.55)
     for before, run in announced:
         start = int(runs.starts[run])
-        if content[start - 1 : start] == b"+" or run in dialled:
-            continue
         found = _number(content, start) if _BETWEEN.fullmatch(content, before, start) else None
-        if found and not _QUANTITIES.fullmatch(found[0]):
+        if not found or _QUANTITIES.fullmatch(found[0]):
+            continue
+        if long[run] and content[start - 1 : start] != b"+" and run not in dialled:
             _add(content, start, found.end(), _LEAST, 0, out)
+        for other in _others(content, found) if with_others[run] else ():
+            _add(content, other.start(), other.end(), _LEAST, 0, out)
+
+
+def _before_others(runs: Runs, free: Flags) -> Flags:
+    """Which runs may begin a number that another one without an area follows closely, or after one more of a list."""
+    following = np.append(runs.digits[1:], 0)
+    local = free & (np.isin(runs.digits, _LOCAL) | ((runs.digits >= 3) & (runs.digits <= 4) & (following == 4)))
+    local[1:] &= runs.starts[1:] - runs.ends[:-1] <= _LONGEST_APART
+    found = np.zeros(len(local), dtype=np.bool_)
+    for back in range(1, _MOST_GROUPS + 1):
+        found[:-back] |= local[back:]
+    return found
+
+
+def _others(content: bytes, first: re.Match[bytes]) -> Iterator[re.Match[bytes]]:
+    """What else a list of numbers has that begins with this one."""
+    digits = (*_LOCAL, len(first[0].translate(None, _SIGNS)))
+    found: re.Match[bytes] | None = first if digits[-1] >= _LEAST else None
+    while found and (apart := _APART.match(content, found.end())):
+        found = _number(content, apart.end())
+        if found and len(found[0].translate(None, _SIGNS)) in digits and not _QUANTITIES.fullmatch(found[0]):
+            yield found
 
 
 def _joined(buffer: Buffer, runs: Runs) -> Flags:
