@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 import pytest
 
@@ -11,6 +12,7 @@ from services.runtime.deid.engine import Deidentifier, Result
 from services.runtime.deid.keys import Keys
 
 _ZH = Deidentifier(policies.built_in()["zh-pii"], Keys(bytes(32)))
+_NO_NAME = re.compile(r"(?i)[ \[(（【]+(?:at|@|dot)[ \])）】]+|[.@＠#]")
 _EN = Deidentifier(policies.built_in()["en-pii"], Keys(bytes(32)))
 
 
@@ -84,6 +86,32 @@ def test_an_address_is_one_value(spellings: tuple[str, ...]) -> None:
     assert not set(done.texts) & set(spellings)
     assert list(map(len, done.texts)) == list(map(len, spellings))
     assert [text.lower() for text in _ZH.reverse(done.texts).texts] == [text.lower() for text in spellings]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{zhang.san [at] qq.com}", "写信到{zhangsan(at)qq.com}。", "{zhangsan（at）qq.com}", "{zhangsan【@】qq.com}",
+        "to {zhang [dot] san [AT] qq [dot] com}", "邮箱：{zhangsan#qq.com}，谢谢",
+        "email {zhang dot san at qq dot com} ok", "{zhangsan＠qq.com}",
+    ],
+)  # fmt: skip
+def test_an_address_of_mail_is_one_value(text: str) -> None:
+    value = text[text.index("{") + 1 : text.index("}")]
+    text = text.replace("{", "").replace("}", "")
+    done = _ZH.texts([text, "zhangsan@qq.com"])
+    [pair, plain] = done.mapping
+    assert (pair.type, pair.original) == (plain.type, value) == ("EMAIL", value)
+    assert "".join(_NO_NAME.split(pair.pseudo)) == "".join(_NO_NAME.split(plain.pseudo))
+    assert _ZH.reverse(done.texts).texts == [text, "zhangsan@qq.com"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["look at example dot com", "zhangsan#qq.com", "邮件里的 C#.NET 和 page#id", "an item[at] x.zz", "they (at) 3.5"],
+)
+def test_what_is_no_address_of_mail(text: str) -> None:
+    assert _found(text) == []
 
 
 @pytest.mark.parametrize(
@@ -294,7 +322,7 @@ HASHED = "id: hashed\nversion: '1'\ntypes: {%s: {action: hash}}"
         ("CN_PHONE", ("13812345678", "+86 138-1234-5678", "１３８１２３４５６７８")),
         ("CN_PLATE", ("京A·12345", "车牌京A12345")),
         ("IPV4", ("192.168.001.010", "192.168.1.10")),
-        ("EMAIL", ("Zhang.San@qq.com", "zhang.san@QQ.com")),
+        ("EMAIL", ("Zhang.San@qq.com", "zhang.san@QQ.com", "zhang [dot] san [at] qq.com", "邮箱 zhang.san#qq.com")),
     ],
 )
 def test_a_hash_is_of_the_value_in_whatever_spelling(kind: str, spellings: tuple[str, ...]) -> None:

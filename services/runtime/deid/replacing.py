@@ -10,6 +10,7 @@ from ipaddress import IPv6Address
 import msgspec
 import numpy as np
 
+from services.runtime.deid import spelled_mails
 from services.runtime.deid.buffers import Buffer, Bytes, Offsets
 from services.runtime.deid.dates import Dates, day_of, in_widths
 from services.runtime.deid.keys import DerivedKeys
@@ -161,7 +162,7 @@ def _canonical(kind: str, text: str) -> str:
             return IPv6Address(text).exploded
     if kind == "IPV4":
         return ".".join(part.lstrip("0") or "0" for part in text.split("."))
-    small = text.lower()
+    small = spelled_mails.plain(text.lower()) if kind == "EMAIL" else text.lower()
     return small if kind in _WITH_SIGNS else "".join(filter(str.isalnum, small))
 
 

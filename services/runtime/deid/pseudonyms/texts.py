@@ -8,10 +8,12 @@ from string import ascii_uppercase, digits
 import numpy as np
 from numpy.typing import NDArray
 
+from services.runtime.deid import spelled_mails
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
 from services.runtime.deid.pseudonyms.alphabets import UNKNOWN, alphabets
 from services.runtime.deid.pseudonyms.characters import Characters
 from services.runtime.deid.pseudonyms.plans import KEY_PREFIXES, PLATE_LETTERS
+from services.runtime.deid.reaches import among_bytes
 
 _LETTERS = frozenset({"EMAIL", "URL", "API_KEY", "WECHAT", "MAC", "IPV6", "CN_PLATE"})
 """Of ASCII; other types may have letters of any script."""
@@ -86,6 +88,7 @@ _LETTERS16 = np.frombuffer(b"0123456789ABCDEF", dtype=np.uint8)
 
 
 _SCHEME_END = ord("/")
+_SPELLED = among_bytes(" [({<（【")
 
 
 def _permuted_positions(kind: str, window: Bytes, inside: Flags) -> Flags:
@@ -94,8 +97,14 @@ def _permuted_positions(kind: str, window: Bytes, inside: Flags) -> Flags:
     if kind == "EMAIL":
         at = np.argmax(window == ord("@"), axis=1)
         dots = np.where((window == ord(".")) & inside & (steps > at[:, None]), steps, -1).max(axis=1)
-        before: Flags = steps < dots[:, None]
-        return before
+        named: Flags = steps < dots[:, None]
+        for row in np.flatnonzero(_SPELLED[window].any(axis=1)).tolist():
+            address = window[row][inside[row]].tobytes()
+            signs = spelled_mails.signs(address)
+            named[row] = steps < spelled_mails.last_label(address) if signs else named[row]
+            for start, end in signs:
+                named[row, start:end] = False
+        return named
     if kind == "URL":
         slashes = np.argmax((window[:, :-1] == _SCHEME_END) & (window[:, 1:] == _SCHEME_END), axis=1)
         bare = np.where((window[:, :4] == np.frombuffer(b"www.", dtype=np.uint8)).all(axis=1), 4, 0)

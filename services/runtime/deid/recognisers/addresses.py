@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 
+from services.runtime.deid import spelled_mails
 from services.runtime.deid.buffers import Buffer, Offsets
 from services.runtime.deid.reaches import ALNUM, LETTERS, among_bytes, is_letter, reach, windows
 from services.runtime.deid.recognisers.beginnings import Beginnings
@@ -23,6 +24,7 @@ _LOCAL_PART, _DOMAIN_PART = 64, 128
 def find(groups: Groups, begun: Beginnings, buffer: Buffer, out: Candidates) -> None:
     if "EMAIL" in out.wanted and len(buffer.areas.starts):
         _emails(groups, buffer, out)
+        _spelled_emails(groups.searched, begun.mails, buffer, out)
     if "URL" in out.wanted and begun.shapes & {"scheme", "www"}:
         _urls(groups, out)
 
@@ -32,7 +34,8 @@ _METHODS = frozenset({"dot", "int", "mm", "mv", "to"})
 
 
 def _emails(groups: Groups, buffer: Buffer, out: Candidates) -> None:
-    content, at = groups.content, groups.places("@")
+    """After a word for mail `#` stands for @, too."""
+    content, at = groups.content, np.concatenate([groups.places("@"), groups.places("#")])
     at = at[_LOCAL[content[at - 1]] & ALNUM[content[at + 1]]]
     if not len(at):
         return
@@ -50,6 +53,8 @@ def _emails(groups: Groups, buffer: Buffer, out: Candidates) -> None:
     good = (starts < at) & (last_dot > at + 1) & (ends - last_dot > 2) & is_letter(content[last_dot + 1])
     git = (at - starts == 3) & (windows(content, starts, 3) == np.frombuffer(b"git", dtype=np.uint8)).all(axis=1)
     good &= ~(git & (content[ends] == ord(":")))
+    good &= (content[at] == ord("@")) | (content[starts - 1] != ord("@"))
+    signed = content[at[good]] == ord("@")
     starts, ends, last_dot = starts[good], ends[good], last_dot[good]
     told = np.array(
         [
@@ -58,9 +63,26 @@ def _emails(groups: Groups, buffer: Buffer, out: Candidates) -> None:
         ],
         dtype=np.bool_,
     )
-    untold = np.flatnonzero(~told)
-    told[untold] = _announced(groups.searched, starts[untold], buffer)
+    unsure = np.flatnonzero(told != signed)
+    told[unsure] = _announced(groups.searched, starts[unsure], buffer)
     out.add("EMAIL", starts[told], ends[told], 0.9)
+
+
+def _spelled_emails(searched: bytes, at: list[int], buffer: Buffer, out: Candidates) -> None:
+    """A sentence has `at` and `dot`, too: without brackets an address needs the word for mail before it."""
+    found = [place for place in (spelled_mails.around(searched, start) for start in at) if place]
+    labels = [start + spelled_mails.last_label(searched[start:end]) for start, end in found]
+    places = [place for label, place in zip(labels, found, strict=True) if _is_known(searched, label, place[1])]
+    told = _announced(searched, np.array([start for start, _ in places], dtype=np.int64), buffer)
+    out.add_all(
+        "EMAIL",
+        [
+            (start, end)
+            for (start, end), announced in zip(places, told, strict=True)
+            if announced or spelled_mails.has_brackets(searched[start:end])
+        ],
+        0.9,
+    )
 
 
 def _is_known(searched: bytes, start: int, end: int) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from services.runtime.deid import spelled_dates
+from services.runtime.deid import spelled_dates, spelled_mails
 from services.runtime.deid.pseudonyms.plans import KEY_PREFIXES
 from services.runtime.deid.recognisers.groups import Groups
 
@@ -23,16 +23,19 @@ _SHAPES: dict[Shape, str] = {
     "dots": r"\.[0-9A-Fa-f]{4}\.",
     "bots": "[0-9]{8}:[A-Za-z0-9_-]{35}",
 }
-_PLATE, _DATE, _KEY = range(3)
-_FIRST_SHAPE = 3
+_PLATE, _DATE, _KEY, _MAIL = range(4)
+_FIRST_SHAPE = 4
 
 
 class Beginnings(msgspec.Struct, frozen=True):
-    """Offsets in ascending order of what may be plates, dates with names of months, and keys of services."""
+    """Offsets in ascending order of what may be plates, dates with names of months, keys of services, and what
+    stands for the @ of a mail address.
+    """
 
     plates: list[int]
     dates: list[int]
     keys: list[int]
+    mails: list[int]
     shapes: frozenset[Shape]
 
     @classmethod
@@ -47,7 +50,7 @@ class Beginnings(msgspec.Struct, frozen=True):
             scratch=hyperscan.Scratch(database),
         )
         shapes = frozenset(shape for shape, at in zip(_SHAPES, found[_FIRST_SHAPE:], strict=True) if at)
-        return cls(sorted(found[_PLATE]), sorted(found[_DATE]), sorted(found[_KEY]), shapes)
+        return cls(sorted(found[_PLATE]), sorted(found[_DATE]), sorted(found[_KEY]), sorted({*found[_MAIL]}), shapes)
 
 
 @cache
@@ -60,6 +63,10 @@ def _database(provinces: str) -> Any:
         *(
             (_DATE, expression, begins | hyperscan.HS_FLAG_CASELESS)
             for expression in (*spelled_dates.ENGLISH, spelled_dates.CHINESE)
+        ),
+        *(
+            (_MAIL, expression, begins | hyperscan.HS_FLAG_CASELESS)
+            for expression in (*spelled_mails.AT, spelled_mails.AT_AS_WORD)
         ),
         *((_KEY, re.escape(prefix) + rest, begins) for prefix, rest in KEY_PREFIXES.items()),
         *(
