@@ -171,6 +171,11 @@ def test_zeros_before_the_numbers_of_an_address_stay(padded: str, plain: str) ->
         ("Authorization: Basic dXNlcjpwYXNzd29yZDEyMw==", "API_KEY", "dXNlcjpwYXNzd29yZDEyMw=="),
         ("密码123456", "API_KEY", "123456"),
         ("京·A12345停在门口", "CN_PLATE", "京·A12345"),
+        ("车辆：京 A 12345，已放行", "CN_PLATE", "京 A 12345"),
+        ("车辆沪 A·D12345停在门口", "CN_PLATE", "沪 A·D12345"),
+        ("京・A12345", "CN_PLATE", "京・A12345"),
+        ("那辆京A—12345", "CN_PLATE", "京A—12345"),
+        ("（京-A-12345）", "CN_PLATE", "京-A-12345"),
         (
             "bot123456789:AAFm2Yk3Qz9XwVbN1cR8tLpD0sE5hGjKuIo",
             "API_KEY",
@@ -216,6 +221,7 @@ def test_english(text: str, kind: str, value: str) -> None:
     [
         "Feb 30, 2000", "In May 2000 we", "二〇二四年十三月三十二日", "call 911 now", "token: 4096",
         "max_tokens=204800", "1.123-456-7890-1", "C++11 and 1+12345", "basic object-oriented-programming", "拨打 120",
+        "全新 A 12345 台", "新 A12345",
         "手机 128 256 512", "手机5999 4999 3999", "mobile 2021 2022", "Phone 15 128 256", "release 03-07-1990",
     ],
 )  # fmt: skip

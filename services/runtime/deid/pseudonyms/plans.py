@@ -44,6 +44,9 @@ NEVER_PERMIT_LETTERS = "ABFINO"
 PLATE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 PLATE_PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 NEVER_PLATE_PROVINCES = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黄宇宙洪荒日"
+PLATE_DOTS = ("·", "•", "・", "‧", "∙", "⋅")
+PLATE_SIGNS = (*PLATE_DOTS, " ", "\u3000", "-", ".", "—")
+"""That people write between the parts of a plate."""
 
 SERVICES = (400, 800)
 """Numbers that begin like these are of no area."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from services.runtime.deid import spelled_dates
 from services.runtime.deid.buffers import Bytes, Offsets
-from services.runtime.deid.pseudonyms.plans import PLATE_LETTERS
+from services.runtime.deid.pseudonyms.plans import PLATE_DOTS, PLATE_LETTERS, PLATE_SIGNS
 from services.runtime.deid.reaches import ALNUM, HEX, LETTERS, among_bytes, is_digit, reach, stretches, windows
 from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
@@ -19,7 +19,7 @@ from services.runtime.deid.recognisers.groups import Groups
 _KEY = re.compile(rb"[A-Za-z0-9_.~+/-]{16,4096}=*")
 _JWT = re.compile(rb"eyJ[A-Za-z0-9_-]{5,4096}\.[A-Za-z0-9_-]{5,4096}(?:\.[A-Za-z0-9_-]{0,4096})?")
 _JWT_WORD, _LONGEST_PART = re.compile(rb"[A-Za-z0-9_-]*"), 3 + 4096
-_PLATE_SIGN, _PLATE_DOTS = among_bytes("-. "), ("·".encode(), "•".encode())
+_PLATE_SIGN = among_bytes("-. ")
 _PLATE_CHARACTER = among_bytes("0123456789" + PLATE_LETTERS + PLATE_LETTERS.lower())
 _PLATE_LETTER = among_bytes(PLATE_LETTERS + PLATE_LETTERS.lower())
 _PLATE_WORDS = tuple(word.encode() for word in "学挂警港澳")
@@ -42,18 +42,16 @@ def find(groups: Groups, begun: Beginnings, out: Candidates) -> None:
 
 
 def _plates(content: Bytes, starts: Offsets, out: Candidates) -> None:
-    """Province and letter, at most one sign, and five or six letters and digits; four before a word such as 学.
+    """Province and letter, and five or six letters and digits; four before a word such as 学. At most one sign is
+    between each two.
 
-    The sign may be a dot before the letter. A blank there, or the sign after one more letter, as in `京AD 12345`, needs
-    a word for plates.
+    A sign before the letter needs a dot after it, or any sign after it and no 汉字 before the province; else it needs a
+    word for plates, as a sign after one more letter does: `京AD 12345`.
     """
-    blank = content[starts + 3] == ord(" ")
-    at = starts + 4 + blank + len(_PLATE_DOTS[0]) * (content[starts + 3] == _PLATE_DOTS[0][0])
+    at, early = _after_sign(content, starts + 3)
+    at = at + 1
     lettered = _PLATE_LETTER[content[at]] & _PLATE_SIGN[content[at + 1]]
-    at = at + lettered
-    sign = windows(content, at, 3)
-    wide = [(sign[:, : len(mark)] == np.frombuffer(mark, dtype=np.uint8)).all(axis=1) for mark in _PLATE_DOTS]
-    at = at + np.select([_PLATE_SIGN[sign[:, 0]], *wide], [1, *map(len, _PLATE_DOTS)], 0)
+    at, late = _after_sign(content, at + lettered)
     length = reach(content, at, _PLATE_CHARACTER, _LONGEST_PLATE + 1)
     ends = at + length
     after = windows(content, ends, 3)
@@ -61,7 +59,23 @@ def _plates(content: Bytes, starts: Offsets, out: Candidates) -> None:
     digit = is_digit(windows(content, at, _LONGEST_PLATE)) & (np.arange(_LONGEST_PLATE) < length[:, None])
     good = ((length >= 5) & (length <= _LONGEST_PLATE) | (length == 4) & worded) & ~ALNUM[content[ends]]
     good &= digit.any(axis=1) & ~(lettered & (length != 5))
-    out.add("CN_PLATE", starts[good], ends[good], (0.8 - 0.35 * (blank | lettered))[good])
+    in_word = (content[starts - 3] >= 0xE4) & (content[starts - 3] <= 0xE9) & (content[starts - 1] >= 0x80)
+    unclear = (early > 0) & (early != _DOT) & (late != _DOT) & ((late == 0) | in_word) | lettered
+    out.add("CN_PLATE", starts[good], ends[good], (0.8 - 0.35 * unclear)[good])
+
+
+_DOT = 2
+
+
+def _after_sign(content: Bytes, at: Offsets) -> tuple[Offsets, Offsets]:
+    """Behind a sign that may stand there, and of what sort it is: none (0), a dot (2) or another (1)."""
+    length, sort = np.zeros(len(at), dtype=np.int64), np.zeros(len(at), dtype=np.int64)
+    window = windows(content, at, 3)
+    for sign in PLATE_SIGNS:
+        spelled = np.frombuffer(sign.encode(), dtype=np.uint8)
+        there = (window[:, : len(spelled)] == spelled).all(axis=1)
+        length[there], sort[there] = len(spelled), _DOT if sign in PLATE_DOTS else 1
+    return at + length, sort
 
 
 def _dates(searched: bytes, starts: list[int], out: Candidates) -> None:

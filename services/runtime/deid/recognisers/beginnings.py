@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from services.runtime.deid import spelled_dates, spelled_mails
-from services.runtime.deid.pseudonyms.plans import KEY_PREFIXES
+from services.runtime.deid.pseudonyms.plans import KEY_PREFIXES, PLATE_SIGNS
 from services.runtime.deid.recognisers.groups import Groups
 
 Shape = Literal["scheme", "www", "colons", "dashes", "dots", "bots"]
@@ -59,7 +59,7 @@ def _database(provinces: str) -> Any:
 
     begins = hyperscan.HS_FLAG_SOM_LEFTMOST
     expressions = [
-        (_PLATE, f"(?:{'|'.join(provinces)})(?: |·)?[A-HJ-NP-Za-hj-np-z]", begins),
+        (_PLATE, f"(?:{'|'.join(provinces)})(?:{'|'.join(map(re.escape, PLATE_SIGNS))})?[A-HJ-NP-Za-hj-np-z]", begins),
         *(
             (_DATE, expression, begins | hyperscan.HS_FLAG_CASELESS)
             for expression in (*spelled_dates.ENGLISH, spelled_dates.CHINESE)
