@@ -98,6 +98,8 @@ NASTY: dict[str, Callable[[int], str]] = {
     "dots in brackets": lambda n: "mail a" + "(dot)a" * (n // 6) + "(at)b.cn",
     "ats and dots": lambda n: "mail a at b dot c" * (n // 17),
     "mails with #": lambda n: "邮箱a#b.cn" * (n // 12),
+    "paths in Chinese": lambda n: "http://a.cn" + "/张三" * (n // 7),
+    "webs in Chinese": lambda n: "www.a.cn/x/张三a/李四" * (n // 25),
     "exponents": lambda n: "1.3812345678E+10 " * (n // 17),
     "points and exponents": lambda n: "1.1e" * (n // 4),
     "untold mails": lambda n: "mail a@b.zz " * (n // 12),
@@ -110,7 +112,7 @@ PIECES: dict[str, tuple[str, ...]] = {
     "codes": ("91350100M000100Y43", "E12345678", "H12345678", "AA", "GB82", "WEST", "1234", " ", "护照"),
     "dates": ("2024", "01", "1", "31", "-", "/", ".", "年", "月", "日", "生日"),
     "network": ("1", "22", "333", "fe80", "ab", ".", ":", "::", "-", "IP", " ", "mac"),
-    "mails": ("a", "b.cn", "@", ".", "-", "_", "http", "://", "www.", "/", "?", "com", " "),
+    "mails": ("a", "b.cn", "@", ".", "-", "_", "http", "://", "www.", "/", "?", "com", " ", "张三"),
     "plates": ("京", "A", "12345", "D1234", "学", "·", "-", "•", "甲", " ", "・"),
     "keys": (
         "sk-",

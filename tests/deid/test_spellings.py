@@ -108,6 +108,25 @@ def test_an_address_of_mail_is_one_value(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
+    [
+        "{https://a.cn/用户/张三?q=李四}", "见{www.a.cn/新闻/李四}，谢谢", "“{https://a.cn/u/张三}”",
+        "{http://a.cn/u/张三.html} 的", "{https://a.cn/?a=1&n=张三&b=王五2}（旧）", "{https://a.cn/a#张三} ok",
+        "访问{https://a.cn}查看", "在{https://a.cn/x}查看", "{https://a.cn/}了解更多", "{https://a.cn/x/}，看",
+        "登录{https://a.cn/col/}查询最新的政策通知并按要求填写",
+    ],
+)  # fmt: skip
+def test_an_address_of_the_web_ends_where_a_sentence_goes_on(text: str) -> None:
+    value = text[text.index("{") + 1 : text.index("}")]
+    text = text.replace("{", "").replace("}", "")
+    done = _ZH.texts([text])
+    [pair] = done.mapping
+    assert (pair.type, pair.original) == ("URL", value)
+    assert not set("张三李四王五用户新闻") & set(pair.pseudo)
+    assert _ZH.reverse(done.texts).texts == [text]
+
+
+@pytest.mark.parametrize(
+    "text",
     ["look at example dot com", "zhangsan#qq.com", "邮件里的 C#.NET 和 page#id", "an item[at] x.zz", "they (at) 3.5"],
 )
 def test_what_is_no_address_of_mail(text: str) -> None:

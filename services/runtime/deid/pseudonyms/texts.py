@@ -15,7 +15,7 @@ from services.runtime.deid.pseudonyms.characters import Characters
 from services.runtime.deid.pseudonyms.plans import KEY_PREFIXES, PLATE_LETTERS
 from services.runtime.deid.reaches import among_bytes
 
-_LETTERS = frozenset({"EMAIL", "URL", "API_KEY", "WECHAT", "MAC", "IPV6", "CN_PLATE"})
+_LETTERS = frozenset({"EMAIL", "API_KEY", "WECHAT", "MAC", "IPV6", "CN_PLATE"})
 """Of ASCII; other types may have letters of any script."""
 
 

@@ -114,6 +114,28 @@ _NOBODYS = re.compile(
 """Hosts that are whatever machine one is on, unless they are the name of somebody at another one."""
 
 
+_SIGNS, _HAN_LEADS = among_bytes("/?&=#_-"), np.isin(np.arange(256), np.arange(0xE4, 0xEA))
+_ASCII, _HAN = rb"[0-9A-Za-z._~%+@-]", rb"(?:\xe4[\xb8-\xbf]|[\xe5-\xe9][\x80-\xbf])[\x80-\xbf]"
+_PART = rb"%b{0,64}(?:%b%b{0,32}){0,10}" % (_ASCII, _HAN, _ASCII)
+_PATH = re.compile(rb"((?:%b[/?&=#]){0,32})(?:(%b)(?!%b|%b))?" % (_PART, _PART, _ASCII, _HAN))
+
+
+def _end_of_path(searched: bytes, host: int, at: int) -> int:
+    """Where a URL ends that has 汉字 here, after a sign of its path: a sentence goes on right behind one, too.
+
+    So no part has more than ten 汉字, and the last is none of its where nothing is but a host and a slash before.
+    """
+    if not _PATH_SIGN.search(searched, host, at):
+        return at
+    found = _PATH.match(searched, at)
+    assert found is not None
+    bare = not found[1] and _PATH_SIGN.search(searched, host, at - 1) is None
+    return found.end(1) if bare or found[2] is None else found.end()
+
+
+_PATH_SIGN = re.compile(rb"[/?#]")
+
+
 def _urls(groups: Groups, out: Candidates) -> None:
     content, colon = groups.content, groups.places(":")
     colon = colon[(content[colon + 1] == ord("/")) & (content[np.minimum(colon + 2, len(content) - 1)] == ord("/"))]
@@ -130,6 +152,9 @@ def _urls(groups: Groups, out: Candidates) -> None:
         return
     stops = np.flatnonzero(~_URL[content])
     ends = stops[np.minimum(np.searchsorted(stops, hosts), len(stops) - 1)]
+    han = np.flatnonzero(_SIGNS[content[ends - 1]] & _HAN_LEADS[content[np.minimum(ends, len(content) - 1)]])
+    for index in han.tolist():
+        ends[index] = _end_of_path(groups.searched, int(hosts[index]), int(ends[index]))
     for _ in range(4):
         ends = ends - _TRAILING[content[ends - 1]]
     good = (ends - hosts >= 4) & _HOST[content[hosts]]
