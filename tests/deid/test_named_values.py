@@ -58,11 +58,16 @@ def test_names_count_alike_in_json_and_in_tables(tmp_path: Path, name: str, valu
         assert list(csv.reader(file))[1] == ["1", plain[name], "2"]
 
 
-@pytest.mark.parametrize("number", ["82345678", "82345678.5", "6222021234567890", "-13812345678"])
-def test_numbers_below_an_escaped_name_stay_numbers(number: str) -> None:
-    [done] = Deidentifier(ZH, KEYS).texts([f'{{"{escaped("电话")}": {number}}}'], format="json").texts
-    assert number not in done
-    json.loads(done)
+@pytest.mark.parametrize("name", ["电话", "卡号", "ip", "n"])
+@pytest.mark.parametrize(
+    "number",
+    ["82345678", "82345678.5", "-82345678.0", "6222021234567890", "6222021234567890.25", "-13812345678"],
+)
+def test_numbers_below_an_escaped_name_are_those_below_the_plain_one(name: str, number: str) -> None:
+    texts = [f'{{"{written}": [{number}, -{number.lstrip("-")} ]}}' for written in (name, escaped(name))]
+    done = Deidentifier(ZH, KEYS).texts(texts, format="json")
+    [plain], [coded] = (json.loads(text).values() for text in done.texts)
+    assert plain == coded != json.loads(texts[0])[name]
 
 
 @pytest.mark.parametrize("policy", ["zh-pii", "en-pii", "default"])

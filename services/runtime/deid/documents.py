@@ -100,27 +100,24 @@ class Rewriter:
             *(column.tolist() for column in areas), numbers.tolist(), strict=True
         ):
             name = json_strings.decoded(content[name_start - 1 : name_end + 1]).encode() if name_end else b""
-            value = (
-                exponents.read(content[start:end]) if is_number else json_strings.decoded(content[start - 1 : end + 1])
-            ).encode()
-            spots.append((at + len(name) + 1, at + len(name) + 1 + len(value), at, at + len(name)))
-            pieces += [name, b"\n", value, APART]
-            at += len(name) + len(value) + 2
+            sign, value, rest = _number(content, start, end) if is_number else _text(content, start, end)
+            first = at + len(name) + 1 + len(sign)
+            spots.append((first, first + len(value), at, at + len(name)))
+            pieces += [name, b"\n", sign, value, rest, APART]
+            at = first + len(value) + len(rest) + 1
         columns = np.array(spots, dtype=np.int64).T
-        _, first = np.unique(np.searchsorted(documents, areas.starts, side="right"), return_index=True)
-        done = self._rewritten(Buffer(b"".join(pieces), Areas(*columns), documents=columns[2][first]), spared)
-        before = pieces[2::4]
+        _, begins = np.unique(np.searchsorted(documents, areas.starts, side="right"), return_index=True)
+        done = self._rewritten(Buffer(b"".join(pieces), Areas(*columns), documents=columns[2][begins]), spared)
+        before = pieces[3::6]
         after = done.stretches(columns[0], columns[1])
         places = []
         for start, end, is_number, old, new in zip(
             areas.starts.tolist(), areas.ends.tolist(), numbers.tolist(), before, after, strict=True
         ):
             if old != new and is_number:
-                rest = _REST.match(content, end)
-                assert rest is not None
-                whole = new + rest[0]
-                fits = _NUMBER.fullmatch(whole)
-                places.append((start, end, new) if fits else _as_string(content, start, rest.end(), whole))
+                rest = _rest(content, end)
+                fits = _NUMBER.fullmatch(new + rest)
+                places.append((start, end, new) if fits else _as_string(content, start, end + len(rest), new + rest))
             elif old != new:
                 places.append((start, end, _quoted(new.decode(), like=content[start:end])))
         return done.edits, places
@@ -161,6 +158,23 @@ _NUMBER = re.compile(rb"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _REST = re.compile(rb"(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
+def _text(content: bytes, start: int, end: int) -> tuple[bytes, bytes, bytes]:
+    return b"", json_strings.decoded(content[start - 1 : end + 1]).encode(), b""
+
+
+def _number(content: bytes, start: int, end: int) -> tuple[bytes, bytes, bytes]:
+    """Its sign, its whole part and what follows that, which tells what it is, as it does in the content itself."""
+    sign = b"-" if content[start - 1 : start] == b"-" else b""
+    return sign, exponents.read(content[start:end]).encode(), _rest(content, end)
+
+
+def _rest(content: bytes, end: int) -> bytes:
+    """Of a number after its whole part, or after all of it."""
+    rest = _REST.match(content, end)
+    assert rest is not None
+    return rest[0]
+
+
 def _with_numbers(content: bytes, edits: Edits, places: list[Place], buffer: Buffer, numbers: Flags) -> list[Place]:
     """What took the place of a number and is none, as with a leading zero, becomes a string."""
     area = np.unique(buffer.area_of(edits.spans.starts))
@@ -172,10 +186,9 @@ def _with_numbers(content: bytes, edits: Edits, places: list[Place], buffer: Buf
     texts = Rewriting(edits.whole, [places[n] for n in np.flatnonzero(inside)], []).stretches(starts, ends)
     strings, spelled = list[Place](), list[int]()
     for number, (start, end, text) in enumerate(zip(starts.tolist(), ends.tolist(), texts, strict=True)):
-        rest = _REST.match(content, end)
-        assert rest is not None
-        if not _NUMBER.fullmatch(text + rest[0]):
-            strings.append(_as_string(content, start, rest.end(), text + rest[0]))
+        rest = _rest(content, end)
+        if not _NUMBER.fullmatch(text + rest):
+            strings.append(_as_string(content, start, end + len(rest), text + rest))
             spelled.append(number)
     covered = np.isin(within, spelled) & inside
     return sorted([*(places[n] for n in np.flatnonzero(~covered)), *strings])
