@@ -6,6 +6,10 @@ import csv
 from collections.abc import Iterable
 from typing import Any, Literal
 
+DELIMITERS = (",", "\t", ";", "|")
+_FEW_LINES = 20
+_SAMPLE = 64 * 1024
+
 csv.field_size_limit(2**31 - 1)  # never reached: whoever reads bounds records before
 
 
@@ -17,6 +21,33 @@ def reader(lines: Iterable[str], delimiter: str) -> Any:
     """
     quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     return csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
+
+
+def first_lines(head: bytes, *, whole: bool) -> list[bytes]:
+    """The first few lines of a file that are not blank; without the last of its head, unless that is all of it."""
+    found = head.split(b"\n")
+    if not whole:
+        found.pop()
+    return [line for line in found if line.strip()][:_FEW_LINES]
+
+
+def sample_of(head: bytes, *, whole: bool) -> list[str]:
+    """Of a table, to tell its delimiter by."""
+    lines = first_lines(head[:_SAMPLE], whole=whole and len(head) <= _SAMPLE)
+    return [line.rstrip(b"\r").decode(errors="replace") for line in lines]
+
+
+def delimiter_of(lines: list[str]) -> str | None:
+    """The delimiter by which all these rows have as many cells, at least two; the one that makes most of them."""
+    best, most = None, 1
+    for delimiter in DELIMITERS:
+        try:
+            widths = {len(row) for row in reader(lines, delimiter) if row}
+        except csv.Error:
+            continue
+        if len(widths) == 1 and (width := widths.pop()) > most:
+            best, most = delimiter, width
+    return best
 
 
 def is_quoted(cell: str) -> bool:

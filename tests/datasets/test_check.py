@@ -88,6 +88,7 @@ TABLE = 'instruction,output\n写诗,"春眠\n不觉晓"\na,"b ""c"""\n'
         ("data.csv", "text\n床前明月光\n", "csv", 1),
         ("data.tsv", "instruction\toutput\na\tb, c\n", "tsv", 1),
         ("data", "instruction\toutput\na\tb\n", "tsv", 1),
+        ("data.csv", "instruction\tinput\toutput\r\na\tb\t\r\n", "tsv", 1),
         ("data.tsv", 'text\tn\n"a\t1\n"b" c\t"2"\n', "tsv", 2),
         ("data.txt", "床前明月光，\n\n疑是地上霜。\n", "text", 2),
         ("data.txt", "a,b\n1,2\n", "text", 2),

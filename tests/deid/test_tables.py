@@ -119,6 +119,25 @@ def test_a_measure_with_an_exponent_stays_as_it_is(tmp_path: Path, cell: str) ->
     assert outcome(tmp_path, f"n,b\n{cell},2\n".encode()) == (f"n,b\n{cell},2\n".encode(), 1)
 
 
+@pytest.mark.parametrize("kinds", [("csv", "tsv"), ("tsv", "csv")])
+def test_a_table_is_read_as_it_is_separated_whatever_its_name(
+    tmp_path: Path, kinds: tuple[FileFormat, FileFormat]
+) -> None:
+    """As whatever checks an upload reads it."""
+    named, true = kinds
+    content = 'n,手机,note\r\n"1",13812345678,\r\n2,13912345678,"x ""y"""\r\n'.replace(
+        ",", "\t" if true == "tsv" else ","
+    )
+    (tmp_path / f"in.{named}").write_text(content, encoding="utf-8", newline="")
+    (tmp_path / f"in.{true}").write_text(content, encoding="utf-8", newline="")
+    for chunk_bytes in (1, 1 << 20):
+        for kind in kinds:
+            source, target = tmp_path / f"in.{kind}", tmp_path / f"out.{kind}"
+            deidentify_file(source, target, ZH, KEYS, fields=["手机"], chunk_bytes=chunk_bytes)
+        assert (tmp_path / f"out.{named}").read_bytes() == (tmp_path / f"out.{true}").read_bytes()
+    assert "13812345678" not in (tmp_path / f"out.{named}").read_text(encoding="utf-8")
+
+
 def test_quotes_around_cells_of_tsv_are_none_of_their_values(tmp_path: Path) -> None:
     content = '"id"\t"微信"\n"1"\t"zhangsan_88"\n'.encode()
     (tmp_path / "in").write_bytes(content)

@@ -9,7 +9,7 @@ from services.datasets.checking.columns import ENCRYPTED, MAGIC
 from services.datasets.checking.encodings import BYTE_ORDER_MARK, is_utf16
 from services.datasets.checking.json_records import NotJson, decode
 from services.datasets.checking.limits import Limits
-from services.datasets.checking.tables import delimiter_of
+from services.runtime.delimited import delimiter_of, first_lines, sample_of
 
 HEAD = 1024 * 1024  # bytes that are looked at
 
@@ -40,7 +40,6 @@ _CONTAINERS = (
 )
 _BEGINNING = re.compile(rb'\s*+(?:\[\s*+\{|\{\s*+["}]|[\[{]\s*+[\r\n]|\[\s*+$)')  # of a document of records
 _TAR_AT = 257
-_FEW_LINES = 20
 _MOST_NULLS = 0.001  # of the bytes of a text
 
 
@@ -67,7 +66,7 @@ def recognise(head: bytes, name: str, limits: Limits, *, whole: bool) -> Recogni
         return Recognised(json)
     if suffix in _PROSE:
         return Recognised("text")
-    sample = _sample(text, whole)
+    sample = sample_of(text, whole=whole)
     delimiter = delimiter_of(sample)
     if suffix in _TABLES:
         return Recognised("table", delimiter or _TABLES[suffix])
@@ -82,7 +81,7 @@ def _json_kind(text: bytes, suffix: str, limits: Limits, whole: bool) -> Kind | 
     if start not in (b"{", b"["):
         return "jsonl" if suffix in _LINES else "json_array" if suffix == ".json" else None
     document: Kind = "json_array" if start == b"[" else "json_object"
-    first, *following = _complete_lines(text, whole)
+    first, *following = [line.strip() for line in first_lines(text, whole=whole)] or [b""]
     is_value = _is_value(first, limits)
     if suffix not in (*_LINES, ".json") and not is_value and not _BEGINNING.match(text):
         return None
@@ -95,14 +94,6 @@ def _json_kind(text: bytes, suffix: str, limits: Limits, whole: bool) -> Kind | 
     return "jsonl" if by_line else document
 
 
-def _complete_lines(text: bytes, whole: bool) -> list[bytes]:
-    """The first few that are not blank; at least one, which may be empty."""
-    found = text.split(b"\n")
-    if not whole:
-        found.pop()
-    return [line.strip() for line in found if line.strip()][:_FEW_LINES] or [b""]
-
-
 def _is_value(line: bytes, limits: Limits) -> bool:
     try:
         return isinstance(decode(line, limits), dict | list)
@@ -112,10 +103,6 @@ def _is_value(line: bytes, limits: Limits) -> bool:
 
 def _is_object(line: bytes, limits: Limits) -> bool:
     return line.startswith(b"{") and _is_value(line, limits)
-
-
-def _sample(text: bytes, whole: bool) -> list[str]:
-    return [line.decode(errors="replace") for line in _complete_lines(text[: 64 * 1024], whole) if line]
 
 
 def _reads_as_header(line: str, delimiter: str) -> bool:

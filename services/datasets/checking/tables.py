@@ -12,8 +12,6 @@ from services.datasets.checking.shapes import Shape, shape_of_columns
 from services.datasets.checking.splitting import lines
 from services.runtime.delimited import bare, reader
 
-DELIMITERS = (",", "\t", ";", "|")
-
 
 class _RowTooLong(Exception):
     pass
@@ -63,19 +61,6 @@ def check_table(chunks: Iterable[bytes], limits: Limits, delimiter: str) -> Verd
     if header and present:
         findings.fields.add_columns(header, ["string"] * len(header), present)
     return findings.verdict()
-
-
-def delimiter_of(lines_: list[str]) -> str | None:
-    """The delimiter by which all these rows have as many cells, at least two; the one that makes most of them."""
-    best, most = None, 1
-    for delimiter in DELIMITERS:
-        try:
-            widths = {len(row) for row in reader(lines_, delimiter) if row}
-        except csv.Error:
-            continue
-        if len(widths) == 1 and (width := widths.pop()) > most:
-            best, most = delimiter, width
-    return best
 
 
 def _header_problem(header: list[str], limits: Limits) -> str | None:

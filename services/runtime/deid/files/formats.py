@@ -12,6 +12,7 @@ import msgspec
 from contracts import deid
 from contracts.deid import FileFormat
 from services.runtime.deid.refusals import FileRefused
+from services.runtime.delimited import delimiter_of, sample_of
 
 LONGEST_RECORD = 64 * 1024 * 1024
 """Bytes of a line, of a CSV record, or of a whole JSON document."""
@@ -22,6 +23,9 @@ CONTEXT = 8 * 1024
 """Bytes before a block that tell what it begins with: a key's frame, for instance, or words before a value."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_HEAD = 64 * 1024
+_TABLES: dict[str | None, FileFormat] = {",": "csv", "\t": "tsv"}
 
 # A quote opens a cell at its beginning only, anywhere else it is text. The last may not be complete.
 _QUOTED_CELL = re.compile(rb'"(?<![^,\n]")[^"]*+(?:""[^"]*+)*+(?:"|\Z)')
@@ -37,19 +41,29 @@ def format_of(name: str) -> FileFormat:
 
 
 def by_content(source: Path, kind: FileFormat) -> FileFormat:
-    """JSONL where what is called JSON goes on after a first line that is a whole value, as no JSON document does."""
-    if kind != "json":
+    """JSON that is JSONL, and tables that others separate than their name says."""
+    if kind == "json":
+        return _json_by_content(source)
+    if kind not in ("csv", "tsv"):
         return kind
+    with source.open("rb") as file:
+        head = file.read(_HEAD + 1)
+    sample = sample_of(head.removeprefix(BYTE_ORDER_MARK), whole=len(head) <= _HEAD)
+    return _TABLES.get(delimiter_of(sample), kind)
+
+
+def _json_by_content(source: Path) -> FileFormat:
+    """JSONL where what is called JSON goes on after a first line that is a whole value, as no JSON document does."""
     with source.open("rb") as file:
         lines = (line.removeprefix(BYTE_ORDER_MARK) for line in iter(lambda: file.readline(LONGEST_RECORD), b""))
         solid = (line for line in lines if not line.isspace())
         first, second = next(solid, b""), next(solid, b"")
     if not second:  # the whole document may be one line
-        return kind
+        return "json"
     try:
         msgspec.json.decode(first, type=msgspec.Raw)
     except (ValueError, RecursionError):
-        return kind
+        return "json"
     return "jsonl"
 
 
