@@ -70,6 +70,41 @@ def test_numbers_below_an_escaped_name_are_those_below_the_plain_one(name: str, 
     assert plain == coded != json.loads(texts[0])[name]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "13812345678",
+        "手机１３８１２３４５６７８",
+        "zhang＠ex.com",
+        "https://secret.example.com/path",
+        "sk-abcdefghijklmnopqrstuvwxyzabcd",
+        "password: hunterxx!!",
+    ],
+)
+def test_a_name_may_be_data_itself(name: str) -> None:
+    [changed] = of_json(json.dumps({name: "1"}, ensure_ascii=False))
+    assert [changed] == Deidentifier(ZH, KEYS).texts([name]).texts
+    assert changed != name
+
+
+@pytest.mark.parametrize(
+    "name", ["token_type_ids", "password_hash_algorithm", "微信公众号名称", "user-agent", "ip", "qq"]
+)
+def test_other_names_stay(name: str) -> None:
+    assert list(of_json(json.dumps({name: "1"}, ensure_ascii=False))) == [name]
+
+
+def test_a_value_follows_a_name_that_is_searched_itself() -> None:
+    assert of_json('{"password": "is Abc@1234 ok"}')["password"] != "is Abc@1234 ok"
+
+
+def test_patterns_of_a_policy_match_in_any_name() -> None:
+    policy = policies.load(
+        b"id: own\nversion: '1'\ntypes: {NUMBER: {}}\npatterns: [{name: KEY, pattern: 'key1', action: redact}]"
+    )
+    assert Deidentifier(policy, KEYS).texts(['{"key1": 1}'], format="json").texts == ['{"": 1}']
+
+
 @pytest.mark.parametrize("policy", ["zh-pii", "en-pii", "default"])
 @pytest.mark.parametrize(
     "text", [r'{"text":"\u4e66\u7c4d ISBN 9787111213826"}', r'["\u4e66 isbn 9787111213826"]', r'{"isbn":"QQ\uff1a12"}']

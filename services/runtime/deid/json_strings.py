@@ -38,8 +38,8 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None, *, to_t
 
     `fields`: names of keys from the outermost on, joined by dots (arrays count for nothing), whose own values and
     whatever those contain are wanted; None wants all, but of numbers only those of five digits or more. Of names of
-    fields those are wanted that have six bytes or more with a digit or an @ among them. `to_the_letter`: what has any
-    escape is to be decoded, also where recognisers find nothing at escapes of one character.
+    fields those are wanted that have six bytes or more. `to_the_letter`: what has any escape is to be decoded, also
+    where recognisers find nothing at escapes of one character, and shorter names are wanted too.
     """
     raw: Bytes = np.frombuffer(content, dtype=np.uint8)
     quotes = np.flatnonzero(raw == _QUOTE)
@@ -65,7 +65,8 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None, *, to_t
     wanted, found = np.ones(len(opened), dtype=np.bool_), set[str]()
     if fields is not None:
         wanted = _selected(raw, content, quotes, opened, closed, is_key, document, fields, found)
-    wanted[is_key] &= _telling(raw, content, runs, opened[is_key], closed[is_key])
+    if not to_the_letter:
+        wanted &= ~is_key | (closed - opened > _SHORTEST_NAME)
     chosen = np.flatnonzero(wanted)
     key = last_key[chosen]
     named = (key >= 0) & (document[np.maximum(key, 0)] == document[chosen]) & ~is_key[chosen]
@@ -122,14 +123,6 @@ def _powers(content: bytes, places: Offsets, shortest: int) -> list[tuple[int, i
         if token is not None and len(exponents.whole_number(token[0])) >= shortest:
             found.append((start, token.end()))
     return found
-
-
-def _telling(raw: Bytes, content: bytes, runs: Runs, opened: Offsets, closed: Offsets) -> Flags:
-    """Which names of fields may be data: six bytes or more with a digit or an @ among them."""
-    telling = _any_between(runs.starts, opened, closed)
-    if b"@" in content:
-        telling |= _any_between(np.flatnonzero(raw == ord("@")), opened, closed)
-    return telling & (closed - opened > _SHORTEST_NAME)
 
 
 def _introducers(raw: Bytes) -> Offsets:

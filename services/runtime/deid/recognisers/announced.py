@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from services.runtime.deid.buffers import APART, Areas, Bytes, Offsets
+from services.runtime.deid.buffers import APART, Areas, Bytes, Flags, Offsets
 from services.runtime.deid.recognisers import secret_values
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
@@ -65,7 +65,7 @@ def find(searched: bytes, areas: Areas, words: Words, out: Candidates) -> None:
     if not len(areas.starts):
         return
     search = _Search(searched, areas, words, out)
-    for kind in out.wanted & _AFTER.keys():
+    for kind in sorted(out.wanted & _AFTER.keys()):
         search.after_words(kind)
         search.in_cells(kind)
     if out.wanted & {"WECHAT", "API_KEY"}:
@@ -84,6 +84,7 @@ class _Search:
         areas, announced = self._areas, _AFTER[kind]
         ends, choices = self._announcing(kind)
         area = np.minimum(np.searchsorted(areas.ends, ends), len(areas.ends) - 1)
+        area += self._names_next[area]
         limits = np.minimum(ends + _FARTHEST, areas.ends[area])
         find = {choice: announced.chosen(choice).find for choice in np.unique(choices).tolist()}
         over, places = 0, list[tuple[int, int]]()
@@ -126,6 +127,13 @@ class _Search:
             text = rest + searched[start : min(int(areas.ends[index]) + MARGIN, start + _FARTHEST)]
             if place := announced.chosen(choice).find(text, 0, len(text), len(rest)):
                 self._out.add_one(kind, start + place[0] - len(rest), start + place[1] - len(rest), _SCORE)
+
+    @cached_property
+    def _names_next(self) -> Flags:
+        """The areas that are the name of the one after them."""
+        areas = self._areas
+        names = (areas.name_starts[1:] == areas.starts[:-1]) & (areas.name_ends[1:] == areas.ends[:-1])
+        return np.append(names, False)
 
     @cached_property
     def _signs(self) -> Offsets:
