@@ -102,6 +102,7 @@ NASTY: dict[str, Callable[[int], str]] = {
     "webs in Chinese": lambda n: "www.a.cn/x/张三a/李四" * (n // 25),
     "exponents": lambda n: "1.3812345678E+10 " * (n // 17),
     "points and exponents": lambda n: "1.1e" * (n // 4),
+    "values told again": lambda n: "".join(f"pwd=x{i:06} x{i + 1:06} " for i in range(n // 19)),
     "untold mails": lambda n: "mail a@b.zz " * (n // 12),
 }
 

@@ -86,7 +86,7 @@ class Recogniser:
         spans, area = _inside(_moved(spans, -MARGIN), buffer)
         spans = self._with_phones(resolved(self._weighed(spans, area, words, buffer)), words, runs, buffer)
         again, _ = _inside(repeated(spans, buffer), buffer)
-        spans = _merged(spans, again.take(apart(again, spans)))
+        spans = _merged(spans, again)
         return self._with_numbers(spans, runs, buffer, groups, words)
 
     def _candidates(self, buffer: Buffer, runs: Runs, groups: Groups, words: Words) -> Spans:

@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from services.runtime.deid.buffers import Buffer, Bytes, Offsets
 from services.runtime.deid.reaches import LETTERS, among_bytes
+from services.runtime.deid.recognisers.resolution import apart
 from services.runtime.deid.spans import Spans
 
 TOLD = frozenset({"WECHAT", "API_KEY", "QQ", "PHONE"})
 """Types whose form alone tells little."""
 _SHORTEST, _LONGEST = 6, 256
 _SIGNS = "@#$%^&*!?~+.-"
-_TOKEN, _SIGN = among_bytes("0123456789_" + LETTERS + _SIGNS), among_bytes(_SIGNS)
+_TOKEN, _SIGN = among_bytes("0123456789_" + LETTERS + _SIGNS), frozenset(_SIGNS.encode())
 
 
 def repeated(spans: Spans, buffer: Buffer) -> Spans:
-    """The tokens of each document that are values which `spans` tell in it; those themselves are among them.
+    """The tokens of each document, apart from `spans`, that are values which those tell in it.
 
     A sign before or after a token may be the sentence's.
     """
     told = _told(spans)
     if not len(told):
         return Spans.none(spans.names)
-    content = buffer.bytes
     documents = np.searchsorted(buffer.documents, spans.starts[told], side="right") - 1
-    known = dict[tuple[int, bytes], int]()
-    columns = told, documents, spans.starts[told], spans.ends[told]
-    for index, document, start, end in zip(*(column.tolist() for column in columns), strict=True):
-        known.setdefault((document, content[start:end].tobytes()), index)
-    places = list[tuple[int, int, int]]()
     tokens = _tokens(buffer, np.unique(documents), np.unique(spans.ends[told] - spans.starts[told]))
-    for document, start, end in zip(*(column.tolist() for column in tokens), strict=True):
-        first, last = start + int(_SIGN[content[start]]), end - int(_SIGN[content[end - 1]])
+    free = apart(tokens, spans)
+    if not free.any():
+        return Spans.none(spans.names)
+    content = buffer.bytes.tobytes()
+    known = dict[tuple[int, bytes], int]()
+    columns = documents, spans.starts[told], spans.ends[told], told
+    for document, start, end, index in zip(*(column.tolist() for column in columns), strict=True):
+        known.setdefault((document, content[start:end]), index)
+    places = list[tuple[int, int, int]]()
+    for document, start, end in zip(*(column[free].tolist() for column in tokens), strict=True):
+        first, last = start + (content[start] in _SIGN), end - (content[end - 1] in _SIGN)
         for place in ((start, end), (first, end), (start, last), (first, last)):
-            if (document, value := content[slice(*place)].tobytes()) in known:
-                places.append((known[document, value], *place))
+            index = known.get((document, content[slice(*place)]))
+            if index is not None:
+                places.append((index, *place))
                 break
     like, starts, ends = np.array(places, dtype=np.int64).reshape(-1, 3).T
     same = spans.take(like)
@@ -48,11 +55,16 @@ def _told(spans: Spans) -> Offsets:
     return np.flatnonzero(np.isin(spans.kinds, kinds) & (lengths >= _SHORTEST) & (lengths <= _LONGEST))
 
 
-def _tokens(buffer: Buffer, documents: Offsets, lengths: Offsets) -> tuple[Offsets, Offsets, Offsets]:
-    """Of these documents: the document of each, where it starts, and where it ends.
+class _Tokens(NamedTuple):
+    """In ascending order: of which document each is, where it starts, and where it ends."""
 
-    Only those that are as long as one of `lengths`, or by one or two signs longer.
-    """
+    documents: Offsets
+    starts: Offsets
+    ends: Offsets
+
+
+def _tokens(buffer: Buffer, documents: Offsets, lengths: Offsets) -> _Tokens:
+    """Of these documents those that are as long as one of `lengths`, or by one or two signs longer."""
     begins = buffer.documents[documents]
     sizes = np.append(buffer.documents[1:], len(buffer.bytes))[documents] - begins
     joined: Bytes = np.concatenate(
@@ -69,4 +81,4 @@ def _tokens(buffer: Buffer, documents: Offsets, lengths: Offsets) -> tuple[Offse
     at = np.cumsum(sizes) - sizes
     part = np.searchsorted(at, starts, side="right") - 1
     shift = begins[part] - at[part]
-    return documents[part], starts + shift, ends + shift
+    return _Tokens(documents[part], starts + shift, ends + shift)

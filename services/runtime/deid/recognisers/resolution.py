@@ -70,8 +70,11 @@ def _one_by_one(spans: Spans, ranked: _Indices) -> _Indices:
 class Places(Protocol):
     """Where something begins and ends."""
 
-    starts: Offsets
-    ends: Offsets
+    @property
+    def starts(self) -> Offsets: ...
+
+    @property
+    def ends(self) -> Offsets: ...
 
 
 def apart(spans: Places, others: Spans) -> Flags:
