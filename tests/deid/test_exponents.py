@@ -68,9 +68,8 @@ def test_it_becomes_what_the_plain_number_becomes(policy: str, pieces: list[tupl
     ],
 )  # fmt: skip
 def test_a_measure_or_a_code_is_no_such_number(text: str) -> None:
-    engine = ENGINES["zh-pii"]
-    assert all("E" not in pair.original.upper() for pair in engine.texts([text]).mapping)
-    assert [pair.original for pair in engine.texts([text]).mapping if len(pair.original) > 10] == []
+    originals = [pair.original for pair in ENGINES["zh-pii"].texts([text]).mapping]
+    assert originals in ([], ["3812345678"])  # what is right of a point is no fraction after a letter or another point
 
 
 def test_it_is_counted_and_told_as_the_plain_number() -> None:
