@@ -37,6 +37,11 @@ def _one(by: Deidentifier, text: str, kind: str) -> None:
         "AccountKey=⟦Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq==⟧", "secret key: ⟦ab12cd34⟧",
         "password: str = '⟦hunter22⟧'", "token: ⟦sha256:abc123def456⟧", "IDENTIFIED BY '⟦Passw0rd!⟧'",
         "Bearer ⟦abcdefgh12345678⟧",
+        "password for root: ⟦S3cret!x⟧", "the password for the db is ⟦Hunter2!⟧", "password (db): ⟦abc12345⟧",
+        "The password for my account on github is: ⟦Hunter2x⟧", "密码（数据库）：⟦abc12345⟧",
+        "密码(数据库)是⟦abc12345⟧",
+        "密码（支付）：⟦482193⟧", "mysql -u root -p⟦S3cretPass1⟧", "mysqldump -h db -p'⟦S3cret Pass1⟧' shop",
+        "PIN is ⟦4821⟧", "PIN: ⟦4821⟧", "PIN码：⟦4821⟧", "Your pin code is ⟦4821⟧.",
     ],
 )  # fmt: skip
 def test_a_secret(text: str) -> None:
@@ -63,7 +68,12 @@ def test_a_secret(text: str) -> None:
         "password protected area51", "pass the test2023x on", '{"token":{"id":"a1b2"}}', "token = ''.join(x1, y2)",
         "密码学2023", "口令是必填项", "password=/run/secrets/db_password", "PWD=/home/user1/project2",
         "password: !vault |", 'print("password:", password2, "x")',
-        "u = '?token=' + tok2 + 'a b1'", "the token is GPT-4o here", "token = r'(?:[%s]+|x)'", 'p = "pwd: "+pw2+"x"',
+        "u = '?token=' + tok2 + 'a b1'",
+        "check_password(pw): token1 = x", "password for {user}: {pw1}", "password for the user is required!",
+        "password (optional): string", "password of length 8", "the password for this is in the vault 2",
+        "mysql -u root -p shopdb1", "docker run mysql -p3306:3306", "mysql -port3306x", "mysql -h x; cc -pthread1",
+        "the pin is 1000 mm long", "pin = 1024", "PIN 17", "PIN is 12",
+        "the token is GPT-4o here", "token = r'(?:[%s]+|x)'", 'p = "pwd: "+pw2+"x"',
     ],
 )  # fmt: skip
 def test_code_and_prose_are_no_secrets(text: str) -> None:
@@ -93,6 +103,7 @@ def test_templates_in_fields_are_no_secrets(text: str) -> None:
         "微信ID ⟦zhangsan⟧", "wxid_⟦k3j4h5g6f7d8s9⟧: 在吗", "from=wxid_⟦k3j4h5g6f7d8s9⟧",
         '{"from":"wxid_⟦abcdefg1234567⟧"}',
         "id:wxid_⟦abcdefg1234567⟧", "微信号 wxid_⟦abcdefg1234567⟧", "加我微信 ⟦zhang_san⟧", "我的微信是 ⟦zhang_san⟧",
+        "微信⟦paytony88⟧", "微信⟦mac_lee88⟧", "微信号：⟦Pay2023⟧",
     ],
 )  # fmt: skip
 def test_a_wechat_id(text: str) -> None:
@@ -105,6 +116,7 @@ def test_a_wechat_id(text: str) -> None:
         "微信Android版", "微信 iPhone 版", "微信iPhone15版", "微信Python机器人", "微信Windows版", "微信unionid",
         "微信 access_token",
         "微信(WeChat)", "WeChat supports payments", "vx = velocity * cos(theta)", "wx weather", "微信identity",
+        "微信Pay2023", "WeChat Pay2023", "微信v8Beta2024", "微信 SDK2024", "微信PayV3接口",
         "微信公众号Python之禅", "wxid_short", "微信小程序 mini-program",
     ],
 )  # fmt: skip

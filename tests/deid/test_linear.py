@@ -103,6 +103,9 @@ NASTY: dict[str, Callable[[int], str]] = {
     "exponents": lambda n: "1.3812345678E+10 " * (n // 17),
     "points and exponents": lambda n: "1.1e" * (n // 4),
     "values told again": lambda n: "".join(f"pwd=x{i:06} x{i + 1:06} " for i in range(n // 19)),
+    "qualified passwords": lambda n: "password for a b c " * (n // 19) + "1",
+    "passwords in brackets": lambda n: "密码(a1" * (n // 9),
+    "commands": lambda n: "mysql -a1 -b " * (n // 13),
     "untold mails": lambda n: "mail a@b.zz " * (n // 12),
 }
 

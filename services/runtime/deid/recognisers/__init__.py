@@ -43,7 +43,7 @@ _CONTEXT = {
 }  # fmt: skip
 _CONTEXT_CLASSES = frozenset(
     {name for name, _ in _CONTEXT.values()}
-    | {"secret", "password", "pass", "bearer", "mac", "wxid", "isbn", "account", *CLASSES}
+    | {"secret", "password", "pass", "pin", "client", "bearer", "mac", "wxid", "isbn", "account", *CLASSES}
 )
 _NUMBER_SCORE = 0.5
 

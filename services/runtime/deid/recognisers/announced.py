@@ -24,9 +24,14 @@ _NAMED = (
     r"(?:[\s\"']{0,3}(?::|：)|(?:账号|帐号|号)|[\s_]?(?:[Ii][Dd]|[Nn]o|[Nn]umber)(?![A-Za-z]))"
     rf"(?:码|{_LEADS}){{0,6}}+"
 )
+_PRODUCT = (
+    r"(?i:pay|android|ios|iphone|ipad|windows|win|mac(?:os)?|linux|web|pc|sdk|api|js(?:api|sdk)?|app|open|work|crypt|bot"
+    r"|version|ver|v(?=[0-9]))(?![a-z]|_[a-z]{2})"
+)
+"""What follows the name where it is the service's: `微信Pay2023`, `微信 SDK2`."""
 _BESIDE = (  # products and words of code stand there, too: with a digit, or with a sign after 加
     rf"(?:(?<=[^\x00-\x7f])|(?![A-Za-z0-9]))"
-    rf"(?:搜索|搜|加|添加|联系|公众号|订阅号|服务号|{_LEADS}){{0,8}}+(?=[A-Za-z_-]{{1,19}}+[0-9])"
+    rf"(?:搜索|搜|加|添加|联系|公众号|订阅号|服务号|{_LEADS}){{0,8}}+(?!{_PRODUCT})(?=[A-Za-z_-]{{1,19}}+[0-9])"
     rf"|(?<=微信)(?:(?<=加微信)|(?<=我微信)|(?<=我的微信)){_LEADS}{{0,4}}+(?=[A-Za-z]{{1,19}}+[_-])"
 )
 _WECHAT = Form(rf"(?:{_NAMED}|{_BESIDE}){_ID}")
@@ -51,7 +56,15 @@ _AFTER = {
         {
             "secret": (secret_values.ASSIGNED, secret_values.ARGUMENT, secret_values.KEY_TOLD),
             "pass": (secret_values.ASSIGNED,),
-            "password": (secret_values.TOLD, secret_values.BESIDE, secret_values.PIN),
+            "password": (
+                secret_values.TOLD,
+                secret_values.BESIDE,
+                secret_values.PIN,
+                secret_values.QUALIFIED,
+                secret_values.QUALIFIED_PIN,
+            ),
+            "pin": (secret_values.PIN_CODE,),
+            "client": (secret_values.OPTION,),
             "bearer": (secret_values.BEARER,),
         }
     ),

@@ -44,14 +44,13 @@ _AFTER_NAME = _SPACES | among_bytes("\"'\\])") | _OTHERS
 _INNER = r"(?![\s,;:.+)\]}])"  # a quote before these closes what it is in
 _OPENS = r"(?:[\s\\]|“|‘|「|『|【)"
 _NAME_ENDS = r"[\s\"'\\\])]{0,6}+(?:(?:”|’|」)[\s\"'\\\])]{0,6}+){0,2}+"
-ASSIGNED = Form(
+_ASSIGNED = (
     rf"{_NAME_ENDS}(?=[:=\xef])(?::\s?[A-Za-z][\w.\[\]]{{0,31}}+\s?=|=>|:=|={{1,3}}|:|：){_OPENS}{{0,4}}"
     rf"(?:[bBuU]?\"{_INNER}(?:([ !#-~]{{6,64}})\"|([!#-~]{{6,256}}))"
     rf"|[bBuU]?'{_INNER}(?:([ -&(-~]{{6,64}})'|([!-&(-~]{{6,256}}))"
-    r"|([!#-&(-_a-~][!#-_a-~]{5,255}))",
-    _AFTER_NAME | among_bytes(":="),
-    (_SECRET, _SECRET, _SECRET, _SECRET, _BARE),
+    r"|([!#-&(-_a-~][!#-_a-~]{5,255}))"
 )
+ASSIGNED = Form(_ASSIGNED, _AFTER_NAME | among_bytes(":="), (_SECRET, _SECRET, _SECRET, _SECRET, _BARE))
 """`password = "…"`, `password: str = "…"`, `密码：…`."""
 ARGUMENT = Form(
     r"[\"']\s?,\s?[\"'](?=[!-~]{0,255}?[0-9])([!#-&(-~]{8,256})[\"']\s?(?:\)|,\s?[A-Za-z_]{1,32}=)",
@@ -63,7 +62,8 @@ _TELLS = (
     r"(?:\s(?:is|was|has|been|now|set|reset|changed|to)\b|了|已|被|都|还|仍|均|修改|更改|重置|设置|设定|改|设|换|变|是|为|為|成){1,5}"
     rf"(?::|：)?(?:{_OPENS}|[\"'(]|（){{0,4}}"
 )
-TOLD = Form(rf"{_TELLS}([!#-&(-_a-~][!#-_a-~]{{5,63}})", _SPACES | _OTHERS, (_SAID,))
+_TOLD = rf"{_TELLS}([!#-&(-_a-~][!#-_a-~]{{5,63}})"
+TOLD = Form(_TOLD, _SPACES | _OTHERS, (_SAID,))
 """`the password is …`, `密码改成…`."""
 KEY_TOLD = Form(rf"{_TELLS}([!#-&(-_a-~][!#-_a-~]{{11,255}})", _SPACES | _OTHERS, (_SAID,))
 """`your API key is …`: shorter words there are mostly of models."""
@@ -75,14 +75,41 @@ BESIDE = Form(
     glued=True,
 )
 """`密码 …`, `--password …`."""
+_OF_SOMETHING = (  # in brackets right after a word of letters it would be an argument
+    r"(?:[ \t](?:for|of|on|to)(?:[ \t][\w.@-]{1,32}+){1,4}?|（[^\n]{1,36}?）"
+    r"|(?:[ \t]|(?<=[^\x00-\x7f]))\([^()\n]{1,36}+\))"
+)
+_BEFORE_QUALIFIER = among_bytes(" \t(") | (np.arange(256) == 0xEF)
+QUALIFIED = Form(
+    rf"{_OF_SOMETHING}(?:{_ASSIGNED}|{_TOLD})",
+    _BEFORE_QUALIFIER,
+    (*ASSIGNED.judges, *TOLD.judges),
+)
+"""`password for root: …`, `密码（数据库）：…`."""
+_SIGNED_PIN = (
+    rf"(?:{_NAME_ENDS}(?:是|为|=>|[:=]|：)|\sis\s)(?:[\s\"']|“|‘|「|『){{0,4}}([0-9]{{4,32}})(?![0-9A-Za-z]|[.][0-9])"
+)
 PIN = Form(
-    rf"(?:(?:{_NAME_ENDS}(?:是|为|=>|[:=]|：)|\sis\s)(?:[\s\"']|“|‘|「|『){{0,4}}([0-9]{{4,32}})"
-    r"|(?:(?<=码)|(?<=碼)|(?<=令))[\s\"']{0,4}([0-9]{4,32})(?!\s?(?:年|版|位|个|次|条|种|届|款|字))"
+    rf"{_SIGNED_PIN}|(?:(?:(?<=码)|(?<=碼)|(?<=令))[\s\"']{{0,4}}([0-9]{{4,32}})(?!\s?(?:年|版|位|个|次|条|种|届|款|字))"
     r"|[\s\"']{0,4}([0-9]{6,32}))(?![0-9A-Za-z]|[.][0-9])",
     _AFTER_NAME | among_bytes(":=0123456789"),
     (None, None, None),
     least=4,
 )
+QUALIFIED_PIN = Form(rf"{_OF_SOMETHING}{_SIGNED_PIN}", _BEFORE_QUALIFIER, least=4)
+PIN_CODE = Form(
+    rf"(?:(?<=PIN)(?:[ _]?(?:code|number|no\.?)|码)?|(?<=[Pp]in)[ _]?(?:code|number)){_SIGNED_PIN}",
+    _AFTER_NAME | among_bytes(":=_cn"),
+    least=4,
+)
+"""`PIN is …`; in small letters pins are of connectors."""
+_ARGUMENTS = r"(?:[ \t]{1,4}+(?!-p|mysql|mariadb)[^\s;|&]{1,64}+){0,12}?[ \t]{1,4}+"
+OPTION = Form(
+    rf"{_ARGUMENTS}-p(?!ort)(?:'([ -&(-~]{{6,64}})'|\"([ !#-~]{{6,64}})\"|([!#-&(-_a-~][!#-_a-~]{{5,63}}))",
+    among_bytes(" \t"),
+    (_SECRET, _SECRET, _BARE),
+)
+"""`mysql -p…`."""
 BEARER = Form(
     r"\s{1,4}((?=[!-~]{0,4096}?(?:[A-Za-z][0-9]|[0-9][A-Za-z]))[A-Za-z0-9._~+/-]{16,4096}={0,2})",
     _SPACES,

@@ -43,6 +43,8 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
                "private_key", "api key", "secret key", "accountkey", "passphrase", "密碼", "秘钥", *_GLUED),
     "password": ("password", "passwd", "pwd", "密码", "口令", "密碼", "identified by", *_GLUED),
     "pass": ("pass",),
+    "pin": ("pin",),
+    "client": ("mysql", "mysqldump", "mysqladmin", "mysqlimport", "mariadb"),
     "bearer": ("bearer", "basic"),
     "mac": ("mac", "hwaddr", "物理地址", "硬件地址"),
     "name": ("name", "姓名", "联系人", "收件人", "收货人", "客户姓名", "客户", "用户姓名", "full_name", "first_name",
