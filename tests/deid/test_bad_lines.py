@@ -62,6 +62,33 @@ def test_only_the_first_hundred_lines_left_out_are_named(tmp_path: Path) -> None
     assert (report.records, report.quarantined, report.quarantined_lines) == (1, 150, tuple(range(2, 102)))
 
 
+_SECRET = "phone 13812345678 id 11010519491231002X\n"
+
+
+@pytest.mark.parametrize("bad_lines", ["fail", "quarantine"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("kind", ["text", "csv", "tsv", "json", "jsonl"])
+def test_other_encodings_do_not_pass_as_text(tmp_path: Path, kind: FileFormat, encoding: str, bad_lines: str) -> None:
+    policy = msgspec.structs.replace(ZH, bad_lines=bad_lines)
+    (tmp_path / "data").write_bytes((_SECRET * 3).encode(encoding))
+    if kind == "jsonl" and bad_lines == "quarantine":
+        deidentify_file(tmp_path / "data", tmp_path / "out", policy, KEYS, format=kind)
+        assert not (tmp_path / "out").read_bytes()
+    else:
+        with pytest.raises(FileRefused) as refused:
+            deidentify_file(tmp_path / "data", tmp_path / "out", policy, KEYS, format=kind)
+        assert refused.value.line == 1
+        assert ("UTF-16" in refused.value.en) is (kind in ("text", "csv", "tsv"))
+
+
+@pytest.mark.parametrize("kind", ["text", "csv", "tsv"])
+@pytest.mark.parametrize("chunk_bytes", [1, 1 << 20])
+def test_a_nul_is_told_with_its_line(tmp_path: Path, kind: FileFormat, chunk_bytes: int) -> None:
+    (tmp_path / "data").write_bytes(b"a\n1\n2\0\n3\xff\n")
+    with pytest.raises(FileRefused, match="line 3: has a NUL byte"):
+        deidentify_file(tmp_path / "data", tmp_path / "out", ZH, KEYS, format=kind, chunk_bytes=chunk_bytes)
+
+
 def test_what_cannot_be_read_on_is_never_left_out(tmp_path: Path) -> None:
     lenient = msgspec.structs.replace(ZH, bad_lines="quarantine")
     for kind, content in (("json", b'{"a":'), ("csv", b'a,b\n1,"2"x\n1,2\n')):

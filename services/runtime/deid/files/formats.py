@@ -26,6 +26,12 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _HEAD = 64 * 1024
 _TABLES: dict[str | None, FileFormat] = {",": "csv", "\t": "tsv"}
+NOT_UTF8 = ("不是有效的 UTF-8 文本", "is not valid UTF-8")
+HAS_NUL = (
+    "含有 NUL 字节，可能是 UTF-16 或 UTF-32 编码，请转为 UTF-8",
+    "has a NUL byte, as UTF-16 and UTF-32 have them; make it UTF-8",
+)
+"""Valid as UTF-8, but nothing would be found in text of another encoding."""
 
 # A quote opens a cell at its beginning only, anywhere else it is text. The last may not be complete.
 _QUOTED_CELL = re.compile(rb'"(?<![^,\n]")[^"]*+(?:""[^"]*+)*+(?:"|\Z)')

@@ -66,8 +66,8 @@ def header(file: BinaryIO, kind: FileFormat) -> tuple[list[str], bytes]:
     rows = reader(_decoded(_bounded(file), taken), _DELIMITERS[kind])
     try:
         names = next((row for row in rows if row), None)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise _fault(len(taken), 0, kind, error) from None
+    except csv.Error as error:
+        raise _fault(0, kind, error) from None
     if names is None:
         raise NotATable(0, "没有可用的表头", "has no header that can be read")
     return [bare(name) for name in names] if kind == "tsv" else names, "".join(taken).encode()
@@ -77,7 +77,7 @@ def read(chunk: bytes, kind: FileFormat, width: int) -> Table:
     """The rows of `width` cells."""
     lines, at = list[str](), 0
     rows, raw, ragged = list[list[str]](), list[str](), list[int]()
-    found = reader(_decoded(io.BytesIO(chunk), lines), _DELIMITERS[kind])
+    found, fault = reader(_decoded(io.BytesIO(chunk), lines), _DELIMITERS[kind]), None
     try:
         for row in found:
             first, at = at, found.line_num
@@ -86,9 +86,11 @@ def read(chunk: bytes, kind: FileFormat, width: int) -> Table:
                 raw.append("".join(lines[first:at]))
             else:
                 ragged.append(first)
-    except (csv.Error, UnicodeDecodeError) as error:
-        return Table(kind, rows, raw, ragged, _fault(len(lines), at, kind, error))
-    return Table(kind, rows, raw, ragged)
+    except NotATable as error:
+        fault = error
+    except csv.Error as error:
+        fault = _fault(at, kind, error)
+    return Table(kind, rows, raw, ragged, fault)
 
 
 def _bounded(file: BinaryIO) -> Iterator[bytes]:
@@ -101,16 +103,20 @@ def _bounded(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _decoded(lines: Iterable[bytes], taken: list[str]) -> Iterator[str]:
-    """What was read of them is `taken`."""
+    """What was read of them is `taken`. Raises NotATable for what is no text in UTF-8."""
     for line in lines:
-        taken.append(line.decode())
-        yield taken[-1]
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            raise NotATable(len(taken), *formats.NOT_UTF8) from None
+        if "\0" in text:
+            raise NotATable(len(taken), *formats.HAS_NUL)
+        taken.append(text)
+        yield text
 
 
-def _fault(line: int, row: int, kind: FileFormat, error: csv.Error | UnicodeDecodeError) -> NotATable:
-    """`line` is the first that was not read, `row` the first of the row that it is in."""
-    if isinstance(error, UnicodeDecodeError):
-        return NotATable(line, "不是有效的 UTF-8 文本", "is not valid UTF-8")
+def _fault(row: int, kind: FileFormat, error: csv.Error) -> NotATable:
+    """`row`: the first line of the row that it is in."""
     if "new-line" in str(error):
         return NotATable(row, "含有后面没有 LF 的 CR", "has a CR without LF, which ends no line")
     return NotATable(row, f"不是有效的 {kind.upper()}", f"is not valid {kind.upper()}")

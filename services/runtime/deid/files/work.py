@@ -135,6 +135,9 @@ class Work:
             sizes.append((len(context), len(text)))
             before = (before + block[-formats.CONTEXT :])[-formats.CONTEXT :]
             count, records = count + len(lines), records + good
+        if b"\0" in chunk:
+            bad.append(Bad(chunk.count(b"\n", 0, chunk.index(b"\0")), *formats.HAS_NUL, fatal=True))
+            bad.sort(key=lambda fault: fault.line)
         contexts, texts = np.array(sizes, dtype=np.int64).T
         ends = np.cumsum(contexts + texts + len(_NOTHING))
         starts = ends - texts
@@ -225,7 +228,7 @@ _PLACE = re.compile(r"\(byte ([0-9]+)\)")
 
 
 def _unicode_fault(content: bytes) -> tuple[str, str] | None:
-    return None if is_utf8(content) else ("不是有效的 UTF-8 文本", "is not valid UTF-8")
+    return None if is_utf8(content) else formats.NOT_UTF8
 
 
 def is_utf8(content: bytes) -> bool:
