@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -70,6 +72,30 @@ def test_no_size_of_chunks_makes_a_difference(tmp_path: Path, rows: list[str]) -
     whole = outcome(tmp_path, content)
     for chunk_bytes in (1, 2, 5, 11):
         assert outcome(tmp_path, content, chunk_bytes=chunk_bytes) == whole
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
+@given(
+    notes=st.lists(st.text(alphabet=',"\r\n a', max_size=6), min_size=1, max_size=4),
+    end=st.sampled_from(["\n", "\r\n"]),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+    ended=st.booleans(),
+)
+def test_rows_stay_rows(tmp_path: Path, notes: list[str], end: str, quoting: int, *, ended: bool) -> None:
+    """Whatever line ends their cells hold, and whether or not the last row has one."""
+    rows = [["手机", "note"], *(["13812345678", note] for note in notes)]
+    lines = []
+    for row in rows:
+        line = io.StringIO(newline="")
+        csv.writer(line, quoting=quoting, lineterminator="\r\n").writerow(row)  # type: ignore[call-overload]
+        lines.append(line.getvalue()[:-2])
+    written, count = outcome(tmp_path, (end.join(lines) + end * ended).encode())  # type: ignore[misc]
+    assert count == len(notes)
+    header, *after = csv.reader(io.StringIO(written.decode(), newline=""), strict=True)
+    assert header == rows[0]
+    assert [note for _, note in after] == notes
+    assert "13812345678" not in written.decode()
+    assert written.decode().endswith(end) or not ended
 
 
 @pytest.mark.parametrize(

@@ -129,9 +129,13 @@ def _line(row: list[str], raw: str, kind: FileFormat) -> str:
         return "\t".join(row) + end
     line = io.StringIO(newline="")
     all_quoted = raw.startswith('"') and raw.count('"') >= 2 * len(row)
-    writer = csv.writer(line, quoting=csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL, lineterminator=end)
+    # Of line ends the writer quotes those that it writes.
+    writer = csv.writer(line, quoting=csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL, lineterminator=_EVERY_END)
     writer.writerow(row)
-    return line.getvalue()
+    return line.getvalue().removesuffix(_EVERY_END) + end
+
+
+_EVERY_END = "\r\n"
 
 
 def cells_rewritten(rewriter: Rewriter, cells: Sequence[tuple[str, bytes]]) -> tuple[list[bytes], Counter[str]]:
