@@ -12,6 +12,11 @@ KINDS: dict[str, ProblemKind] = {
     "policy_version_unknown": ProblemKind(
         400, "该去标识化策略没有这个版本", "The policy of de-identification has no such version"
     ),
+    "policy_outdated": ProblemKind(
+        409,
+        "该去标识化策略由早先的版本接受，不符合当前要求：请改正后以新的版本号上传",
+        "An earlier release took the policy of de-identification, this one cannot: upload it, mended, as a new version",
+    ),
     "locale_unknown": ProblemKind(
         400, "不支持的 locale，可用：{known}", "The locale is not supported; there are: {known}"
     ),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from contracts.problems import Wrong
 
-_MOST_WRONGS = 20
+MOST_WRONGS = 20
 
 _AT = re.compile(r"(?P<what>.*) - at `(?P<path>[^`]*)`", re.DOTALL)
 _STEP = re.compile(r"\[(?P<index>[^\]]*)\]|\.?(?P<name>[^.\[]+)")
@@ -104,11 +104,12 @@ def _count(found: re.Match[str]) -> str:
 
 
 def every_wrong(
-    given: object, kind: type[Any], first: str, within: Mapping[str, Callable[[Any], list[Wrong]]] | None = None
+    given: object, kind: type[Any], first: str, within: Mapping[str, Sequence[Wrong]] | None = None
 ) -> list[Wrong]:
     """All that is wrong with what was given for a struct of `kind`, or the first twenty.
 
-    msgspec stops at `first`; whoever filled in a form wants to know the rest too. `within` looks into fields by name.
+    msgspec stops at `first`; whoever filled in a form wants to know the rest too. `within`: what is known to be wrong
+    with fields, by name, which are looked into no further.
     """
     if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
         return [wrong_of(first)]
@@ -119,10 +120,10 @@ def every_wrong(
             if field.required:
                 wrongs.append(wrong_of(f"Object missing required field `{name}`"))
         elif within and name in within:
-            wrongs += within[name](given[name])
+            wrongs += within[name]
         else:
             try:
                 msgspec.convert(given[name], field.type, strict=True)
             except msgspec.ValidationError as error:
                 wrongs.append(wrong_of(str(error), under=name))
-    return wrongs[:_MOST_WRONGS] or [wrong_of(first)]
+    return wrongs[:MOST_WRONGS] or [wrong_of(first)]

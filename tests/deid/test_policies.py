@@ -7,12 +7,14 @@ from typing import get_args
 
 import pytest
 
+from contracts.problems import Refused
 from services.runtime.deid import policies
 from services.runtime.deid.keys import KeySource
 from services.runtime.deid.kinds import TYPES
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.refusals import PolicyRefused
 from services.runtime.deid.rules import Action, Output, Pattern, Rule
+from services.runtime.deidentifying.policies import KnownPolicy, sha256_of
 from tests.platform.serving import ROOT
 
 VALID = """
@@ -57,7 +59,7 @@ def test_a_version_that_looks_like_a_date_is_text() -> None:
             VALID + "patterns: [{name: A1, pattern: ab, pattern: b, name: B1}]\n",
             ["/patterns/0/name", "/patterns/0/pattern"],
         ),
-        (VALID + "  <<: {QQ: {}}\n", ["/types/<</QQ"]),
+        (VALID + "  <<: {QQ: {}}\n", ["/types/<</QQ", "/types/<<"]),
         (VALID + "<<: {output: valid}\n", ["/<<"]),
         (VALID + "  !!merge <<: {QQ: {}}\n", [""]),
         (VALID + "a: &a [1]\nb: *a\n", [""]),
@@ -73,6 +75,42 @@ def test_a_version_that_looks_like_a_date_is_text() -> None:
         (VALID + "patterns: [{name: OWN, pattern: 'a*'}]\n", ["/patterns/0/pattern"]),
         (VALID + "patterns: [{name: OWN, pattern: '(?=a)b'}]\n", ["/patterns/0/pattern"]),
         (VALID + "patterns: [{name: OWN, pattern: '(a)\\1'}]\n", ["/patterns/0/pattern"]),
+        (VALID + 'description: "\\ud800"\n', ["/description"]),
+        (VALID + '  "\\udfff": {}\n', ["/types"]),
+        (VALID + "  1: {}\n  null: {}\n  on: {}\n  [a]: {}\n", ["/types/1", "/types/null", "/types"]),
+        (VALID + "  on: {}\n", ["/types/on"]),
+        (VALID + "  NUMBER: {min_digits: 010}\n", ["/types/NUMBER/min_digits"]),
+        (VALID + "  DATE: {action: date_shift, days: 1:30}\n", ["/types/DATE/days"]),
+        (VALID + "  NUMBER: {min_digits: !!int 0x10}\n", [""]),
+        (VALID + "min_score: .nan\n", ["/min_score"]),
+        (
+            VALID + "  SHOE_SIZE: {foo: 1}\n  NUMBER: {foo: 1, bar: 2, min_digits: 0}\n",
+            [
+                *(
+                    f"/types/{at}"
+                    for at in ("SHOE_SIZE/foo", "NUMBER/foo", "NUMBER/bar", "NUMBER/min_digits", "SHOE_SIZE")
+                )
+            ],
+        ),
+        (
+            VALID + "colour: 1\npatterns: [{name: a, pattern: 'a*'}, 1, {name: EMAIL, pattern: 'a*', score: 2}]\n",
+            ["/colour", "/patterns/0/name", "/patterns/1", "/patterns/2/score"],
+        ),
+        (
+            VALID + "min_score: 2\npatterns: [{}, {name: EMAIL, pattern: 'a*'}]\n",
+            [
+                "/min_score",
+                "/patterns/0/name",
+                "/patterns/0/pattern",
+                "/patterns/1/name",
+                "/patterns/1/pattern",
+            ],
+        ),
+        (
+            VALID
+            + "patterns: [{name: OWN, pattern: abcde, score: 0.1}, {name: TWO, pattern: abcde, min_score: 0.9}]\n",
+            ["/patterns/0/score", "/patterns/1/score"],
+        ),
     ],
 )
 def test_what_is_wrong_is_named(text: str, pointers: list[str]) -> None:
@@ -91,6 +129,20 @@ def test_the_readme_shows_a_policy_and_names_every_key_and_type(readme: str) -> 
     keys = {key for kind in (Policy, Rule, Pattern) for key in kind.__struct_fields__}
     words = {*keys, *TYPES, *get_args(Action), *get_args(Output), *get_args(KeySource)}
     assert words - set(re.findall(r"`(\w+)`", text)) == set()
+
+
+def test_values_are_those_of_json() -> None:
+    text = VALID + "  NUMBER: {min_digits: 10, min_score: 1e-1}\ndescription: yes\n"
+    policy = policies.load(text.encode())
+    assert (policy.types["NUMBER"], policy.description) == (Rule(min_digits=10, min_score=0.1), "yes")
+
+
+def test_a_policy_that_an_earlier_release_took_is_refused_where_it_is_used() -> None:
+    content = VALID + "colour: red\n"
+    known = KnownPolicy(id="own", version="2026-02-03", content=content, sha256=sha256_of(content))
+    with pytest.raises(Refused) as refused:
+        known.loaded()
+    assert refused.value.code == "policy_outdated"
 
 
 def test_not_utf8_and_too_long() -> None:

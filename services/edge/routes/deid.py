@@ -53,6 +53,7 @@ OfDataset = Annotated[str | None, QueryParameter(name="dataset_id", description=
         "file_format_unknown",
         "policy_unknown",
         "policy_version_unknown",
+        "policy_outdated",
     ),
 )
 async def deidentify_dataset(

@@ -30,6 +30,7 @@ _OF_TEXTS = (
     "locale_unknown",
     "format_unknown",
     "policy_unknown",
+    "policy_outdated",
     "too_many_texts",
     "text_too_large",
     "deid_unavailable",

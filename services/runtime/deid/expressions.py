@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 
 from contracts.problems import Wrong
@@ -37,11 +37,11 @@ def of_re2(own: Pattern) -> str:
     return f"(?i:{own.pattern})" if own.ignore_case else own.pattern
 
 
-def unfit(patterns: Sequence[Pattern]) -> list[Wrong]:
-    """What is wrong with each pattern, or with the cost of all together."""
-    looked_at = [_looked_at(own.pattern, own.ignore_case) for own in patterns]
-    wrongs = [Wrong(f"/patterns/{n}/pattern", *fault) for n, (fault, _) in enumerate(looked_at) if fault]
-    searching, replacing = zip(*(costs for _, costs in looked_at), strict=True) if looked_at else ((), ())
+def unfit(patterns: Mapping[int, Pattern]) -> list[Wrong]:
+    """What is wrong with each pattern, by its number in the policy, or with the cost of all together."""
+    looked_at = {number: _looked_at(own.pattern, own.ignore_case) for number, own in patterns.items()}
+    wrongs = [Wrong(f"/patterns/{number}/pattern", *fault) for number, (fault, _) in looked_at.items() if fault]
+    searching, replacing = zip(*(costs for _, costs in looked_at.values()), strict=True) if looked_at else ((), ())
     total = sum(searching) + max(replacing, default=0)  # a text is searched by each and replaced once
     if not wrongs and total > MOST_MILLISECONDS:
         zh = f"各模式对 100 KB 文本合计最多可能用时 {total:.0f} 毫秒，上限为 {MOST_MILLISECONDS} 毫秒："

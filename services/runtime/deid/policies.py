@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from functools import cache
-from itertools import islice
-from typing import Annotated, Any, Literal
+from itertools import chain
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from contracts.problems import Wrong
 from services import DEPLOY
-from services.runtime.complaints import every_wrong, pointer, wrong_of
+from services.runtime.complaints import MOST_WRONGS, every_wrong, pointer
 from services.runtime.deid.expressions import unfit
 from services.runtime.deid.keys import KeySource
 from services.runtime.deid.kinds import CHECKED, TYPES, UNISSUABLE
 from services.runtime.deid.refusals import PolicyRefused
 from services.runtime.deid.rules import Output, Pattern, Rule, Score
+from services.runtime.deid.strict_yaml import parsed
 
 BUILT_IN = DEPLOY / "policies"
 MOST_BYTES = 64 * 1024
-_MOST_REPEATED = 20
+MOST_PATTERNS = 50
+_MIN_SCORE = 0.5
+
+_K = TypeVar("_K", str, int)
+_R = TypeVar("_R", bound=Rule)
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,9 +38,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     description: Annotated[str, Meta(max_length=2000)] = ""
     key: KeySource = "secret"
     output: Output = "unissuable"
-    min_score: Score = 0.5
+    min_score: Score = _MIN_SCORE
     bad_lines: Literal["fail", "quarantine"] = "fail"
-    patterns: Annotated[tuple[Pattern, ...], Meta(max_length=50)] = ()
+    patterns: Annotated[tuple[Pattern, ...], Meta(max_length=MOST_PATTERNS)] = ()
 
     def output_of(self, kind: str) -> Output:
         """How pseudonyms of a type come out; types without a numbering plan or checksum know `valid` alone."""
@@ -53,13 +57,16 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def load(text: bytes) -> Policy:
-    """The policy that a YAML document holds. Raises PolicyRefused, naming each field that is wrong."""
-    given = _parsed(text)
+    """The policy that a YAML document holds. Raises PolicyRefused, naming each place that is wrong."""
+    if len(text) > MOST_BYTES:
+        raise PolicyRefused(Wrong("", f"不得超过 {MOST_BYTES} 字节", f"must have at most {MOST_BYTES} bytes"))
+    given = parsed(text)
+    within = _wrongs_within(given)
     try:
         policy = msgspec.convert(given, Policy, strict=True)
     except msgspec.ValidationError as error:
-        raise PolicyRefused(*_every_wrong(given, str(error))) from None
-    if wrongs := [*_wrong_types(policy), *_wrong_patterns(policy)]:
+        raise PolicyRefused(*every_wrong(given, Policy, str(error), within)) from None
+    if wrongs := [*chain(*within.values())][:MOST_WRONGS]:
         raise PolicyRefused(*wrongs)
     return policy
 
@@ -71,82 +78,42 @@ def built_in() -> dict[str, Policy]:
     return {policy.id: policy for policy in found}
 
 
-def _parsed(text: bytes) -> object:
-    import yaml
-
-    class Strict(yaml.SafeLoader):
-        """Without aliases, which can grow a small document beyond all bounds, merging, and repeated keys."""
-
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.events.AliasEvent):
-                raise PolicyRefused(Wrong("", "不支持 YAML 别名", "must not use YAML aliases"))
-            return super().compose_node(parent, index)
-
-        def construct_document(self, node: Any) -> Any:
-            if repeated := list(islice(_repeated(node), _MOST_REPEATED)):
-                raise PolicyRefused(*(Wrong(at, "重复出现", "is given more than once") for at in repeated))
-            return super().construct_document(node)
-
-        def flatten_mapping(self, node: Any) -> None:
-            """`<<` is a name like any other."""
-
-    # A version such as 2024-01-01 is text, not a date.
-    unknown = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge")
-    Strict.yaml_implicit_resolvers = {
-        first: [(tag, expression) for tag, expression in resolvers if tag not in unknown]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    if len(text) > MOST_BYTES:
-        raise PolicyRefused(Wrong("", f"不得超过 {MOST_BYTES} 字节", f"must have at most {MOST_BYTES} bytes"))
-    try:
-        given = yaml.load(text.decode(), Strict)  # noqa: S506 - a SafeLoader, only stricter
-    except UnicodeDecodeError:
-        raise PolicyRefused(Wrong("", "不是有效的 UTF-8 文本", "is not valid UTF-8")) from None
-    except RecursionError:
-        raise PolicyRefused(Wrong("", "嵌套过深", "is nested too deeply")) from None
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        at = "" if mark is None else f" {mark.line + 1}:{mark.column + 1}"
-        raise PolicyRefused(Wrong("", f"不是有效的 YAML{at}", f"is not valid YAML{at}")) from None
-    return given
-
-
-def _repeated(node: Any, *path: str) -> Iterator[str]:
-    """Pointers to the keys that a mapping in the document has more than once."""
-    if node.id == "mapping":
-        counted = Counter(key.value for key, _ in node.value if key.id == "scalar")
-        yield from (pointer(*path, name) for name, times in counted.items() if times > 1)
-        for key, value in node.value:
-            yield from _repeated(value, *path, str(key.value))
-    elif node.id == "sequence":
-        for number, value in enumerate(node.value):
-            yield from _repeated(value, *path, str(number))
-
-
-def _every_wrong(given: object, first: str) -> list[Wrong]:
-    types = given.get("types") if isinstance(given, dict) else None
-    return every_wrong(given, Policy, first, {"types": _wrong_rules} if isinstance(types, dict) else {})
-
-
-def _wrong_rules(rules: dict[object, object]) -> list[Wrong]:
-    wrongs = []
-    for kind, rule in rules.items():
-        try:
-            msgspec.convert(rule, Rule, strict=True)
-        except msgspec.ValidationError as error:
-            found = wrong_of(str(error))
-            wrongs.append(Wrong(pointer("types", str(kind)) + found.pointer, found.zh, found.en))
+def _wrongs_within(given: object) -> dict[str, list[Wrong]]:
+    """Of types and patterns, where they are such, whatever else is wrong."""
+    wrongs: dict[str, list[Wrong]] = {}
+    if not isinstance(given, dict):
+        return wrongs
+    types, patterns, least = given.get("types"), given.get("patterns"), given.get("min_score", _MIN_SCORE)
+    if isinstance(types, dict):
+        rules, wrongs["types"] = _formed(types.items(), Rule, "types")
+        wrongs["types"] += _wrong_types(types, rules)
+        if not types and not patterns:
+            zh, en = "至少需要一个类型或模式", "must name a type, where there are no patterns"
+            wrongs["types"].append(Wrong("/types", zh, en))
+    if isinstance(patterns, list) and len(patterns) <= MOST_PATTERNS:
+        own, wrongs["patterns"] = _formed(enumerate(patterns), Pattern, "patterns")
+        wrongs["patterns"] += _wrong_patterns(own, least if isinstance(least, int | float) and least <= 1 else 0)
     return wrongs
 
 
-def _wrong_types(policy: Policy) -> list[Wrong]:
-    wrongs = []
-    if not policy.types and not policy.patterns:
-        wrongs.append(Wrong("/types", "至少需要一个类型或模式", "must name a type, where there are no patterns"))
-    for kind, rule in policy.types.items():
+def _formed(given: Iterable[tuple[_K, object]], kind: type[_R], under: str) -> tuple[dict[_K, _R], list[Wrong]]:
+    """Those that have the form of `kind`, and what is wrong with the form of the others."""
+    formed, wrongs = dict[_K, _R](), list[Wrong]()
+    for key, value in given:
+        try:
+            formed[key] = msgspec.convert(value, kind, strict=True)
+        except msgspec.ValidationError as error:
+            at = pointer(under, str(key))
+            wrongs += [Wrong(at + it.pointer, it.zh, it.en) for it in every_wrong(value, kind, str(error))]
+    return formed, wrongs
+
+
+def _wrong_types(names: Iterable[str], rules: Mapping[str, Rule]) -> list[Wrong]:
+    wrongs = [Wrong(pointer("types", kind), "未知类型", "is not a known type") for kind in names if kind not in TYPES]
+    for kind, rule in rules.items():
         if kind not in TYPES:
-            wrongs.append(Wrong(pointer("types", kind), "未知类型", "is not a known type"))
-        elif rule.action == "date_shift" and kind != "DATE":
+            continue
+        if rule.action == "date_shift" and kind != "DATE":
             at = pointer("types", kind, "action")
             wrongs.append(Wrong(at, "date_shift 只适用于 DATE", "date_shift is for DATE alone"))
         elif rule.output not in (None, "valid") and kind not in UNISSUABLE:
@@ -155,14 +122,18 @@ def _wrong_types(policy: Policy) -> list[Wrong]:
     return wrongs
 
 
-def _wrong_patterns(policy: Policy) -> list[Wrong]:
+def _wrong_patterns(patterns: Mapping[int, Pattern], min_score: float) -> list[Wrong]:
     wrongs = []
     seen: set[str] = set(TYPES)
-    for index, own in enumerate(policy.patterns):
+    for index, own in patterns.items():
         at = pointer("patterns", str(index))
         if own.name in seen:
             wrongs.append(Wrong(f"{at}/name", "名称已被使用", "is already the name of a type"))
         seen.add(own.name)
         if own.action == "date_shift":
             wrongs.append(Wrong(f"{at}/action", "date_shift 只适用于 DATE", "date_shift is for DATE alone"))
-    return [*wrongs, *unfit(policy.patterns)]
+        if own.score < (min_score if own.min_score is None else own.min_score):
+            wrongs.append(
+                Wrong(f"{at}/score", "低于 min_score，永远不会匹配", "is below min_score: nothing would match")
+            )
+    return [*wrongs, *unfit(patterns)]

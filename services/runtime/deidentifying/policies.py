@@ -27,8 +27,13 @@ class KnownPolicy(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
     def loaded(self) -> Policy:
-        """Synchronous: YAML takes its time once."""
-        return _loaded(self.content)
+        """Synchronous: YAML takes its time once. Raises Refused (policy_outdated): an earlier release took it."""
+        from services.runtime.deid.refusals import PolicyRefused
+
+        try:
+            return _loaded(self.content)
+        except PolicyRefused:
+            raise Refused("policy_outdated") from None
 
 
 async def find_policy(
