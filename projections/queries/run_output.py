@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, RowMapping, Select, false, func, select
+from sqlalchemy import ColumnElement, Connection, Row, RowMapping, Select, func, select
 
-from contracts.run_views import LogStream
 from contracts.runs import LogEntry, LogLevel
 from contracts.telemetry import Stream
 from contracts.times import naive_iso
 from events.runs import RunStatus
 from projections.queries.cut import NOW, Cut
 from projections.queries.run_logs import after_output, before_output
-from projections.rows import storable
-from projections.tables import from_column, logs, run_telemetry, runs, to_column
+from projections.queries.wanted_lines import Wanted
+from projections.tables import from_column, logs, run_telemetry, runs
 from projections.telemetry import count_lines
 
 _COLUMNS = (
@@ -40,52 +38,6 @@ _AT_ONCE = 500
 Line = Row[int, int, int, LogLevel, str, Stream, int]
 # The same as the driver gives it: of 50,000 lines a second, SQLAlchemy's rows would cost more than all else.
 FlowingLine = tuple[int, int, int, LogLevel, str, Stream, int]
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which entries: of that level and stream, from `start` to `end` (both included), with `text` in any case.
-
-    Which letters are the same in another case is the database's affair; those of ASCII are in all of them.
-    """
-
-    level: LogLevel | None = None
-    stream: LogStream | None = None
-    text: str | None = None
-    start: datetime | None = None
-    end: datetime | None = None
-
-    @property
-    def everything(self) -> bool:
-        return self == _EVERYTHING
-
-    def of(self, entries: Iterable[LogEntry]) -> list[LogEntry]:
-        return [entry for entry in entries if self._holds(entry)]
-
-    def _holds(self, entry: LogEntry) -> bool:
-        return (
-            self.stream in (None, "ledger")
-            and (self.level is None or entry.level == self.level)
-            and (self.text is None or self.text.lower() in entry.message.lower())
-            and (self.start is None or naive_iso(self.start) <= entry.timestamp)
-            and (self.end is None or entry.timestamp <= naive_iso(self.end))
-        )
-
-    def conditions(self) -> Iterator[ColumnElement[bool]]:
-        if self.stream == "ledger":
-            yield false()
-        elif self.stream is not None:
-            yield func.coalesce(logs.c.stream, "stdout") == self.stream
-        if self.level is not None:
-            yield logs.c.level == self.level
-        if self.start is not None:
-            yield logs.c.time >= to_column(self.start)
-        if self.end is not None:
-            yield logs.c.time <= to_column(self.end)
-        if self.text is not None:
-            yield logs.c.message.icontains(storable(self.text), autoescape=True)
-
-
-_EVERYTHING = Wanted()
 
 
 class Place(NamedTuple):

@@ -16,7 +16,8 @@ from contracts.problems import Refused
 from events.log.jetstream import JetStreamLog
 from projections.database import Database
 from projections.positions import claimed_position
-from projections.queries.run_output import BEGINNING, LogContinued, Wanted, log_of_run, texts
+from projections.queries.run_output import BEGINNING, LogContinued, log_of_run, texts
+from projections.queries.wanted_lines import Wanted
 from projections.tables import TELEMETRY
 from services.runtime import wiring
 from services.runtime.nodes.files import NodeFiles

@@ -16,7 +16,8 @@ from contracts.run_views import StreamedEntry
 from contracts.runs import LogEntry
 from events.runs import RunStatus
 from projections.queries.cut import NOW, Cut
-from projections.queries.run_output import LogContinued, Place, Wanted, log_of_run, texts, timed
+from projections.queries.run_output import LogContinued, Place, log_of_run, texts, timed
+from projections.queries.wanted_lines import Wanted
 from services.edge.context import Edge
 from services.edge.parameters import InvalidParameter
 

@@ -10,8 +10,9 @@ from sqlalchemy import delete, select
 from contracts.telemetry import LogLine, MetricPoint, Refill, TelemetryBatch
 from events.runs import RunAssigned, RunCompleted, RunStarted
 from projections.database import Database
-from projections.queries.run_output import Wanted, log_of_run
+from projections.queries.run_output import log_of_run
 from projections.queries.runs import run_detail
+from projections.queries.wanted_lines import Wanted
 from projections.tables import logs, metrics, run_telemetry
 from tests.projections.histories import History, identify, project_created, run_requested
 from tests.projections.tables import append_all, ask, fold_all

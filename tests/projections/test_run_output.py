@@ -16,7 +16,8 @@ from projections.queries import run_output
 from projections.queries.cut import NOW
 from projections.queries.run_logs import _lines_from, latest_output
 from projections.queries.run_metrics import After, Series, metric_page, thinned_metrics
-from projections.queries.run_output import BEGINNING, LogOfRun, Place, Wanted, log_of_run, texts
+from projections.queries.run_output import BEGINNING, LogOfRun, Place, log_of_run, texts
+from projections.queries.wanted_lines import Wanted
 from projections.tables import logs
 from tests.projections.histories import History, identify, project_created, run_requested
 from tests.projections.tables import append_all, ask, cut_at, fold_all

@@ -8,8 +8,9 @@ from contracts.telemetry import TRAINER_LOG, Ends, LogLine, MetricPoint, Refill,
 from events.runs import RunAssigned, RunStarted
 from projections.database import Database
 from projections.queries.run_metrics import Series, metric_page, thinned_metrics
-from projections.queries.run_output import Wanted, log_of_run
+from projections.queries.run_output import log_of_run
 from projections.queries.runs import run_detail
+from projections.queries.wanted_lines import Wanted
 from projections.tables import metrics
 from tests.projections.histories import History, identify, project_created, run_requested
 from tests.projections.tables import append_all, ask, fold_all

@@ -17,7 +17,8 @@ from contracts.run_views import LogPage, LogSlice, LogStream, RunLogEntry
 from contracts.runs import LogEntry, LogLevel
 from contracts.times import naive_iso
 from projections.queries.cut import NOW, Cut
-from projections.queries.run_output import BEGINNING, Line, LogOfRun, LogPart, Place, Wanted, log_of_run
+from projections.queries.run_output import BEGINNING, Line, LogOfRun, LogPart, Place, log_of_run
+from projections.queries.wanted_lines import Wanted
 from projections.tables import from_column
 from services.edge.answers import show_as
 from services.edge.context import AnyRequest, Edge, asked_of, edge_of
