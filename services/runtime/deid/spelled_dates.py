@@ -19,7 +19,7 @@ _FIRST_MONTH = f"{_NAME}\\.?[ -]{_DAY},?[ -]{_YEAR}"
 _FIRST_YEAR = f"{_YEAR}[ /-]{_NAME}[ /-]{_DAY}"
 _ANY = f"(?:{'|'.join(_NUMERALS + _ZEROS)})"
 _UP_TO_31 = "(?:(?:二|三)?十(?:一|二|三|四|五|六|七|八|九)?|一|二|三|四|五|六|七|八|九)"
-_CHINESE = f"(?:一|二){_ANY}{_ANY}{_ANY}年{_UP_TO_31}月{_UP_TO_31}(?:日|号)"
+_CHINESE = f"(?:一|二){_ANY}{_ANY}{_ANY}年{_UP_TO_31}月{_UP_TO_31}(?:日|号|號)"
 
 ENGLISH: Final = (_FIRST_DAY, _FIRST_MONTH, _FIRST_YEAR)
 CHINESE: Final = _CHINESE
@@ -49,7 +49,7 @@ def read(text: str) -> tuple[date, Callable[[date], str]] | None:
 
 
 def _read_chinese(text: str) -> tuple[date, Callable[[date], str]]:
-    year, month, day = re.split("[年月日号]", text)[:3]
+    year, month, day = re.split("[年月日号號]", text)[:3]
     zero = next((digit for digit in year if digit in _ZEROS), "〇")
 
     def written(other: date) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.deid import calendar, checksums
+from services.runtime.deid import calendar, checksums, spellings
 from services.runtime.deid.checksums import USCC_ALPHABET, Expected
 
 Codes = NDArray[np.int64]
@@ -42,8 +42,10 @@ FOREIGN_PASSPORT_LETTERS = "ABCFHIJLMNOTWZ"
 PERMIT_LETTERS = "CHLMTW"
 NEVER_PERMIT_LETTERS = "ABFINO"
 PLATE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
-PLATE_PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
-NEVER_PLATE_PROVINCES = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黄宇宙洪荒日"
+PLATE_PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼" + "".join(
+    spellings.PROVINCES.values()
+)
+NEVER_PLATE_PROVINCES = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黄宇宙洪荒日盈昃宿寒暑秋冬閏餘歲律呂騰"
 PLATE_DOTS = ("·", "•", "・", "‧", "∙", "⋅")
 PLATE_SIGNS = (*PLATE_DOTS, " ", "\u3000", "-", ".", "—")
 """That people write between the parts of a plate."""

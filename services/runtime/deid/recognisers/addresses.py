@@ -13,6 +13,7 @@ from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN, Groups
 from services.runtime.deid.recognisers.top_level_domains import TOP_LEVEL_DOMAINS
+from services.runtime.deid.spellings import both
 
 _LOCAL = among_bytes("0123456789.!#$%&'*+/=?^_`{|}~-" + LETTERS)
 _DOMAIN = among_bytes("0123456789.-" + LETTERS)
@@ -29,7 +30,7 @@ def find(groups: Groups, begun: Beginnings, buffer: Buffer, out: Candidates) -> 
         _urls(groups, out)
 
 
-_MAIL, _FARTHEST = re.compile("mail|邮箱|邮件|电邮".encode(), re.IGNORECASE), 40
+_MAIL, _FARTHEST = re.compile(both("mail|邮箱|邮件|电邮").encode(), re.IGNORECASE), 40
 _METHODS = frozenset({"dot", "int", "mm", "mv", "to"})
 
 

@@ -22,7 +22,7 @@ _JWT_WORD, _LONGEST_PART = re.compile(rb"[A-Za-z0-9_-]*"), 3 + 4096
 _PLATE_SIGN = among_bytes("-. ")
 _PLATE_CHARACTER = among_bytes("0123456789" + PLATE_LETTERS + PLATE_LETTERS.lower())
 _PLATE_LETTER = among_bytes(PLATE_LETTERS + PLATE_LETTERS.lower())
-_PLATE_WORDS = tuple(word.encode() for word in "学挂警港澳")
+_PLATE_WORDS = tuple(word.encode() for word in "学學挂掛警港澳领領")
 _LONGEST_PLATE = 6
 
 

@@ -67,7 +67,7 @@ def _year_last(rows: Bytes, widths: tuple[int, int, int]) -> Flags:
     return is_day(number(rows, edge, edge + 4), np.minimum(one, two) * 100 + np.maximum(one, two))
 
 
-_YEAR, _MONTH, _DAYS = ("年".encode(), "月".encode(), ("日".encode(), "号".encode()))
+_YEAR, _MONTH, _DAYS = ("年".encode(), "月".encode(), tuple(day.encode() for day in "日号號"))
 
 
 def _chinese(groups: Groups, out: Candidates) -> None:
@@ -75,7 +75,7 @@ def _chinese(groups: Groups, out: Candidates) -> None:
     first = first[first < len(groups.n) - 2]
     first = first[_follows(groups, first, _YEAR) & _follows(groups, first + 1, _MONTH)]
     last = first + 2
-    first = first[_written_after(groups, last, _DAYS[0]) | _written_after(groups, last, _DAYS[1])]
+    first = first[np.logical_or.reduce([_written_after(groups, last, day) for day in _DAYS])]
     for widths in _YEAR_FIRST:
         some = first[(groups.width[first + 1] == widths[1]) & (groups.width[first + 2] == widths[2])]
         if len(some):

@@ -12,14 +12,14 @@ from services.runtime.deid.buffers import Buffer, Flags, Offsets, Runs
 from services.runtime.deid.reaches import is_alphanumeric, is_letter
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.words import Words
+from services.runtime.deid.spellings import both
 
 _GROUPS = re.compile(
     rb"[0-9]{1,15}(?:(?:[ .-]|(?:\)|\xef\xbc\x89) ?-?|[ -]?(?:\(|\xef\xbc\x88))[0-9]{1,12}){0,15}"  # also （ ）
     rb"(?![0-9]|[A-WYZa-df-wyz_])"
 )
 _BETWEEN = re.compile(
-    rb"(?:[\s:=,.#+(\"'-]|\xef\xbc\x9a|\xef\xbc\x88|\xe6\x98\xaf|\xe4\xb8\xba|\xe5\x8f\xb7\xe7\xa0\x81|\xe5\x8f\xb7"
-    rb"|no|number|at|on|is|me|us|him|her|them){0,8}",  # also ： （ 是 为 号码 号
+    both(r"(?:[\s:=,.#+(\"'-]|：|（|是|为|号码|号|no|number|at|on|is|me|us|him|her|them){0,8}").encode(),
     re.IGNORECASE,
 )
 _ALIKE = re.compile(rb"[0-9]{1,15}(?:([ .-])[0-9]{1,12}(?:\1[0-9]{1,12}){0,6})?(?![0-9]|[A-WYZa-df-wyz_])")

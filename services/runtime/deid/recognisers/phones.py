@@ -12,6 +12,7 @@ from services.runtime.deid.buffers import Flags, Offsets
 from services.runtime.deid.reaches import among_bytes
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups, number, penalty
+from services.runtime.deid.spellings import both
 from services.runtime.deid.trunks import after_country_code
 
 
@@ -77,8 +78,7 @@ def _labelled(groups: Groups, runs: Offsets) -> Flags:
 
 _LABEL = re.compile(rb"(?:\A|[^0-9A-Za-z_])(?:[vw]x|v)\Z", re.IGNORECASE)
 _UNITS = re.compile(
-    rb" ?(?:%b|%b)?(?:(?:%b(?!%b|%b|%b)|%b|%b|%b|RMB|USD)|(?<=%b|%b)(?![\xe4-\xe9]))"
-    % tuple(unit.encode() for unit in ("万", "亿", "元", "旦", "宵", "宝", "美元", "美金", "人民币", "万", "亿"))
+    both(r" ?(?:万|亿)?(?:(?:元(?!旦|宵|宝)|美元|美金|人民币|RMB|USD)|(?<=万|亿)(?![\xe4-\xe9]))").encode()
 )
 """Of money; 万 and 亿 before other 汉字 are names."""
 _CURRENCIES = tuple(sign.encode() for sign in "$¥￥€£")

@@ -14,9 +14,10 @@ from services.runtime.deid.recognisers.digits import born_in_a_province
 from services.runtime.deid.recognisers.forms import Forms
 from services.runtime.deid.recognisers.groups import MARGIN, Groups
 from services.runtime.deid.recognisers.words import Words
+from services.runtime.deid.spellings import both
 
 _BETWEEN = re.compile(
-    r"(?:[\s:=#(\"'.-]|：|（|？|是|为|号码|号|no|number|is){0,8}".encode(),
+    both(r"(?:[\s:=#(\"'.-]|：|（|？|是|为|号码|号|no|number|is){0,8}").encode(),
     re.IGNORECASE,
 )
 _FARTHEST, _FARTHEST_GROUP = 20, 3

@@ -10,6 +10,7 @@ import numpy as np
 
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
 from services.runtime.deid.recognisers.words import BITS
+from services.runtime.deid.spellings import both
 
 _CLOSING = b"\"',;.)]}>\\"
 """Signs that close what a value stands in."""
@@ -19,7 +20,8 @@ Judge = re.Pattern[bytes] | None
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """`expression`: of what stands between a word and its value, and of the value, the one group that takes part.
+    """`expression`: of what stands between a word and its value, and of the value, the one group that takes part;
+    both scripts of Chinese are meant.
 
     `begins`: the bytes that it can begin with, any where none are given; and after a word that does not end in ASCII,
     where it is `glued`. `judges`: what the value matches besides, by group. `least`: bytes of the value.
@@ -59,7 +61,7 @@ class Forms:
     def _trying(self, number: int) -> _Try:
         """This form and those after it; for each group its form, its judge, and the bytes that it has at least."""
         left = list(enumerate(self._forms))[number:]
-        expression = re.compile("|".join(form.expression for _, form in left).encode())
+        expression = re.compile(both("|".join(form.expression for _, form in left)).encode())
         made = self._tries[number] = expression, [(at, judge, form.least) for at, form in left for judge in form.judges]
         return made
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from services.runtime.deid.buffers import Areas, Buffer, Bytes, Flags, Offsets
 from services.runtime.deid.recognisers.resolution import Places
+from services.runtime.deid.spellings import both, spelled
 
 _GLUED = tuple(f"{before}password" for before in ("pg", "db", "my", "root", "user", "admin", "new", "old", "login"))
 
@@ -19,8 +20,8 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
         "手机", "电话", "联系方式", "致电", "来电", "拨打", "热线", "座机", "固话", "传真", "短信", "phone", "mobile",
         "tel", "telephone", "cell", "cellphone", "fax", "call", "sms",
     ),
-    "id": ("身份证", "身份號", "证件号", "证号", "公民身份", "身份号码", "id_card", "idcard", "id card", "identity",
-           "sfz", "id_no", "id number", "citizen"),
+    "id": ("身份证", "身份号", "证件号", "证号", "公民身份", "身份号码", "身分证", "id_card", "idcard", "id card",
+           "identity", "sfz", "id_no", "id number", "citizen"),
     "card": ("银行卡", "卡号", "账号", "帐号", "账户", "帐户", "储蓄卡", "借记卡", "信用卡", "打款", "转账", "汇款",
              "开户",
              "card", "bank", "account", "credit", "visa", "mastercard"),
@@ -40,8 +41,8 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
     "plate": ("车牌", "牌照", "车号", "plate"),
     "secret": ("password", "passwd", "pwd", "secret", "api_key", "apikey", "api-key", "access_key", "access key",
                "secret_key", "secretkey", "accesskey", "appkey", "app_key", "token", "密码", "口令", "密钥",
-               "private_key", "api key", "secret key", "accountkey", "passphrase", "密碼", "秘钥", *_GLUED),
-    "password": ("password", "passwd", "pwd", "密码", "口令", "密碼", "identified by", *_GLUED),
+               "private_key", "api key", "secret key", "accountkey", "passphrase", "秘钥", *_GLUED),
+    "password": ("password", "passwd", "pwd", "密码", "口令", "identified by", *_GLUED),
     "pass": ("pass",),
     "pin": ("pin",),
     "client": ("mysql", "mysqldump", "mysqladmin", "mysqlimport", "mariadb"),
@@ -67,8 +68,10 @@ _NEAR_BEFORE = 40
 _NEAR_AFTER = 4
 _NEXT_WORD = 12
 _CALLED = re.compile(
-    r"(?:[\s:=#_\"'.-]|：|号|码|是|为|is|no|number|num|id|code|v"
-    r"|[0-9.]{3,15}\s?(?:[,-]|->|→|、|和|及|或|至|到|and|or|to)){0,12}".encode(),
+    both(
+        r"(?:[\s:=#_\"'.-]|：|号|码|是|为|is|no|number|num|id|code|v"
+        r"|[0-9.]{3,15}\s?(?:[,-]|->|→|、|和|及|或|至|到|and|or|to)){0,12}"
+    ).encode(),
     re.IGNORECASE,
 )
 """What stands between the name of a number and the number, others of a list included."""
@@ -81,7 +84,8 @@ def _listed(classes: frozenset[str]) -> tuple[list[bytes], NDArray[np.int64], ND
     for name in sorted(classes):
         words = WORDS[name]
         for word in words:
-            bits[word] = bits.get(word, 0) | BITS[name]
+            for way in spelled(word):
+                bits[way] = bits.get(way, 0) | BITS[name]
     listed = [word.encode() for word in bits]
     return (
         listed,
