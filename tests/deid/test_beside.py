@@ -74,3 +74,28 @@ def test_plain_numbers(text: str) -> None:
     for engine in (_ZH, _EN):
         assert engine.texts([text]).texts == [text]
         assert engine.reverse([text]).texts == [text]
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("QQ：1234567 电话：62345678", [("QQ", "1234567"), ("PHONE", "62345678")]),
+        ("QQ 1234567，座机62345678", [("QQ", "1234567"), ("PHONE", "62345678")]),
+        ("QQ 1234567 / 7654321", [("QQ", "1234567"), ("QQ", "7654321")]),
+        ("QQ/电话：1234567", [("QQ", "1234567")]),
+        ("我的QQ有两个，一个是1234567", [("QQ", "1234567")]),
+        ("QQ号没有，工号12345678", [("NUMBER", "12345678")]),
+        ("QQ：无 工号：12345678", [("NUMBER", "12345678")]),
+        ('{"qq": "", "emp_no": "12345678"}', [("NUMBER", "12345678")]),
+        ("护照有效，SKU：P12345678", [("NUMBER", "12345678")]),
+        ("通行证过期，编号C12345678", [("NUMBER", "12345678")]),
+        ("银行卡丢了，补办单号：6222021234567891", [("NUMBER", "6222021234567891")]),
+        ("护照办好了，给你看，号码：E12345678", [("PASSPORT", "E12345678")]),
+        ('{"passport": {"country": "CN", "number": "E12345678"}}', [("PASSPORT", "E12345678")]),
+        ("护照编号：E12345678", [("PASSPORT", "E12345678")]),
+    ],
+)
+def test_a_number_is_what_its_own_name_says(text: str, values: list[tuple[str, str]]) -> None:
+    done = _ZH.texts([text])
+    assert [(pair.type, pair.original) for pair in done.mapping] == values
+    assert _ZH.reverse(done.texts).texts == [text]

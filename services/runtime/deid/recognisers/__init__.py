@@ -112,7 +112,15 @@ class Recogniser:
         scores = spans.scores + self._bonus[spans.kinds] * ((near & self._bits[spans.kinds]) > 0)
         least = self._least[spans.kinds]
         decided = np.flatnonzero((scores >= least) & (scores - self._malus[spans.kinds] < least))
-        refuted = against(self._names, spans.take(decided), near[decided], area[decided], words, buffer)
+        refuted = against(
+            self._names,
+            spans.take(decided),
+            near[decided],
+            self._bits[spans.kinds[decided]],
+            area[decided],
+            words,
+            buffer,
+        )
         scores[decided[refuted]] = -1
         spans.scores = np.minimum(scores, 1).astype(np.float32)
         return spans.take(spans.scores >= least)

@@ -14,9 +14,12 @@ from services.runtime.deid.spans import Spans
 
 AGAINST = {
     "CN_PHONE": 0.1, "BANK_CARD": 0.25, "CREDIT_CARD": 0.1, "CN_LANDLINE": 0.25, "IMEI": 0.3, "IPV4": 0.5,
-    "CN_ID": 0.1, "US_PHONE": 0.25, "US_SSN": 0.3, "QQ": 0.3, "DATE": 0.5,
+    "CN_ID": 0.1, "US_PHONE": 0.25, "US_SSN": 0.3, "QQ": 0.3, "DATE": 0.5, "PASSPORT": 0.4, "HK_MO_PERMIT": 0.4,
+    "TW_PERMIT": 0.5,
 }  # fmt: skip
 """What it takes from a score."""
+_DOCUMENTS = ("PASSPORT", "HK_MO_PERMIT", "TW_PERMIT")
+"""Which have numbers that are called `编号`, too."""
 CLASSES = ("other", "version", "product")
 _OF_VERSIONS = BITS["version"] | BITS["product"]
 _BITS = _OF_VERSIONS | BITS["other"]
@@ -30,16 +33,21 @@ _LONGEST_SHORT = len("99.99.99.99")
 _PORT = re.compile(rb":[0-9]")
 
 
-def against(names: Sequence[str], spans: Spans, near: Offsets, area: Offsets, words: Words, buffer: Buffer) -> Flags:
-    """Of which candidates; `near` are the classes of words around them, `area` the numbers of their areas."""
+def against(
+    names: Sequence[str], spans: Spans, near: Offsets, own: Offsets, area: Offsets, words: Words, buffer: Buffer
+) -> Flags:
+    """Of which candidates; `near` are the classes of words around them, `own` those that speak for the type of each,
+    `area` the numbers of their areas.
+    """
     dates, addresses = (spans.kinds == names.index(kind) for kind in ("DATE", "IPV4"))
     classes = np.full(len(spans), BITS["other"], dtype=np.int64)
-    classes[dates] = 0
+    classes[dates | np.isin(spans.kinds, [names.index(kind) for kind in _DOCUMENTS])] = 0
     classes[_short_addresses(buffer.bytes, spans, np.flatnonzero(addresses & ((near & _BITS) > 0)))] = _BITS
     dotted = np.flatnonzero(dates & ((near & _OF_VERSIONS) > 0))
     if len(dotted):
         classes[dotted[_is_dotted(buffer.bytes, spans.starts[dotted])]] = _OF_VERSIONS
     found = words.right_before(classes & near, spans.starts, buffer, area)
+    found |= words.called_otherwise(own & near, spans.starts, buffer, area)
     before = buffer.bytes[np.maximum(spans.starts - 1, 0)]
     for index in np.flatnonzero((dates | addresses) & _SIGNS[before]).tolist():
         if _signed(buffer, int(spans.starts[index]), int(spans.ends[index]), int(area[index])):

@@ -67,6 +67,8 @@ BITS: Final = {name: 1 << index for index, name in enumerate(WORDS)}
 _NEAR_BEFORE = 40
 _NEAR_AFTER = 4
 _NEXT_WORD = 12
+_SHORTEST_VALUE = 3
+"""Digits; the word before a value says nothing of the next one that has a word of its own."""
 _CALLED = re.compile(
     both(
         r"(?:[\s:=#_\"'.-]|：|号|码|是|为|is|no|number|num|id|code|v"
@@ -75,6 +77,15 @@ _CALLED = re.compile(
     re.IGNORECASE,
 )
 """What stands between the name of a number and the number, others of a list included."""
+
+_CALLED_OTHERWISE = re.compile(
+    r"(?:[，。；！？,;!?\n]|[:：=]\s?\S{1,40}\s)[\s\"'{\[]*"
+    r"(?!(?:其|该|證件|证件|document|its|the|my)?\s?(?:[号號][码碼]?|num(?:ber)?|no|id|value)(?!\w))"
+    r"[^\W0-9](?:[^\W0-9]|[ -]){0,23}?[\"'*]{0,3}(?:[:：=#]|[号號][码碼]?|[码碼]|(?<![A-Za-z])(?:no|number|id)\.?)"
+    r"[\s\"'*:：=#(（]{0,4}\Z",
+    re.IGNORECASE,
+)
+"""The end of a clause, and another name than a mere `号码` up to where the candidate begins."""
 
 
 @cache
@@ -155,6 +166,8 @@ class Words:
         earlier = np.maximum(last - 1, 0)
         one_more = near & (last >= 1) & (self.starts[last] - self.ends[earlier] <= _NEXT_WORD)
         one_more &= self.starts[earlier] >= floor
+        values = buffer.runs.starts[buffer.runs.digits >= _SHORTEST_VALUE]
+        one_more &= np.searchsorted(values, self.ends[earlier]) == np.searchsorted(values, self.starts[last])
         found |= np.where(one_more, self.bits[earlier], 0)
         following = np.minimum(np.searchsorted(self.starts, ends), len(self.starts) - 1)
         gap = self.starts[following] - ends
@@ -163,6 +176,20 @@ class Words:
         after &= (bracket == ord("(")) | ((bracket == 0xEF) & (self._content[self.starts[following] - 1] == 0x88))
         found |= np.where(after, self.bits[following], 0)
         return found | self.of_names(areas)[area]
+
+    def called_otherwise(self, bits: Offsets, starts: Offsets, buffer: Buffer, area: Offsets) -> Flags:
+        """Whether between the nearest word of one of the classes given for each candidate and the candidate a new
+        clause names it: `护照有效，SKU：P12345678`. What the name of its field says holds all the same.
+        """
+        found = np.zeros(len(starts), dtype=np.bool_)
+        asked = np.flatnonzero((bits > 0) & ((bits & self.of_names(buffer.areas)[area]) == 0))
+        last = np.searchsorted(self.ends, starts[asked], side="right") - 1
+        last -= (last > 0) & ((self.bits[last] & bits[asked]) == 0)
+        for index, before, start in zip(asked.tolist(), self.ends[last].tolist(), starts[asked].tolist(), strict=True):
+            if start - before <= 2 * _NEAR_BEFORE:
+                between = self._content[max(before, 0) : start].tobytes().decode(errors="ignore")
+                found[index] = _CALLED_OTHERWISE.search(between) is not None
+        return found
 
     def right_before(self, bits: Offsets, starts: Offsets, buffer: Buffer, area: Offsets) -> Flags:
         """Whether a word of one of the classes given for each candidate is what it is called, with at most others of
