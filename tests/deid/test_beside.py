@@ -99,3 +99,37 @@ def test_a_number_is_what_its_own_name_says(text: str, values: list[tuple[str, s
     done = _ZH.texts([text])
     assert [(pair.type, pair.original) for pair in done.mapping] == values
     assert _ZH.reverse(done.texts).texts == [text]
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "银行账户：{1109 0123 4567 8901}",
+        "账号：招商银行北京分行 {1109 0123 4567 8901}",
+        "账号：中国建设银行股份有限公司深圳市南山支行，{1109 0123 4567 8901}",
+        "bank account no. {1109 0123 4567 8901}",
+        '"cardNumber":"{1109 0123 4567 8901}"',
+        '"bank_account": "{1109-0123-4567-8901}"',
+    ],
+)
+def test_an_account_in_groups(marked: str) -> None:
+    _check(_ZH, marked, "NUMBER")
+
+
+@pytest.mark.parametrize("card", ["4111.1111.1111.1111", "4111.1111.1111.1112"])
+@pytest.mark.parametrize("frame", ["card {%s}", "Visa：{%s}", '"creditCard":"{%s}"'])
+def test_a_card_in_groups_between_points(frame: str, card: str) -> None:
+    _check(_ZH, frame % card, "BANK_CARD")
+    _check(_EN, frame % card, "CREDIT_CARD")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4111.1111.1111.1111", "card version 4096.2048.1024.5120", "账户余额 1000 2000 3000 4000",
+        "账号自行输入 1000 2000 3000 4000", "account for 12 345 678",
+    ],
+)  # fmt: skip
+def test_numbers_that_are_no_account(text: str) -> None:
+    for engine in (_ZH, _EN):
+        assert engine.texts([text]).texts == [text]

@@ -20,7 +20,10 @@ _BETWEEN = re.compile(
     both(r"(?:[\s:=#(\"'.-]|：|（|？|是|为|号码|号|no|number|is){0,8}").encode(),
     re.IGNORECASE,
 )
-_FARTHEST, _FARTHEST_GROUP = 20, 3
+_BANK = both(r"(?:(?:[\xe4-\xe9][\x80-\xbf]{2}){1,24}行(?:[\s:]|：|，){0,2})?").encode()
+_BEFORE_ACCOUNT = re.compile(_BETWEEN.pattern + _BANK, re.IGNORECASE)
+"""An account may stand after the name of its bank."""
+_FARTHEST, _FARTHEST_ACCOUNT, _FARTHEST_GROUP = 20, 100, 3
 _DIGITS = re.compile(rb"[0-9]{1,18}([ ./-]{1,2})[0-9]{1,18}(?:\1[0-9]{1,18}){0,18}(?![0-9A-Za-z])")
 _EIGHTEEN = re.compile(rb"(?:[0-9A-Za-z][ -]?){17}[0-9A-Za-z](?![0-9A-Za-z])")
 _SIGNS = b" ./-"
@@ -52,14 +55,14 @@ def _account(value: bytes, forms: Forms) -> str:
 
 _USCC = frozenset(USCC_ALPHABET)
 _Kind = Callable[[bytes, Forms], str]
-_SPLIT: tuple[tuple[str, str, int, int, re.Pattern[bytes], _Kind], ...] = (
-    ("id", "CN_ID", 15, 17, _EIGHTEEN, _resident),
-    ("uscc", "CN_USCC", 18, 0, _EIGHTEEN, _company),
-    ("phone", "CN_PHONE", 11, 11, _DIGITS, _mobile),
-    ("account", "NUMBER", 16, 12, _DIGITS, _account),
+_SPLIT: tuple[tuple[str, str, int, int, re.Pattern[bytes], int, re.Pattern[bytes], _Kind], ...] = (
+    ("id", "CN_ID", 15, 17, _BETWEEN, _FARTHEST, _EIGHTEEN, _resident),
+    ("uscc", "CN_USCC", 18, 0, _BETWEEN, _FARTHEST, _EIGHTEEN, _company),
+    ("phone", "CN_PHONE", 11, 11, _BETWEEN, _FARTHEST, _DIGITS, _mobile),
+    ("account", "NUMBER", 16, 12, _BEFORE_ACCOUNT, _FARTHEST_ACCOUNT, _DIGITS, _account),
 )
 """Class of the word, a type that a policy must want, digits from which on the first group is a value by itself,
-digits that closely following groups need, where letters are none of them, …
+digits that closely following groups need, where letters are none of them, what may stand before the first, …
 """
 
 
@@ -68,11 +71,11 @@ def find(buffer: Buffer, groups: Groups, runs: Runs, words: Words, out: Candidat
         return
     goes_on = np.append(runs.starts[1:] - runs.ends[:-1] <= _FARTHEST_GROUP, False)
     ahead = runs.digits_ahead(goes_on)
-    for name, wanted, longest, least, expression, kind_of in _SPLIT:
+    for name, wanted, longest, least, between, farthest, expression, kind_of in _SPLIT:
         if wanted not in out.wanted:
             continue
         suitable = goes_on & (runs.digits < longest) & (ahead >= least)
-        found_after = words.followed(name, buffer, runs, suitable, _FARTHEST)
+        found_after = words.followed(name, buffer, runs, suitable, farthest)
         area = buffer.area_of(runs.starts[[run for _, run in found_after]])
         for (before, run), limit in zip(found_after, (buffer.areas.ends[area] + MARGIN).tolist(), strict=True):
             start = int(runs.starts[run]) + MARGIN
@@ -80,7 +83,7 @@ def find(buffer: Buffer, groups: Groups, runs: Runs, words: Words, out: Candidat
                 first = max(before + MARGIN, start - 2)
                 while start > first and groups.searched[start - 1 : start].isalpha():
                     start -= 1
-            if not _BETWEEN.fullmatch(groups.searched, before + MARGIN, start):
+            if not between.fullmatch(groups.searched, before + MARGIN, start):
                 continue
             found = expression.match(groups.searched, start, limit)
             kind = kind_of(found[0].translate(None, _SIGNS), groups.forms) if found else ""
