@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,17 @@ YEARS: Offsets = _DAYS.astype("datetime64[Y]").astype(np.int64) + 1970
 MONTH_DAYS: Offsets = (_MONTHS.astype(np.int64) % 12 + 1) * 100 + (_DAYS - _MONTHS).astype(np.int64) + 1
 WRITTEN: Offsets = YEARS * 10_000 + MONTH_DAYS
 """Of each day, in order, its year, 100 times its month and its day, and all of that as a number of eight digits."""
+
+
+def year_of(short: Any) -> Any:
+    """Of a year's two digits: one from 1930 to 2029.
+
+    Leap years come alike around those and a century off, so that a day which moves out of them comes back all the same.
+    """
+    return short + 1900 + 100 * (short < _FIRST_SHORT)
+
+
+_FIRST_SHORT = 30
 
 
 def is_day(years: Offsets, month_days: Offsets) -> Flags:

@@ -16,8 +16,8 @@ _NUMBERS, _RUN = re.compile(r"\d+"), re.compile(r"(\d+)")
 _WIDE = {ord(character): ord(character) + 0xFEE0 for character in "0123456789-/."}
 _NARROW = {wide: narrow for narrow, wide in _WIDE.items()}
 _FIRST = date(1900, 1, 1)
-_DAY_FIRST, _MONTH_FIRST = (2, 1, 0), (2, 0, 1)
-_MOST_MONTHS = 12
+_ORDERS = _MONTH_FIRST, _DAY_FIRST, _YEAR_FIRST = (2, 0, 1), (2, 1, 0), (0, 1, 2)
+_MOST_DAYS = 31
 _MOST_REMEMBERED = 100_000
 
 
@@ -36,8 +36,8 @@ class Dates:
     def shifted(self, text: str, most: int, *, inverse: bool = False) -> str:
         """The date moved, in its own form: order, separators and whether months and days have leading zeros.
 
-        Days run in a circle from 1900 to 2099, so that no two dates fall together. What is written day first is read so
-        only where its day can be no month; where the day it moves to can, the month comes first, as it will be read.
+        Days run in a circle from 1900 to 2099, so that no two dates fall together. Where the day that it moves to would
+        be read in another order, as the 11th of October in that of `13/03/1990`, it is written as it will be read.
         """
         asked = text, most, inverse
         if asked not in self._remembered:
@@ -54,21 +54,23 @@ class Dates:
         found = list(_NUMBERS.finditer(text))
         parts = [match[0] for match in found]
         if len(parts) == 1:
-            return moved.strftime("%Y%m%d")
+            return moved.strftime("%Y%m%d")[-len(parts[0]) :]
         if len(parts) != 3:
             spelled = spelled_dates.read(text)
             assert spelled is not None
             return spelled[1](moved)
-        order = _order(parts)
+        order = _order(parts, text[found[0].end()])
+        assert order is not None
         padded = any(len(parts[place]) == 2 and parts[place][0] == "0" for place in order[1:])
         padded |= all(len(parts[place]) == 2 for place in order[1:])
-        if order == _DAY_FIRST and moved.day <= _MOST_MONTHS:
-            order = _MONTH_FIRST
         width = 2 if padded else 1
-        new = {order[0]: f"{moved.year}", order[1]: f"{moved.month:0{width}}", order[2]: f"{moved.day:0{width}}"}
+        year = f"{moved.year}"[-len(parts[order[0]]) :]
+        written = year, f"{moved.month:0{width}}", f"{moved.day:0{width}}"
+        ways = ((other, [written[other.index(place)] for place in range(3)]) for other in (order, *_ORDERS))
+        new = next(way for other, way in ways if _order(way, text[found[0].end()]) == other)
         pieces, at = [], 0
-        for index, match in enumerate(found):
-            pieces += [text[at : match.start()], new[index]]
+        for part, match in zip(new, found, strict=True):
+            pieces += [text[at : match.start()], part]
             at = match.end()
         return "".join((*pieces, text[at:]))
 
@@ -89,19 +91,42 @@ def day_of(text: str) -> tuple[int, int, int] | None:
     parts = _NUMBERS.findall(text)
     if len(parts) == 1:
         [digits] = parts
-        return int(digits[:4]), int(digits[4:6]), int(digits[6:])
+        return _year(digits[:-4]), int(digits[-4:-2]), int(digits[-2:])
     if len(parts) == 3:
-        year, month, day = (int(parts[place]) for place in _order(parts))
-        return year, month, day
+        order = _order(parts, text[len(parts[0])])
+        return None if order is None else _day(parts, order)
     spelled = spelled_dates.read(text)
     return None if spelled is None else (spelled[0].year, spelled[0].month, spelled[0].day)
 
 
-def _order(parts: list[str]) -> tuple[int, int, int]:
-    """Where year, month and day stand."""
+def _order(parts: list[str], sign: str) -> tuple[int, int, int] | None:
+    """Where year, month and day stand: as is usual with the sign between them, of the orders in which it is a day.
+
+    A year of two digits that can be no day tells by itself where it stands.
+    """
     if len(parts[0]) == 4:
-        return 0, 1, 2
-    return _DAY_FIRST if int(parts[0]) > _MOST_MONTHS else _MONTH_FIRST
+        usual = [_YEAR_FIRST]
+    else:
+        usual = [_DAY_FIRST, _MONTH_FIRST] if sign == "." else [_MONTH_FIRST, _DAY_FIRST]
+        if len(parts[2]) != 4 and int(parts[0]) > _MOST_DAYS:
+            usual = [_YEAR_FIRST]
+        elif len(parts[2]) != 4 and int(parts[2]) <= _MOST_DAYS:
+            usual.insert(0 if sign == "-" else 2, _YEAR_FIRST)
+    return next((order for order in usual if len(parts[order[0]]) > 1 and _day(parts, order)), None)
+
+
+def _day(parts: list[str], order: tuple[int, int, int]) -> tuple[int, int, int] | None:
+    year, month, day = (parts[place] for place in order)
+    read = _year(year), int(month), int(day)
+    try:
+        date(*read)
+    except ValueError:
+        return None
+    return read
+
+
+def _year(digits: str) -> int:
+    return int(digits) if len(digits) > 2 else int(calendar.year_of(int(digits)))
 
 
 def in_widths(moved: str, like: str) -> str:

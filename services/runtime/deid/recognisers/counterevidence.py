@@ -47,6 +47,8 @@ def against(
     if len(dotted):
         classes[dotted[_is_dotted(buffer.bytes, spans.starts[dotted])]] = _OF_VERSIONS
     found = words.right_before(classes & near, spans.starts, buffer, area)
+    born = np.where(dates & _short_years(buffer, spans), BITS["date"], 0)
+    found |= (born > 0) & ~words.right_before(born, spans.starts, buffer, area)
     found |= words.called_otherwise(own & near, spans.starts, buffer, area)
     before = buffer.bytes[np.maximum(spans.starts - 1, 0)]
     for index in np.flatnonzero((dates | addresses) & _SIGNS[before]).tolist():
@@ -61,6 +63,23 @@ def _short_addresses(content: Bytes, spans: Spans, chosen: Offsets) -> Offsets:
     places = zip(spans.starts[chosen].tolist(), spans.ends[chosen].tolist(), strict=True)
     short = [_SHORT_NUMBERS.fullmatch(content[start:end].tobytes()) is not None for start, end in places]
     return chosen[np.array(short, dtype=np.bool_)]
+
+
+def _short_years(buffer: Buffer, spans: Spans) -> Flags:
+    """Dates of digits whose year has only two of them."""
+    runs = buffer.runs
+    if not len(runs.starts):
+        return np.zeros(len(spans), dtype=np.bool_)
+    first = np.searchsorted(runs.starts, spans.starts, side="right") - 1
+    last = np.minimum(np.searchsorted(runs.ends, spans.ends), len(runs.ends) - 1)
+    short = (runs.digits[first] <= _MOST_OF_A_DAY) & (runs.digits[last] <= _MOST_OF_A_DAY)
+    short |= (first == last) & (runs.digits[first] == 3 * _MOST_OF_A_DAY)
+    found: Flags = short & (runs.starts[first] == spans.starts) & (runs.ends[last] == spans.ends)
+    return found
+
+
+_MOST_OF_A_DAY = 2
+"""Digits."""
 
 
 def _is_dotted(content: Bytes, starts: Offsets) -> Flags:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
-from services.runtime.deid.calendar import is_day
+from services.runtime.deid.calendar import is_day, year_of
 from services.runtime.deid.reaches import LETTERS, among_bytes, is_letter, reach
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups, number, penalty
@@ -29,13 +29,35 @@ def find(groups: Groups, out: Candidates) -> None:
         first = groups.shaped(widths, "/-.")
         if len(first):
             first = first[_year_last(groups.rows(first, widths), widths) & groups.alone(first, 3)]
-            score = np.where(groups.link[first] == ord("/"), 0.6, _BORN)
+            pointed = (groups.link[first] == ord(".")) & (widths == (2, 2, 4))
+            score = np.select([groups.link[first] == ord("/"), pointed], [0.6, 0.55], _BORN)
             out.add("DATE", groups.starts[first], groups.ends[first + 2], score)
     first = groups.of_width(8)
     rows = groups.rows(first, (8,))
     first = first[is_day(number(rows, 0, 4), number(rows, 4, 8))]
     out.add("DATE", groups.starts[first], groups.ends[first], 0.2 - penalty(groups, first, first, 0.3))
+    if out.hopes("DATE", _BORN):
+        _short(groups, out)
     _chinese(groups, out)
+
+
+def _short(groups: Groups, out: Candidates) -> None:
+    """With years of two digits, in the orders in which they are read, and six digits: after a word for births alone."""
+    for widths in ((2, 2, 2), (2, 1, 2), (2, 2, 1), (2, 1, 1), (1, 2, 2), (1, 1, 2)):
+        first = groups.shaped(widths, "-/.")
+        first = first[groups.alone(first, 3)]
+        one, two, three = (number(groups.rows(first + at, (width,)), 0, width) for at, width in enumerate(widths))
+        good = np.zeros(len(first), dtype=np.bool_)
+        if widths[0] == 2:
+            good |= is_day(year_of(one), two * 100 + three)
+        if widths[2] == 2:
+            good |= is_day(year_of(three), one * 100 + two) | is_day(year_of(three), two * 100 + one)
+        first = first[good]
+        out.add("DATE", groups.starts[first], groups.ends[first + 2], _BORN)
+    first = groups.of_width(6)
+    rows = groups.rows(first, (6,))
+    first = first[is_day(year_of(number(rows, 0, 2)), number(rows, 2, 6))]
+    out.add("DATE", groups.starts[first], groups.ends[first], _BORN - penalty(groups, first, first, 0.3))
 
 
 _BORN = 0.2

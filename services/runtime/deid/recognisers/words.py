@@ -39,7 +39,8 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
     "wxid": ("wxid",),
     "ssn": ("ssn", "social security", "社会安全", "社会保障号"),
     "iban": ("iban",),
-    "date": ("出生", "生日", "birth", "dob", "birthday"),
+    "date": ("出生", "出生日期", "出生年月", "出生年月日", "生日", "birth", "date of birth", "date_of_birth",
+             "dateofbirth", "birth date", "birth_date", "birthdate", "dob", "birthday"),
     "plate": ("车牌", "牌照", "车号", "plate"),
     "secret": ("password", "passwd", "pwd", "secret", "api_key", "apikey", "api-key", "access_key", "access key",
                "secret_key", "secretkey", "accesskey", "appkey", "app_key", "token", "密码", "口令", "密钥",
@@ -73,7 +74,7 @@ _SHORTEST_VALUE = 3
 """Digits; the word before a value says nothing of the next one that has a word of its own."""
 _CALLED = re.compile(
     both(
-        r"(?:[\s:=#_\"'.-]|：|号|码|是|为|is|no|number|num|id|code|v"
+        r"(?:[\s:=#_\"'.-]|：|号|码|是|为|于|is|no|number|num|id|code|v"
         r"|[0-9.]{3,15}\s?(?:[,-]|->|→|、|和|及|或|至|到|and|or|to)){0,12}"
     ).encode(),
     re.IGNORECASE,
