@@ -24,6 +24,8 @@ NAMED = [
     ("扣扣", "12345678"),
     ("mac", "001A2B3C4D5E"),
     ("mac地址", "001a2b3c4d5e"),
+    ("macAddress", "001a2b3c4d5e"),
+    ("mac_addr", "001a-2b3c-4d5e"),
     ("token", "abc12345def, expires 3d"),
     ("api_key", "abcd1234efgh (prod)"),
     ("passport", "E1234 5678"),

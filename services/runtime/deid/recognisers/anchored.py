@@ -126,6 +126,9 @@ _IPV6 = among_bytes("0123456789abcdefABCDEF:.")
 _MAC = re.compile(rb"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
 _LABELLED_MAC = re.compile(rb"(?:MAC|mac)([0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\2){4}[0-9A-Fa-f]{2})(?![0-9A-Za-z:])")
 _DOTTED_MAC = re.compile(rb"(?<![0-9A-Za-z.])(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}(?!\.?[0-9A-Za-z])")
+_NOBODYS_MAC = re.compile(rb"(?:00[:-]){5}00|(?:ff[:-]){5}ff", re.IGNORECASE)
+_TIMES = re.compile(rb"(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?::|\Z)){2}")
+"""Two of a day, which is a MAC after a word for it."""
 _LONGEST_ADDRESS, _LONGEST_GROUP = 45, 4
 
 
@@ -176,7 +179,8 @@ def _address(text: bytes, start: int, out: Candidates) -> None:
     if len(left) > _LONGEST_ADDRESS:
         return
     if _MAC.fullmatch(left):
-        out.add_one("MAC", start, start + len(left), 0.85)
+        if not _NOBODYS_MAC.fullmatch(left):
+            out.add_one("MAC", start, start + len(left), 0.3 if _TIMES.fullmatch(left) else 0.85)
     elif _is_ipv6(left.decode()) and (length := _own_length(left)):
         out.add_one("IPV6", start, start + length, 0.8)
 
