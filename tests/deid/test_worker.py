@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from contracts.problems import Refused
 from services.runtime.deid.policies import built_in
@@ -60,6 +62,26 @@ async def test_an_idle_process_goes_and_the_next_question_starts_another(tmp_pat
     assert engine.waiting == []
     assert isinstance(await engine.ask(texts("1")), TextsDone)
     await engine.stop()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_process_that_died_while_it_waited_is_replaced(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def asked_around_a_death() -> None:
+        engine = Deidentifying(patience=BOUND)
+        await engine.ask(texts("1"))
+        [process] = engine.waiting
+        process.kill()
+        await process.wait()
+        assert isinstance(await engine.ask(texts("1")), TextsDone)
+        [process] = engine.waiting
+        process.kill()  # the loop has not heard of it
+        with suppress(Refused):
+            await engine.ask(texts("1"))
+        assert isinstance(await engine.ask(texts("1")), TextsDone)
+        await engine.stop()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(asked_around_a_death())
 
 
 async def test_a_question_that_is_given_up_ends_its_process(engine: Deidentifying, tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
+import signal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -246,11 +249,18 @@ async def test_on_loopback_originals_are_told_until_there_are_tokens(http: httpx
 async def test_an_engine_that_dies_is_a_503_and_the_next_request_is_answered(
     http: httpx.AsyncClient, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
+    engine = world.parts.edge.deid_texts.engine
     assert (await deidentify(http, text=["1"])).status_code == 200
-    [process] = world.parts.edge.deid_texts.engine.waiting
+    [process] = engine.waiting
+    os.killpg(process.pid, signal.SIGSTOP)
+    asking = asyncio.create_task(deidentify(http, text=[SECRET]))
+
+    async def at_work() -> bool:
+        return bool(engine.working)
+
+    await eventually(at_work)
     process.kill()
-    await process.wait()
-    answer = await deidentify(http, text=[SECRET])
+    answer = await asking
     assert (answer.status_code, answer.json()["code"]) == (503, "deid_unavailable")
     assert SECRET not in caplog.text + answer.text
     assert (await deidentify(http, text=[SECRET])).status_code == 200

@@ -61,13 +61,14 @@ class Deidentifying:
         async with self._free:
             if self._going is not None:
                 self._going.cancel()
-            process = self.waiting.pop() if self.waiting else await _start()
+            process = await self._taken()
             self.working.add(process)
             whole = False
             try:
                 assert process.stdin is not None
-                process.stdin.write(framed(ask))
-                with suppress(ConnectionError):  # it has died, which its missing answer tells
+                frame = framed(ask)
+                with suppress(ConnectionError, RuntimeError):  # it has died, which its missing answer tells
+                    process.stdin.write(frame)  # where uvloop knows that already, it is a RuntimeError
                     await process.stdin.drain()
                 while not whole:
                     answer, whole = await self._answer(process)
@@ -81,6 +82,15 @@ class Deidentifying:
                     self._going = asyncio.get_running_loop().call_later(self._idle, self._let_go)
                 else:
                     await piped.end(process)
+
+    async def _taken(self) -> asyncio.subprocess.Process:
+        """One of those that wait and live, or a new one."""
+        while self.waiting:
+            process = self.waiting.pop()
+            if process.returncode is None:
+                return process
+            await piped.end(process)
+        return await _start()
 
     async def _answer(self, process: asyncio.subprocess.Process) -> tuple[Answer, bool]:
         """An answer, and whether it is the last one."""
