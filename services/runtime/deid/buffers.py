@@ -64,6 +64,9 @@ class Areas(NamedTuple):
     name_starts: Offsets
     name_ends: Offsets
 
+    def take(self, chosen: Flags | Offsets) -> Areas:
+        return Areas(*(column[chosen] for column in self))
+
     @classmethod
     def plain(cls, starts: Offsets, ends: Offsets) -> Areas:
         nowhere = np.zeros(len(starts), dtype=np.int64)

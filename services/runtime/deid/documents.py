@@ -93,7 +93,7 @@ class Rewriter:
         self, content: bytes, documents: Offsets, strings: Strings, spared: Flags
     ) -> tuple[Sequence[Edits], list[Place]]:
         """Values with exponents, or with escapes there or in their names, are decoded, and written anew on change."""
-        areas = Areas(*(column[strings.coded] for column in strings.areas))
+        areas = strings.areas.take(strings.coded)
         numbers = strings.numbers[strings.coded]
         pieces, spots, at = [], [], 0
         for start, end, name_start, name_end, is_number in zip(
@@ -147,7 +147,7 @@ class Rewriter:
 
 
 def _uncoded(content: bytes, documents: Offsets, strings: Strings) -> Buffer:
-    areas = Areas(*(column[~strings.coded] for column in strings.areas))
+    areas = strings.areas.take(~strings.coded)
     return Buffer(content, areas, strings.shown, documents=documents, runs=strings.runs)
 
 

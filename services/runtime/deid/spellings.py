@@ -7,7 +7,7 @@ from typing import Final
 
 _PAIRS = (
     "业業 严嚴 个個 为為 乔喬 乡鄉 亿億 众眾 价價 会會 传傳 余餘 储儲 关關 内內 冯馮 刘劉 务務 "
-    "动動 区區 医醫 单單 卢盧 县縣 变變 台臺 号號 叶葉 吕呂 吴吳 员員 国國 备備 学學 孙孫 宝寶 "
+    "动動 区區 医醫 单單 卢盧 县縣 变變 台臺 台台 号號 叶葉 吕呂 吴吳 员員 国國 备備 学學 孙孫 宝寶 "
     "实實 届屆 层層 币幣 师師 帐帳 应應 开開 张張 录錄 总總 户戶 执執 护護 挂掛 换換 数數 机機 "
     "杨楊 条條 来來 栋棟 楼樓 汇匯 汤湯 温溫 湾灣 热熱 现現 电電 监監 码碼 种種 税稅 签簽 系繫 "
     "纳納 线線 组組 经經 统統 编編 罗羅 网網 职職 联聯 肖蕭 苏蘇 营營 蒋蔣 订訂 讯訊 许許 记記 "
@@ -31,5 +31,6 @@ def both(expression: str) -> str:
 
 
 def spelled(text: str) -> list[str]:
-    """Each way to write it, all of one length in UTF-8."""
-    return ["".join(way) for way in product(*(character + _TRADITIONAL.get(character, "") for character in text))]
+    """Each way to write it in one script or the other, all of one length in UTF-8."""
+    traditional = product(*(_TRADITIONAL.get(character, character) for character in text))
+    return list(dict.fromkeys([text, *map("".join, traditional)]))

@@ -173,9 +173,10 @@ def _named_fields(searched: bytes, areas: Areas, words: Words, out: Candidates) 
             if _WHOLE_WECHAT.fullmatch(text) if kind == "WECHAT" else is_secret(text) and b" " not in text:
                 out.add_one(kind, start, end, _SCORE)
     if "API_KEY" in out.wanted:
-        passwords = words.of_names(areas, whole=True) & BITS["password"] > 0
-        passwords &= (areas.ends > areas.starts) & (areas.ends - areas.starts <= 256)
-        for index in np.flatnonzero(passwords).tolist():
+        passwords = np.flatnonzero(named & BITS["password"])
+        passwords = passwords[words.of_names(areas.take(passwords), whole=True) & BITS["password"] > 0]
+        lengths = areas.ends[passwords] - areas.starts[passwords]
+        for index in passwords[(lengths > 0) & (lengths <= 256)].tolist():
             start, end = int(areas.starts[index]) + MARGIN, int(areas.ends[index]) + MARGIN
             if not secret_values.is_template(searched[start:end]):
                 out.add_one("API_KEY", start, end, _SCORE)

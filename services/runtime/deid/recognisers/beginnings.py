@@ -57,9 +57,10 @@ class Beginnings(msgspec.Struct, frozen=True):
 def _database(provinces: str) -> Any:
     import hyperscan
 
-    begins = hyperscan.HS_FLAG_SOM_LEFTMOST
+    begins, signs = hyperscan.HS_FLAG_SOM_LEFTMOST, "|".join(map(re.escape, PLATE_SIGNS))
     expressions = [
-        (_PLATE, f"(?:{'|'.join(provinces)})(?:{'|'.join(map(re.escape, PLATE_SIGNS))})?[A-HJ-NP-Za-hj-np-z]", begins),
+        # One expression for each province: more than 32 literals in one take three times as long.
+        *((_PLATE, f"{province}(?:{signs})?[A-HJ-NP-Za-hj-np-z]", begins) for province in provinces),
         *(
             (_DATE, expression, begins | hyperscan.HS_FLAG_CASELESS)
             for expression in (*spelled_dates.ENGLISH, spelled_dates.CHINESE)
