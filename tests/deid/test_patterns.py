@@ -67,7 +67,7 @@ def test_each_text_is_searched_by_itself_as_by_re(expression: str, texts: list[s
     assert [own.texts([text]).texts[0] for text in texts] == expected
     documents = [json.dumps({"n": 1, "工号": text}, ensure_ascii=False) for text in texts]
     done = own.texts(documents, format="json").texts
-    assert [json.loads(document)["工号"] for document in done] == expected
+    assert [list(json.loads(document).values())[-1] for document in done] == expected  # the name may match itself
 
 
 @pytest.mark.parametrize("text", ['"号', 'a"b\n号', "\\号", "\t号", "/号"])
@@ -134,7 +134,7 @@ def test_one_that_does_not_fit_is_told_why(pattern: str, said: str) -> None:
 
 def test_what_people_write_is_taken() -> None:
     resident = r"[1-9]\d{5}(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx]"
-    policy(resident, r"EMP-\d{4,6}", "工号[^,]{1,8}")
+    policy(resident, r"EMP-\d{4,6}", "工号[^,]{1,8}", r"1[3-9]\d{9}")
     policy(*(rf"^{letter}{{2}}\d{{8}}$" for letter in "ABCDEFGHIJKLMNOP"), "备注：.{1,64}", r"1[3-9]\d{9}")
 
 
@@ -152,13 +152,16 @@ def test_the_cost_of_an_ambiguous_one_is_seen() -> None:
 def test_no_policy_takes_more_than_the_limit_foresees() -> None:
     """Four times what it foresees, as machines differ; backtracking, or a square, would take thousands of times."""
     rng = random.Random(2)
-    texts = ["".join(rng.choices(letters, k=100_000)) for letters in ("a", "ab", "A1", "abbbb", "a\n,b")]
+    texts = ["".join(rng.choices(letters, k=100_000)) for letters in ("a", "ab", "A1", "abbbb", "a\n,b")] + [
+        "EMP-1234" * 12_500
+    ]
     for expressions in (
         ["(?:a?){60}a{60}"] * 20,
         ["a[ab]{20}c"],
-        ["a[ab]"],
-        ["aba(?:[ab]{0,120}c)?"],
-        ["[ab]{3}"] * 4,
+        ["a[ab]{2}"],
+        ["abab(?:[ab]{0,60}c)?"],
+        ["[ab]{4}"] * 3,
+        [r"EMP-\d{4,6}"] * 10,
     ):
         own = Deidentifier(policy(*expressions, action="pseudonymise"), KEYS)
         assert min(max(seconds(own, text) for text in texts) for _ in range(3)) < 4e-3 * MOST_MILLISECONDS

@@ -22,13 +22,13 @@ class State(NamedTuple):
 
 _LAST = 0x10FFFF
 _MOST_NODES = 4_000
-_MOST_STEPS = 50_000
+_MOST_STEPS = 300_000
 
-_MATCH_MS, _PASS_MS, _STATE_MS = 30.0, 0.25, 0.005
-_THRASHING_MS, _NODE_MS = 30.0, 0.25
-"""Of RE2, for 100 KB: of one match a byte and its resolution, of one pass, of each state with its moves; and where
+_MATCH_MS, _PASS_MS, _STEP_MS = 30.0, 0.25, 4e-5
+_THRASHING_MS, _NODE_MS = 40.0, 0.25
+"""Of RE2, for 100 KB: of one match a byte and its resolution, of one pass, of each step to make its states; and where
 there are too many of those to keep, until that shows, and for each node that every byte then looks at."""
-_REPLACED_MS = 150.0
+_REPLACED_MS = 140.0
 """To replace every byte by itself."""
 
 
@@ -48,21 +48,25 @@ class Automaton:
         self.empty, self.bounded = least == 0, most < of.MAXREPEAT
         self._parsed, self._flags = parsed, parsed.state.flags
 
+    def written_out(self) -> tuple[_Nodes, _Nodes]:
+        """All of its nodes, as it is read forth and back. Raises what the class says."""
+        return _Nodes(self._parsed, self._flags), _Nodes(self._parsed, self._flags, back=True)
+
     def costs(self) -> tuple[float, float]:
         """Milliseconds of the processor for the worst 100 KB, to search it and to replace what is found.
 
         Of an expression that is neither empty nor without bound: after each match the search begins anew, and one can
         look ahead as far as a longer one reaches.
         """
-        forth, back = (_Nodes(self._parsed, self._flags, back=back) for back in (False, True))
+        forth, back = self.written_out()
         shortest, longest = forth.lengths()
         states, states_back = forth.states(), back.states()
-        ahead = longest if states is None else forth.widest() * _farthest(states)
+        ahead = longest if states is None else forth.widest() * _farthest(states[0])
         passes = 1 + ahead / shortest
         if states is None or states_back is None:
             cost = _THRASHING_MS + _NODE_MS * forth.weight() * passes
         else:
-            cost = _STATE_MS * (len(states) + len(states_back))
+            cost = _STEP_MS * (states[1] + states_back[1])
         return cost + _MATCH_MS / shortest + _PASS_MS * passes, _REPLACED_MS / shortest
 
 
@@ -132,8 +136,8 @@ class _Nodes:
     def widest(self) -> int:
         return max(_widths(ranges)[1] for ranges in self._characters)
 
-    def states(self) -> dict[State, set[State]] | None:
-        """All that searching can come to, and from each those that follow; None where they are many.
+    def states(self) -> tuple[dict[State, set[State]], int] | None:
+        """All that searching can come to, from each those that follow, and in how many steps; None where they are many.
 
         RE2 makes each once and then keeps it.
         """
@@ -154,7 +158,7 @@ class _Nodes:
             left.extend(found[state])
             if steps > _MOST_STEPS:
                 return None
-        return found
+        return found, steps
 
     def _followed(self, nodes: Sequence[int], *, begins: bool) -> State:
         """What is less preferred than a match is dropped; read from the end the longest match is looked for instead."""

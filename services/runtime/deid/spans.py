@@ -36,6 +36,8 @@ class Spans:
         return len(self.starts)
 
     def take(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Spans:
+        if chosen.dtype == np.bool_ and chosen.all():
+            return self
         return Spans(
             self.names,
             self.kinds[chosen],

@@ -11,6 +11,7 @@ from services.runtime.deid.buffers import Flags, Offsets
 from services.runtime.deid.spans import Spans
 
 _VECTORISED_ROUNDS = 4
+_LONGEST, _HIGHEST = (1 << 24) - 1, (1 << 30) - 1
 _Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
@@ -32,26 +33,31 @@ def _clusters(starts: Offsets, ends: Offsets) -> _Indices:
     return cluster
 
 
-def _best(given: Spans) -> _Indices:
+def _best(spans: Spans) -> _Indices:
     """Which of the spans, in ascending order, stay."""
-    order = np.lexsort((given.kinds, -given.scores, given.starts - given.ends, ~given.checked))
-    spans = given.take(order)  # best first
-    rank = np.empty(len(spans), dtype=np.int64)
-    rank[order] = np.arange(len(spans))
-    left, kept = rank, []
+    rank = _ranks(spans)
+    left, kept = np.arange(len(spans)), []
     for _ in range(_VECTORISED_ROUNDS):
         if not len(left):
             break
-        starts, ends = spans.starts[left], spans.ends[left]
+        starts, ends, own = spans.starts[left], spans.ends[left], rank[left]
         cluster = _clusters(starts, ends)
-        best = np.full(int(cluster[-1]) + 1, len(spans), dtype=np.int64)
-        np.minimum.at(best, cluster, left)
-        winner = best[cluster]
-        kept.append(best)
-        left = left[(starts >= spans.ends[winner]) | (ends <= spans.starts[winner])]
+        best = np.minimum.reduceat(own, np.flatnonzero(np.diff(cluster, prepend=-1)))
+        winner = np.flatnonzero(own == best[cluster])
+        winner = winner[np.diff(cluster[winner], prepend=-1) > 0]
+        kept.append(left[winner])
+        left = left[(starts >= ends[winner][cluster]) | (ends <= starts[winner][cluster])]
     if len(left):
-        kept.append(_one_by_one(spans, np.sort(left)))
-    return order[np.concatenate(kept)]
+        kept.append(_one_by_one(spans, left[np.argsort(rank[left], kind="stable")]))
+    return np.concatenate(kept)
+
+
+def _ranks(spans: Spans) -> _Indices:
+    """Smaller for the better; the bits of a score from 0 to 1 are in its order."""
+    lengths = np.minimum(spans.ends - spans.starts, _LONGEST)
+    scores = (spans.scores + np.float32(0)).view(np.int32).astype(np.int64)
+    ranks: _Indices = ((~spans.checked).astype(np.int64) << 62) | ((_LONGEST - lengths) << 38)
+    return ranks | ((_HIGHEST - scores) << 8) | spans.kinds
 
 
 def _one_by_one(spans: Spans, ranked: _Indices) -> _Indices:
