@@ -275,6 +275,16 @@ def test_a_field_that_is_nowhere_is_refused(tmp_path: Path, kind: FileFormat, co
         deidentify_file(tmp_path / "data", tmp_path / "out", ZH, KEYS, format=kind, fields=["a", "x"])
 
 
+def test_a_field_is_there_whatever_it_holds(tmp_path: Path) -> None:
+    line = '{"a": null, "b": [true, {}], "c": {"d": []}, "e": 1, "f": [[{"g": false}]]}'
+    (tmp_path / "in").write_text(f"{line}\n{{}}\n")
+    fields = ["a", "b", "c", "c.d", "f.g"]
+    assert deidentify_file(tmp_path / "in", tmp_path / "out", ZH, KEYS, format="jsonl", fields=fields).counts == {}
+    for missing in ("c.a", "d", "g", "a.a", "f.g.g", "c.e"):
+        with pytest.raises(FileRefused, match=f"no such field: {missing}$"):
+            deidentify_file(tmp_path / "in", tmp_path / "out", ZH, KEYS, format="jsonl", fields=[*fields, missing])
+
+
 def test_a_disk_that_fails_meanwhile_fails_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel tells of it once, and then as little as of data that arrived."""
     source = written(tmp_path / "data.jsonl", "jsonl")

@@ -184,7 +184,7 @@ def _selected(
     """Which strings stand under one of the fields: the last keys above them, level by level, are the field's names.
     Those names themselves are not among them.
 
-    Adds to `found` the fields that have a string.
+    Adds to `found` the fields that are there, whatever they hold.
     """
     depth = _depths(raw, quotes, opened)
     wanted = np.zeros(len(opened), dtype=np.bool_)
@@ -204,7 +204,7 @@ def _selected(
             )
             matches &= (key >= 0) & same[np.maximum(key, 0)] & (document[np.maximum(key, 0)] == document)
         wanted |= matches & ~(is_key & (depth == len(names)))
-        if (matches & ~is_key).any():
+        if matches.any():
             found.add(field)
     return wanted
 
