@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from services.runtime.deid.files.columns import Columns, names
+from services.runtime.deid.files.column_kinds import is_text, names, not_supported
+from services.runtime.deid.files.columns import Columns
 from services.runtime.deid.files.work import Done, Job, Work
 from services.runtime.deid.refusals import FileRefused, no_such
 
@@ -29,9 +30,10 @@ def deidentify_parquet(source: Path, out: BinaryIO, job: Job, tally: Tally) -> N
 
     with _reading():
         file = pq.ParquetFile(source)
-    with file, source.open("rb") as raw:
         schema = file.schema_arrow
-        work, paths = Work(job), list(names(schema))
+        paths = list(names(schema))
+    with file, source.open("rb") as raw:
+        work = Work(job)
         if work.holds_data([path[-1] for path in paths]):
             zh, en = "列名中有个人信息", "has personal data in the names of its columns"
             raise FileRefused(zh, en)
@@ -40,13 +42,14 @@ def deidentify_parquet(source: Path, out: BinaryIO, job: Job, tally: Tally) -> N
             raise no_such(missing)
         columns = Columns(work, job.fields)
         chosen = [number for number, name in enumerate(schema.names) if columns.wanted((name,))]
-        for group in range(file.num_row_groups):
-            for number in chosen:
-                if not _is_only_text(schema.field(number).type):
-                    with _reading():
-                        column = file.read_row_group(group, [schema.names[number]]).column(0)
-                    columns.rewritten(column, (schema.names[number],), Counter(), spelling=True)
-                    tally.take(b"")
+        measured = sorted({schema.names[n] for n in chosen if not is_text(schema.field(n).type)})
+        for group in range(file.num_row_groups if measured else 0):
+            with _reading():
+                table = file.read_row_group(group, measured)
+            for name, column in zip(table.column_names, table.columns, strict=True):
+                with _rewriting(name):
+                    columns.rewritten(column, (name,), Counter(), spelling=True)
+                tally.take(b"")
         written = pa.schema([columns.field(field, ()) for field in schema])
         target = _Counted(out, tally)
         with pq.ParquetWriter(target, written) as writer:
@@ -55,7 +58,9 @@ def deidentify_parquet(source: Path, out: BinaryIO, job: Job, tally: Tally) -> N
                     table = file.read_row_group(group)
                 counts: Counter[str] = Counter()
                 for number in chosen:
-                    new = columns.rewritten(table.column(number), (schema.names[number],), counts)
+                    name = schema.names[number]
+                    with _rewriting(name):
+                        new = columns.rewritten(table.column(number), (name,), counts)
                     table = table.set_column(number, written.field(number), new)
                 writer.write_table(table.replace_schema_metadata(None))
                 done = Done(content=b"", lines=0, records=table.num_rows, counts=counts)
@@ -72,16 +77,21 @@ def _reading() -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise FileRefused("不是有效的 Parquet 文件", "is not a valid Parquet file") from None
 
 
-def _is_only_text(kind: Any) -> bool:
+@contextmanager
+def _rewriting(name: str) -> Iterator[None]:
+    """What Arrow cannot do with a column is the column's fault."""
     import pyarrow as pa
 
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        raise not_supported((name,)) from None
 
 
 class _Counted:
