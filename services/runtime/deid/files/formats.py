@@ -81,7 +81,7 @@ def chunks(file: BinaryIO, kind: FileFormat, size_at: Callable[[int], int]) -> I
     if kind == "json":
         content = file.read(LONGEST_RECORD + 1)
         if len(content) > LONGEST_RECORD:
-            raise too_long()
+            raise _too_long_a_document()
         if content:
             yield content
     elif kind == "csv":
@@ -158,3 +158,11 @@ def _last_end(content: bytes) -> int:
 def too_long() -> FileRefused:
     limit = LONGEST_RECORD // 2**20
     return FileRefused(f"单条记录超过 {limit} MiB", f"a record has more than {limit} MiB")
+
+
+def _too_long_a_document() -> FileRefused:
+    limit = LONGEST_RECORD // 2**20
+    return FileRefused(
+        f"JSON 文档超过 {limit} MiB：请改为每行一条记录的 JSONL，大小不限",
+        f"a JSON document has more than {limit} MiB; as JSONL, a record a line, it may have any size",
+    )
