@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -85,3 +86,16 @@ def test_lines_that_are_left_out_are_those_whatever_the_blocks(tmp_path: Path, m
     assert whole[1].quarantined_lines == tuple(lines * n for n in range(1, 10))
     for chunk_bytes in (1, 100, 1000):
         assert done(source, chunk_bytes=chunk_bytes, policy=lenient) == whole
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 100, 1 << 20])
+def test_a_seam_begins_no_text_for_a_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int) -> None:
+    monkeypatch.setattr(formats, "BLOCK", 40)
+    source = tmp_path / "data.txt"
+    source.write_text("E100 x\n" * 200)
+    for pattern, count in ((r"^E\d{3}", 1), (r"(?m)^E\d{3}", 200), (r"x\nE\d{3}", 199)):
+        own = policies.load(json.dumps({"id": "own", "version": "1", "types": {}, "patterns": [
+            {"name": "OWN", "pattern": pattern, "action": "redact"}]}).encode())  # fmt: skip
+        found, report = done(source, chunk_bytes=chunk_bytes, policy=own)
+        assert report.counts == {"OWN": count}
+        assert found.count("E100") == 200 - count
