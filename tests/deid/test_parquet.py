@@ -176,42 +176,12 @@ def test_values_of_fixed_size_are_rewritten(tmp_path: Path, kind: pa.DataType, r
     assert str(after.to_pylist()) == str(table.to_pylist()).replace("13812345678", same)
 
 
-_NUMBERS = pa.map_(pa.int64(), pa.int64())
-
-
-@pytest.mark.parametrize(
-    ("kind", "row"),
-    [
-        (_NUMBERS, [(1, _PHONE)]),
-        (_NUMBERS, [(_PHONE, 1)]),
-        (pa.list_(_NUMBERS), [[(1, _PHONE)]]),
-        (pa.struct([("m", _NUMBERS)]), {"m": [(1, _PHONE)]}),
-        (pa.map_(pa.int8(), pa.list_(pa.int64(), 1)), [(1, [_PHONE])]),
-        (pa.map_(pa.int8(), _FIXED), [(1, b"13812345678")]),
-        (pa.map_(pa.int8(), pa.date32()), [(1, datetime(1990, 3, 7).date())]),  # noqa: DTZ001
-        (pa.map_(pa.int8(), pa.string()), [(1, "a")]),
-    ],
-)
-def test_maps_with_data_are_refused(tmp_path: Path, kind: pa.DataType, row: object) -> None:
-    pq.write_table(pa.table({"a": pa.array([None, row], kind)}), tmp_path / "data.parquet")
-    with pytest.raises(FileRefused, match="type that is not supported: a"):
-        deidentify_file(tmp_path / "data.parquet", tmp_path / "out", ZH, KEYS)
-    assert not (tmp_path / "out").exists()
-
-
 @pytest.mark.parametrize("kind", [pa.list_view(pa.string()), pa.large_list_view(pa.int64())])
 def test_kinds_that_are_not_known_are_refused(tmp_path: Path, kind: pa.DataType) -> None:
     value = "13812345678" if pa.types.is_string(kind.value_type) else 13812345678
     pq.write_table(pa.table({"a": pa.array([[value]], kind)}), tmp_path / "data.parquet")
     with pytest.raises(FileRefused, match="type that is not supported: a"):
         deidentify_file(tmp_path / "data.parquet", tmp_path / "out", ZH, KEYS)
-
-
-def test_maps_that_count_stay(tmp_path: Path) -> None:
-    table = pa.table({"a": pa.array([[(1, 20_000), (2, 0)], None, []], _NUMBERS)})
-    pq.write_table(table, tmp_path / "data.parquet")
-    assert deidentify_file(tmp_path / "data.parquet", tmp_path / "out.parquet", ZH, KEYS).counts == {}
-    assert pq.read_table(tmp_path / "out.parquet").to_pylist() == table.to_pylist()
 
 
 def test_what_no_longer_fits_its_fixed_size_is_refused(tmp_path: Path) -> None:

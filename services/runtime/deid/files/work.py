@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import itertools
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
+from operator import itemgetter
 
 import msgspec
 import numpy as np
@@ -78,9 +78,9 @@ class Work:
             case _:
                 return self._text(chunk, before)
 
-    def rewritten(self, values: Sequence[bytes], name: str) -> tuple[list[bytes], Counter[str]]:
-        """Values of one column, each a text of its own under the column's name."""
-        return tables.cells_rewritten(self._rewriter, [(name, value) for value in values])
+    def rewritten(self, values: Sequence[tuple[str, bytes]]) -> tuple[list[bytes], Counter[str]]:
+        """Values, each a text of its own under its column's name."""
+        return tables.cells_rewritten(self._rewriter, values)
 
     def holds_data(self, names: Sequence[str]) -> bool:
         """Whether what should be names is data by the policy."""
@@ -90,26 +90,41 @@ class Work:
             "NUMBER" in self._job.policy.types and any(map(has_number, names))
         )
 
-    def values(self, given: Sequence[bytes], name: str, *, chosen: bool) -> tuple[list[bytes], Counter[str]]:
-        """Values of one column, as JSON writes them, de-identified as those of a field of JSON are."""
-        if not given:
+    def documents(self, given: Sequence[tuple[str, bytes]], *, chosen: bool) -> tuple[list[bytes], Counter[str]]:
+        """JSON, each under a name, de-identified as the values of fields in documents of their own are."""
+        lines = [b'{"":{%b:%b}}\n' % (msgspec.json.encode(name), value) for name, value in given]
+        if not lines:
             return [], Counter()
-        field = name.replace(".", "_")
-        content = b"{%b:[%b]}" % (json.dumps(field, ensure_ascii=False).encode(), b",".join(given))
-        done = self._rewriter.json(content, np.zeros(1, dtype=np.int64), [field] if chosen else None)
-        [new] = _COLUMN.decode(done.joined()).values()
-        return [bytes(value) for value in new], done.counts()
+        starts, content = _starts(lines), b"".join(lines)
+        done = self._rewriter.json(content, starts, [""] if chosen else None)
+        after = done.stretches(starts, np.append(starts[1:], len(content)))
+        return [bytes(value) for line in after for value in _FIELD.decode(line)[""].values()], done.counts()
+
+    def values(self, given: Sequence[tuple[str, bytes]], *, chosen: bool) -> tuple[list[bytes], Counter[str]]:
+        """Values of columns, as JSON writes them, each with its column's name."""
+        lists = [
+            (name, b"[%b]" % b",".join(value for _, value in group))
+            for name, group in itertools.groupby(given, key=itemgetter(0))
+        ]
+        new, counts = self.documents(lists, chosen=chosen)
+        return [bytes(value) for values in new for value in _ELEMENTS.decode(values)], counts
+
+    def names(self, given: Sequence[bytes], column: str, *, chosen: bool) -> tuple[list[bytes], Counter[str]]:
+        """Texts in a column, de-identified as names of fields are."""
+        objects = [(column, b"{%b:0}" % msgspec.json.encode(name.decode())) for name in given]
+        new, counts = self.documents(objects, chosen=chosen)
+        return [name.encode() for value in new for name in msgspec.json.decode(value)], counts
 
     def _jsonl(self, chunk: bytes) -> Done:
         lines = _lines(chunk)
         kept, records, bad = lines, len(lines), list[Bad]()
         if not _all_json(chunk, lines):
-            kept, records, bad = _good_lines(lines, _json_fault)
+            kept, records, bad = _good_lines(lines, json_fault)
             chunk = b"".join(kept)
         return _done(self._rewriter.json(chunk, _starts(kept), self._job.fields), len(lines), records, bad)
 
     def _json(self, chunk: bytes) -> Done:
-        fault = _json_fault(chunk)
+        fault = json_fault(chunk)
         if fault:
             bad = (Bad(_line_of_fault(chunk), *fault, fatal=True),)
             return Done(content=b"", lines=1, records=0, counts=Counter(), bad=bad)
@@ -181,7 +196,7 @@ def _done(done: Rewriting, lines: int, records: int, bad: list[Bad]) -> Done:
 
 _LINE = msgspec.json.Decoder(msgspec.Raw)
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
-_COLUMN = msgspec.json.Decoder(dict[str, list[msgspec.Raw]])
+_FIELD = msgspec.json.Decoder(dict[str, dict[str, msgspec.Raw]])
 _MUCH = 256 * 1024
 
 
@@ -198,7 +213,7 @@ def _all_json(chunk: bytes, lines: list[bytes]) -> bool:
     return True
 
 
-def _json_fault(line: bytes) -> tuple[str, str] | None:
+def json_fault(line: bytes) -> tuple[str, str] | None:
     if fault := _unicode_fault(line):
         return fault
     try:
