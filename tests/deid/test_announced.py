@@ -125,6 +125,30 @@ def test_words_are_no_wechat_ids(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "车牌 ⟦军V12345⟧", "車牌：⟦軍V·12345⟧", "车牌：⟦使014578⟧", "车牌号 ⟦使014·578⟧", "车牌号 WJ⟦京12345⟧",
+        "车牌号：WJ ⟦京1234X⟧",
+        "车牌号 ⟦VA12345⟧", "车牌号码是 ⟦VA·12345⟧", "车牌 民⟦航A1234⟧", "车牌 ⟦沪A1234⟧领", '"plate":"⟦VA12345⟧"',
+    ],
+)  # fmt: skip
+def test_a_plate_of_another_series(text: str) -> None:
+    _one(_ZH, text, "CN_PLATE")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "部门 军V12345", "型号 VA12345", "车牌识别 VA12345", "牌照 NO12345", "车牌照片 IMG12345", "车牌使用10年",
+        "车号 12345",
+        "车牌号 WJ1234", "使014578元",
+    ],
+)  # fmt: skip
+def test_codes_are_no_plates(text: str) -> None:
+    assert _ZH.texts([text]).texts == [text]
+
+
+@pytest.mark.parametrize(
     "key",
     [
         "SG.⟦ngeVfQFYQlKU0ufo8x5d1A.TwL2iGABf9DHoTf09kqeF8tAmbihYzrnopKc1s5cr⟧", "ya29.⟦a0AfH6SMBx1234567890abcdef⟧",

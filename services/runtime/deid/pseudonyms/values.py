@@ -58,7 +58,7 @@ class Pseudonyms:
             return left
         if kind == "CN_PLATE":
             self._provinces(content, changed, starts, inverse=inverse)
-            starts = starts + 3
+            starts = starts + 3 * (content[starts] >= 0x80)  # those of the army may have letters alone
         if kind == "CN_LANDLINE" and (abroad := after_country_code(content, starts)).any():
             self._without_trunk(content, changed, starts[abroad], ends[abroad], inverse=inverse)
             starts, ends = starts[~abroad], ends[~abroad]

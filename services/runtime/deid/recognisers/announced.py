@@ -49,6 +49,16 @@ _PASSPORT = Form(
     r"(?i:(?:[\s:=#\"'(]|：|（|号码|号|是|为|no\.?|number|is){0,6}((?!(?:no|is)[^A-Za-z])"
     r"[a-z]{1,2}(?:[ -][0-9]{7,8}|[ -]?[0-9]{4}[ -][0-9]{3,4}))(?![0-9a-z]))"
 )
+_LETTER, _MARK = "[A-HJ-NP-Za-hj-np-z]", "(?:[ -]|·|•)?"
+_PLATE = Form(
+    r"(?:号码?|[\s:=\"'(]|：|（|是|为|民|WJ\s?){0,6}("
+    rf"(?:军|海|空|沈|兰|济|南|广|成|北){_LETTER}{_MARK}[0-9]{{5}}|航{_LETTER}{_MARK}[0-9]{{4}}"
+    rf"|(?:使|领)[0-9]{{3}}(?:·)?[0-9]{{3}}"
+    rf"|(?:(?<=WJ)|(?<=WJ ))[\xe4-\xe9][\x80-\xbf]{{2}}{_MARK}"
+    rf"(?:{_LETTER}[0-9]{{4}}|[0-9]{{4}}(?:[0-9]|{_LETTER}))"
+    rf"|(?<![A-Za-z]){_LETTER}{{2}}{_MARK}[0-9]{{5}})(?![0-9A-Za-z])"
+)
+"""Of the army, the armed police, embassies and airports: their series have no sign of a province and a letter."""
 _FARTHEST = 300
 _SCORE = 0.65
 _GAP = b'": "'
@@ -73,6 +83,7 @@ _AFTER = {
     ),
     "MAC": Announced({"mac": (_MAC,)}),
     "PASSPORT": Announced({"passport": (_PASSPORT,)}),
+    "CN_PLATE": Announced({"plate": (_PLATE,)}),
 }
 
 
