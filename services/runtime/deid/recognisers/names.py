@@ -10,25 +10,48 @@ from services.runtime.deid.buffers import Buffer
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
 from services.runtime.deid.recognisers.words import BITS, Words
+from services.runtime.deid.spellings import both, spelled
 
 SURNAMES = (
     "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任卢姚沈钟姜崔谭陆"
     "范汪廖石金韦贾夏付方邹熊白孟秦邱侯江尹薛闫段雷龙黎史陶贺毛郝顾龚邵万覃武钱戴严莫孔向常汤康易乔赖文施洪辛柯温"
 )
+_LONG_SURNAMES = (
+    "欧阳|司马|上官|诸葛|东方|皇甫|尉迟|公孙|慕容|司徒|令狐|夏侯|宇文|长孙|轩辕|端木|百里|南宫|西门|独孤|呼延|申屠|澹台"
+    "|公羊|钟离|闻人|太史|濮阳|淳于|单于|完颜|拓跋|纳兰"
+)
 _HAN = r"[\u4e00-\u9fa5]"
-_TITLED = re.compile(rf"[{SURNAMES}]{_HAN}{{0,2}}?(?=$)")
-_TOLD = re.compile(rf"[\s:：为是叫\"“]{{0,3}}([{SURNAMES}](?![我你您他她它咱]){_HAN}{{1,2}})(?!{_HAN})")
+_SURNAME = f"(?:{both(_LONG_SURNAMES)}|[{''.join(way for one in SURNAMES for way in spelled(one))}])"
+_TITLED = re.compile(rf"{_SURNAME}{_HAN}{{0,2}}?(?=$)")
+_TOLD = re.compile(rf"[\s:：为為是叫\"“]{{0,3}}({_SURNAME}(?![我你您他她它咱]){_HAN}{{1,2}})(?!{_HAN})")
 _LATIN = re.compile(r"[\s:：]{0,3}([A-Z][a-z]+(?: [A-Z][a-z'.-]+){1,3})")
 _PLACE = re.compile(
-    rf"[\s:：为是在于\"“]{{0,3}}({_HAN}{{2,8}}(?:省|市|自治区|区|县)[\u4e00-\u9fa50-9A-Za-z（）()#-]{{2,40}}?"
-    r"(?:号|室|栋|单元|楼|弄|村|组|座|层)(?:[0-9A-Za-z\u4e00-\u9fa5-]{0,12}?(?:号|室|栋|单元|楼|层))*)"
+    rf"[\s:：为為是在于於\"“]{{0,3}}({_HAN}{{2,8}}(?:省|市|自治[区區]|[区區]|[县縣])[\u4e00-\u9fa50-9A-Za-z（）()#-]{{2,40}}?"
+    r"(?:[号號室栋棟楼樓弄村组組座层層]|单元|單元)(?:[0-9A-Za-z\u4e00-\u9fa5-]{0,12}?(?:[号號室栋棟楼樓层層]|单元|單元))*)"
 )
 _TITLES = "先生|女士|小姐|经理|老师|医生|师傅|同学|总监|主任|教授|律师"
-_TITLE = re.compile(_TITLES.encode())
+_TITLE = re.compile(both(_TITLES).encode())
 _NOBODY = re.compile(
     rb"assistant|user|system|tool|function|developer|human|bot|[A-Za-z]\w*[_0-9]\w*|[a-z]+[A-Z]\w*|[a-z0-9]+(?:[-.][a-z0-9]+)+"
 )
 """Names of roles, of functions and of other things of programs."""
+_THINGS = (
+    "functions?|tools?|tool_calls?|plugins?|models?|products?|goods|projects?|files?|datasets?|companies|company|apps?|services?"
+    "|devices?|courses?|schools?|categories|category|brands?|shops?|stores?|cities|city"
+    "|函数|工具|插件|模型|产品|商品|项目|文件|数据集|公司|应用|服务|设备|课程|学校|类别|品牌|店铺|城市"
+)
+_OF_A_THING = re.compile(both(rf"[\"'](?:{_THINGS})[\"']\s?:\s?\[?\s?\{{[^{{}}\[\]]{{0,80}}\Z").encode(), re.IGNORECASE)
+"""What stands before the name of a field in the object of what is no person."""
+_CALLED_WITH = re.compile(
+    rb"[\"']\s?,\s?(?:[\"']description[\"']\s?:\s?[\"'][^\"']{0,160}[\"']\s?,\s?)?"
+    rb"[\"'](?:arguments|parameters|input_?schema|kwargs)[\"']\s?:",
+    re.IGNORECASE,
+)
+"""What stands after the name of a function."""
+_NOWHERE = re.compile(rb"[!-~]*[0-9:/@._\\][!-~]*")
+"""Addresses of machines and of memory, and paths."""
+_LONGEST_NAME = 12
+"""Bytes."""
 _LONGEST_FIELD = 200
 _FARTHEST = 240
 
@@ -41,10 +64,8 @@ def find(buffer: Buffer, words: Words, out: Candidates) -> None:
     short = (buffer.areas.ends - buffer.areas.starts <= _LONGEST_FIELD) & (buffer.areas.ends > buffer.areas.starts)
     for kind, word in (("PERSON", "name"), ("ADDRESS", "address")):
         whole = np.flatnonzero(short & ((named & BITS[word]) > 0))
-        if kind == "PERSON" and kind in out.wanted:
-            starts, ends = buffer.areas.starts[whole].tolist(), buffer.areas.ends[whole].tolist()
-            text = (buffer.bytes[start:end].tobytes() for start, end in zip(starts, ends, strict=True))
-            whole = whole[[not _NOBODY.fullmatch(value) for value in text]]
+        if kind in out.wanted:
+            whole = whole[[_is_somebodys(kind, buffer, index) for index in whole.tolist()]]
         out.add(kind, buffer.areas.starts[whole] + MARGIN, buffer.areas.ends[whole] + MARGIN, 0.7)
     content = buffer.bytes.tobytes()
     for kind, word, expressions in (("PERSON", "name", (_TOLD, _LATIN)), ("ADDRESS", "address", (_PLACE,))):
@@ -56,6 +77,17 @@ def find(buffer: Buffer, words: Words, out: Candidates) -> None:
         for end, limit in zip(ends.tolist(), limits.tolist(), strict=True):
             _told(content[end:limit], end, kind, expressions, out)
     _titled(content, out)
+
+
+def _is_somebodys(kind: str, buffer: Buffer, area: int) -> bool:
+    """Nothing tells it but what a pseudonym has, too: the form of the value, and what stands around its field."""
+    start, end, name, _ = (int(column[area]) for column in buffer.areas)
+    content = buffer.bytes
+    value = content[start:end].tobytes()
+    if kind == "ADDRESS":
+        return not _NOWHERE.fullmatch(value)
+    before, after = content[max(0, name - 1 - _FARTHEST) : max(0, name - 1)], content[end : end + _FARTHEST]
+    return not (_NOBODY.fullmatch(value) or _OF_A_THING.search(before.tobytes()) or _CALLED_WITH.match(after.tobytes()))
 
 
 def _told(content: bytes, end: int, kind: str, expressions: tuple[re.Pattern[str], ...], out: Candidates) -> None:
@@ -72,7 +104,7 @@ def _titled(content: bytes, out: Candidates) -> None:
     if "PERSON" not in out.wanted:
         return
     for title in _TITLE.finditer(content):
-        window = content[max(0, title.start() - 9) : title.start()].decode(errors="ignore")
+        window = content[max(0, title.start() - _LONGEST_NAME) : title.start()].decode(errors="ignore")
         found = list(_TITLED.finditer(window))
         if found:
             name = found[-1][0].encode()
