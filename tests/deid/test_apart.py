@@ -78,12 +78,16 @@ SNIPPETS = (
     "E-12345678",
     "E1234 5678", "1990-Mar-07", "[07/Mar/1990:10:00:00]", "03-07-1990", "212/555-1234", "128 256 512",
     "5999 4999 3999",
+    "車牌：", "軍V12345", "粵B12345", "微信號：", "手機", "账户", "招商银行北京分行", "出生日期：", "900307",
+    "90-03-07", "3/7/90", "MAC地址：", "001a-2b3c-4d5e", "工号", "，SKU：", "doi:", "10.1145/3292500.3330701",
+    "欧阳娜娜", "4111.1111.1111.1111",
     "GB82-WEST-1234-5698-7654-32", "138 1234 5678 139 8765 4321", "010 6234 5678 010 6234 5679", "1990-03-07-001",
 )  # fmt: skip
 
 NAMES = ("text", "phone", "电话", "身份证", "卡号", "password", "密码", "name", "姓名", "地址", "wechat", "微信",
 "token",
-         "birthday", "isbn", "order", "qq", "ip", "ssn", "email", "mac")  # fmt: skip
+         "birthday", "isbn", "order", "qq", "ip", "ssn", "email", "mac",
+         "doi", "cardNumber", "mac_addr", "dob")  # fmt: skip
 
 EXAMPLES = settings(max_examples=8, phases=[Phase.generate], deadline=None, derandomize=True, database=None)
 # A whole pool that is shuffled has as many neighbours as snippets, where a short list hardly ever has two that matter.

@@ -34,6 +34,41 @@ def test_what_is_left(text: str) -> None:
         assert engine.reverse([text]).texts == [text]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "doi:10.1145/3292500.3330701", "DOI:10.1016/j.cell.2020.12345678", "DOI 10.1145/13812345678。",
+        "doi：10.1145/3292500.3330701", '"doi": "10.1109/5.771073.2001-03-07"',
+    ],
+)  # fmt: skip
+def test_a_document(text: str) -> None:
+    for engine in (_ZH, _EN):
+        assert engine.texts([text]).texts == [text]
+        assert engine.reverse([text]).texts == [text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "doi:10.1145/3292500.3330701 {}",
+        "doi:10.1145/3292500,{}",
+        "doi 与手机 {}",
+        "10.1145/{}",
+        '"doi": "{}"',
+        "doi: 10/{}",
+    ],
+)
+def test_a_phone_beside_a_document(text: str) -> None:
+    assert _ZH.texts([text.format("13812345678")]).counts == {"CN_PHONE": 1}
+
+
+def test_a_document_in_its_field() -> None:
+    text = '{"doi": "10.1145/3292500.3330701", "note": "10.1145/3292500.3330701 13812345678"}'
+    done = _ZH.texts([text], format="json")
+    assert [pair.original for pair in done.mapping] == ["3292500", "13812345678"]
+    assert _ZH.reverse(done.texts, format="json").texts == [text]
+
+
 @pytest.mark.parametrize("text", ["ISBN 9787111213826", "ISBN-13：9780306406157", "isbn: 7111213823"])
 def test_a_book(text: str) -> None:
     for engine in (_ZH, _EN):

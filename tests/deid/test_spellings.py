@@ -250,6 +250,7 @@ def test_english(text: str, kind: str, value: str) -> None:
         "max_tokens=204800", "1.123-456-7890-1", "C++11 and 1+12345", "basic object-oriented-programming", "拨打 120",
         "全新 A 12345 台", "新 A12345",
         "手机 128 256 512", "手机5999 4999 3999", "mobile 2021 2022", "Phone 15 128 256", "release 03-07-1990",
+        "part GB00 WEST 1234 5698 7654 32",
     ],
 )  # fmt: skip
 def test_nothing_of_it(text: str) -> None:
@@ -320,6 +321,9 @@ _NO_SIGNS = str.maketrans("", "", " -/")
         ("护照 E1234 5678", "PASSPORT", "E1234 5678"),
         ("护照号码：E-12345678", "PASSPORT", "E-12345678"),
         ("iban GB82-WEST-1234-5698-7654-32", "IBAN", "GB82-WEST-1234-5698-7654-32"),
+        ("IBAN: GB00 WEST 1234 5698 7654 32", "IBAN", "GB00 WEST 1234 5698 7654 32"),
+        ("iban GB99WEST12345698765432", "IBAN", "GB99WEST12345698765432"),
+        ("IBAN: DE88 3704 0044 0532 0130 00", "IBAN", "DE88 3704 0044 0532 0130 00"),
     ],
 )
 def test_what_a_word_announces(text: str, kind: str, value: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from services.runtime.deid.buffers import Buffer, Offsets, Runs
+from services.runtime.deid.buffers import Buffer, Flags, Offsets, Runs
 from services.runtime.deid.kinds import TYPES
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.recognisers import (
@@ -29,8 +29,8 @@ from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.counterevidence import AGAINST, CLASSES, against
 from services.runtime.deid.recognisers.groups import MARGIN, Groups
 from services.runtime.deid.recognisers.repeated import repeated
-from services.runtime.deid.recognisers.resolution import apart, resolved
-from services.runtime.deid.recognisers.spared import spared
+from services.runtime.deid.recognisers.resolution import apart, resolved, within
+from services.runtime.deid.recognisers.spared import Dois, spared
 from services.runtime.deid.recognisers.words import BITS, Words
 from services.runtime.deid.spans import Spans
 
@@ -43,7 +43,7 @@ _CONTEXT = {
 }  # fmt: skip
 _CONTEXT_CLASSES = frozenset(
     {name for name, _ in _CONTEXT.values()}
-    | {"secret", "password", "pass", "pin", "client", "bearer", "mac", "wxid", "isbn", "account", *CLASSES}
+    | {"secret", "password", "pass", "pin", "client", "bearer", "mac", "wxid", "isbn", "doi", "account", *CLASSES}
 )
 _NUMBER_SCORE = 0.5
 
@@ -79,15 +79,18 @@ class Recogniser:
             return Spans.none(self._names)
         runs = buffer.runs
         if not self._typed and not self._patterns:
-            return self._with_numbers(Spans.none(self._names), runs, buffer)
+            return self._with_numbers(Spans.none(self._names), runs, np.ones(len(runs.starts), dtype=np.bool_), buffer)
         words = Words.of(buffer.bytes, self._classes)
         groups = Groups(buffer.bytes, runs, self._forms)
         spans = self._candidates(buffer, runs, groups, words)
         spans, area = _inside(_moved(spans, -MARGIN), buffer)
-        spans = self._with_phones(resolved(self._weighed(spans, area, words, buffer)), words, runs, buffer)
+        dois = Dois(words, buffer)
+        own = ~within(spans, dois)
+        spans = resolved(self._weighed(spans.take(own), area[own], words, buffer))
+        free = apart(runs, dois)
+        spans = self._with_phones(spans, words, runs, free, buffer)
         again, _ = _inside(repeated(spans, buffer), buffer)
-        spans = _merged(spans, again)
-        return self._with_numbers(spans, runs, buffer, groups, words)
+        return self._with_numbers(_merged(spans, again), runs, free, buffer, groups, words)
 
     def _candidates(self, buffer: Buffer, runs: Runs, groups: Groups, words: Words) -> Spans:
         lift = self._bonus * ((self._bits & words.every_bit()) > 0)
@@ -125,24 +128,33 @@ class Recogniser:
         spans.scores = np.minimum(scores, 1).astype(np.float32)
         return spans.take(spans.scores >= least)
 
-    def _with_phones(self, spans: Spans, words: Words, runs: Runs, buffer: Buffer) -> Spans:
-        """Phones of other plans where nothing else is: a country code or a word before tells them, not their form."""
+    def _with_phones(self, spans: Spans, words: Words, runs: Runs, free: Flags, buffer: Buffer) -> Spans:
+        """Phones of other plans where nothing else is: a country code or a word before tells them, not their form.
+
+        `free`: the runs that may be anybody's.
+        """
         if not self._wanted & other_phones.PHONES:
             return spans
         others = Candidates(self._names, self._wanted, self._least, np.zeros_like(self._least))
-        other_phones.find(buffer, runs, words, apart(runs, spans), others)
+        other_phones.find(buffer, runs, words, free & apart(runs, spans), others)
         found, _ = _inside(others.spans(), buffer)
         found = resolved(found)
         return _merged(spans, found.take(apart(found, spans)))
 
     def _with_numbers(
-        self, spans: Spans, runs: Runs, buffer: Buffer, groups: Groups | None = None, words: Words | None = None
+        self,
+        spans: Spans,
+        runs: Runs,
+        free: Flags,
+        buffer: Buffer,
+        groups: Groups | None = None,
+        words: Words | None = None,
     ) -> Spans:
         """Runs of digits of which nothing else is part; with `groups` and `words` without what is nobody's."""
         rule = self._rules.get("NUMBER")
         if rule is None:
             return spans
-        long = np.flatnonzero((runs.digits >= rule.min_digits) & apart(runs, spans))
+        long = np.flatnonzero((runs.digits >= rule.min_digits) & free & apart(runs, spans))
         if groups and words:
             long = long[~spared(groups, long, words, buffer)]
         n = len(long)

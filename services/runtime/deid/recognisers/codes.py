@@ -76,7 +76,8 @@ def _usccs(groups: Groups, starts: Offsets, out: Candidates) -> None:
 
 _IBAN_WINDOW = 64
 """Bytes: the longest IBAN with a blank or a dash after every fourth character, and room for more."""
-_DASHED = 0.2
+_DASHED, _UNUSUAL = 0.2, 0.15
+"""What dashes, and check digits that are never given, take from a score."""
 
 
 def _ibans(groups: Groups, starts: Offsets, out: Candidates) -> None:
@@ -88,7 +89,8 @@ def _ibans(groups: Groups, starts: Offsets, out: Candidates) -> None:
         lengths[(ord(name[0]) & 0x1F) * 32 + (ord(name[1]) & 0x1F)] = length
     tens, ones = content[starts + 2], content[starts + 3]
     check = (tens - np.uint8(48)) * np.int64(10) + (ones - np.uint8(48))
-    starts = starts[(lengths[country] > 0) & is_digit(tens) & is_digit(ones) & (check > 1) & (check < 99)]
+    known = (lengths[country] > 0) & is_digit(tens) & is_digit(ones)
+    starts, usual = starts[known], ((check > 1) & (check < 99))[known]
     if not len(starts):
         return
     padded = np.concatenate([content, np.zeros(_IBAN_WINDOW, dtype=np.uint8)])
@@ -106,4 +108,6 @@ def _ibans(groups: Groups, starts: Offsets, out: Candidates) -> None:
         chosen = whole & (wanted == length)
         places = np.argsort(~own[chosen], axis=1, kind="stable")[:, :length]
         valid = checksums.iban(np.take_along_axis(window[chosen], places, axis=1)) == 1
-        out.add("IBAN", starts[chosen], ends[chosen], 0.5 + 0.45 * valid - _DASHED * dashed[chosen], valid)
+        valid &= usual[chosen]
+        score = 0.5 + 0.45 * valid - _DASHED * dashed[chosen] - _UNUSUAL * ~usual[chosen]
+        out.add("IBAN", starts[chosen], ends[chosen], score, valid)

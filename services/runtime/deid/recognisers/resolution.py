@@ -83,10 +83,20 @@ class Places(Protocol):
     def ends(self) -> Offsets: ...
 
 
-def apart(spans: Places, others: Spans) -> Flags:
+def apart(spans: Places, others: Places) -> Flags:
     """Which of `spans` none of `others` (ascending, without overlaps) overlaps."""
-    if not len(others):
+    count = len(others.starts)
+    if not count:
         return np.ones(len(spans.starts), dtype=np.bool_)
     following = np.searchsorted(others.ends, spans.starts, side="right")
-    free: Flags = (following == len(others)) | (others.starts[np.minimum(following, len(others) - 1)] >= spans.ends)
+    free: Flags = (following == count) | (others.starts[np.minimum(following, count - 1)] >= spans.ends)
     return free
+
+
+def within(spans: Places, others: Places) -> Flags:
+    """Which of `spans` lie in one of `others` (ascending, without overlaps)."""
+    if not len(others.starts):
+        return np.zeros(len(spans.starts), dtype=np.bool_)
+    last = np.searchsorted(others.starts, spans.starts, side="right") - 1
+    inside: Flags = (last >= 0) & (spans.ends <= others.ends[last])
+    return inside

@@ -1,6 +1,8 @@
-"""Long runs of digits that are nobody's: fractions, parts of UUIDs and hashes, dates of models, numbers of books."""
+"""Digits that are nobody's: fractions, parts of UUIDs and hashes, dates of models, numbers of books and documents."""
 
 from __future__ import annotations
+
+import re
 
 import numpy as np
 
@@ -20,6 +22,34 @@ _UUID = 36
 _MODELS = range(2015, 2036)
 """Years of models: few enough that a pseudonym is hardly ever such a day, and would be left when it is reversed."""
 _ISBN_FARTHEST = 8
+
+
+class Dois:
+    """What names documents, after the word for it or in a field of that name; ascending."""
+
+    def __init__(self, words: Words, buffer: Buffer) -> None:
+        told = words.every_bit() & BITS["doi"]
+        places = self._places(words, buffer) if told else np.zeros((2, 0), dtype=np.int64)
+        self.starts: Offsets = places[0]
+        self.ends: Offsets = places[1]
+
+    @staticmethod
+    def _places(words: Words, buffer: Buffer) -> Offsets:
+        areas = buffer.areas
+        told = words.ends[(words.bits & BITS["doi"]) > 0]
+        told = np.unique(np.concatenate([told, areas.starts[(words.of_names(areas) & BITS["doi"]) > 0]]))
+        content, places = buffer.bytes.tobytes(), list[tuple[int, int]]()
+        for place in told.tolist():
+            if found := _DOI.match(content, place):
+                area = buffer.area_of(np.array([found.start(1)]))[0]
+                if buffer.floors[area] <= place:
+                    places.append((found.start(1), min(found.end(), int(areas.ends[area]))))
+        return np.array(places, dtype=np.int64).reshape(-1, 2).T
+
+
+_DOI = re.compile(
+    r"(?:[\s:=\"']|：){0,4}(?:https?://(?:dx\.)?doi\.org/)?(10\.[0-9]{4,9}/[^\s\"'<>,;\\\x80-\xff\0]{1,200})".encode()
+)
 
 
 def spared(groups: Groups, runs: Offsets, words: Words, buffer: Buffer) -> Flags:
