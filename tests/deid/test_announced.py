@@ -104,6 +104,7 @@ def test_templates_in_fields_are_no_secrets(text: str) -> None:
         '{"from":"wxid_⟦abcdefg1234567⟧"}',
         "id:wxid_⟦abcdefg1234567⟧", "微信号 wxid_⟦abcdefg1234567⟧", "加我微信 ⟦zhang_san⟧", "我的微信是 ⟦zhang_san⟧",
         "微信⟦paytony88⟧", "微信⟦mac_lee88⟧", "微信号：⟦Pay2023⟧",
+        "手机微信同号 ⟦wx_jianguo88⟧", "微信同号：⟦wx_jianguo88⟧", "微信就是 ⟦wx_abc123⟧", "微信还是⟦wx_abc123⟧",
     ],
 )  # fmt: skip
 def test_a_wechat_id(text: str) -> None:
@@ -118,6 +119,7 @@ def test_a_wechat_id(text: str) -> None:
         "微信(WeChat)", "WeChat supports payments", "vx = velocity * cos(theta)", "wx weather", "微信identity",
         "微信Pay2023", "WeChat Pay2023", "微信v8Beta2024", "微信 SDK2024", "微信PayV3接口",
         "微信公众号Python之禅", "wxid_short", "微信小程序 mini-program",
+        "微信同号 please add me", "微信就是 convenient", "微信就iPhone15可用",
     ],
 )  # fmt: skip
 def test_words_are_no_wechat_ids(text: str) -> None:

@@ -31,7 +31,7 @@ _PRODUCT = (
 """What follows the name where it is the service's: `微信Pay2023`, `微信 SDK2`."""
 _BESIDE = (  # products and words of code stand there, too: with a digit, or with a sign after 加
     rf"(?:(?<=[^\x00-\x7f])|(?![A-Za-z0-9]))"
-    rf"(?:搜索|搜|加|添加|联系|公众号|订阅号|服务号|{_LEADS}){{0,8}}+(?!{_PRODUCT})(?=[A-Za-z_-]{{1,19}}+[0-9])"
+    rf"(?:搜索|搜|加|添加|联系|同号|就是|还是|公众号|订阅号|服务号|{_LEADS}){{0,8}}+(?!{_PRODUCT})(?=[A-Za-z_-]{{1,19}}+[0-9])"
     rf"|(?<=微信)(?:(?<=加微信)|(?<=我微信)|(?<=我的微信)){_LEADS}{{0,4}}+(?=[A-Za-z]{{1,19}}+[_-])"
 )
 _WECHAT = Form(rf"(?:{_NAMED}|{_BESIDE}){_ID}")
