@@ -71,6 +71,8 @@ BITS: Final = {name: 1 << index for index, name in enumerate(WORDS)}
 _NEAR_BEFORE = 40
 _NEAR_AFTER = 4
 _NEXT_WORD = 12
+_SHORTEST_CLAUSE = 7
+"""Bytes, with the sign that it begins after."""
 _SHORTEST_VALUE = 3
 """Digits; the word before a value says nothing of the next one that has a word of its own."""
 _CALLED = re.compile(
@@ -170,8 +172,10 @@ class Words:
         earlier = np.maximum(last - 1, 0)
         one_more = near & (last >= 1) & (self.starts[last] - self.ends[earlier] <= _NEXT_WORD)
         one_more &= self.starts[earlier] >= floor
+        some = np.flatnonzero(one_more)
         values = buffer.runs.starts[buffer.runs.digits >= _SHORTEST_VALUE]
-        one_more &= np.searchsorted(values, self.ends[earlier]) == np.searchsorted(values, self.starts[last])
+        between = np.searchsorted(values, self.starts[last[some]]) - np.searchsorted(values, self.ends[earlier[some]])
+        one_more[some[between > 0]] = False
         found |= np.where(one_more, self.bits[earlier], 0)
         following = np.minimum(np.searchsorted(self.starts, ends), len(self.starts) - 1)
         gap = self.starts[following] - ends
@@ -189,10 +193,12 @@ class Words:
         asked = np.flatnonzero((bits > 0) & ((bits & self.of_names(buffer.areas)[area]) == 0))
         last = np.searchsorted(self.ends, starts[asked], side="right") - 1
         last -= (last > 0) & ((self.bits[last] & bits[asked]) == 0)
-        for index, before, start in zip(asked.tolist(), self.ends[last].tolist(), starts[asked].tolist(), strict=True):
-            if start - before <= 2 * _NEAR_BEFORE:
-                between = self._content[max(before, 0) : start].tobytes().decode(errors="ignore")
-                found[index] = _CALLED_OTHERWISE.search(between) is not None
+        gap = starts[asked] - self.ends[last]
+        far = (gap >= _SHORTEST_CLAUSE) & (gap <= 2 * _NEAR_BEFORE)
+        asked, before = asked[far], self.ends[last[far]]
+        for index, first, start in zip(asked.tolist(), before.tolist(), starts[asked].tolist(), strict=True):
+            between = self._content[first:start].tobytes().decode(errors="ignore")
+            found[index] = _CALLED_OTHERWISE.search(between) is not None
         return found
 
     def right_before(self, bits: Offsets, starts: Offsets, buffer: Buffer, area: Offsets) -> Flags:
