@@ -93,6 +93,7 @@ def test_plain_numbers(text: str) -> None:
         ("护照办好了，给你看，号码：E12345678", [("PASSPORT", "E12345678")]),
         ('{"passport": {"country": "CN", "number": "E12345678"}}', [("PASSPORT", "E12345678")]),
         ("护照编号：E12345678", [("PASSPORT", "E12345678")]),
+        ("ip = 192.168.1.1 and net = 192.168.1.0/24", [("IPV4", "192.168.1.1"), ("IPV4", "192.168.1.0")]),
     ],
 )
 def test_a_number_is_what_its_own_name_says(text: str, values: list[tuple[str, str]]) -> None:

@@ -115,15 +115,9 @@ class Recogniser:
         scores = spans.scores + self._bonus[spans.kinds] * ((near & self._bits[spans.kinds]) > 0)
         least = self._least[spans.kinds]
         decided = np.flatnonzero((scores >= least) & (scores - self._malus[spans.kinds] < least))
-        refuted = against(
-            self._names,
-            spans.take(decided),
-            near[decided],
-            self._bits[spans.kinds[decided]],
-            area[decided],
-            words,
-            buffer,
-        )
+        some = spans.take(decided)
+        own = np.where(some.scores < least[decided], self._bits[some.kinds], 0)
+        refuted = against(self._names, some, near[decided], own, area[decided], words, buffer)
         scores[decided[refuted]] = -1
         spans.scores = np.minimum(scores, 1).astype(np.float32)
         return spans.take(spans.scores >= least)

@@ -36,8 +36,8 @@ _PORT = re.compile(rb":[0-9]")
 def against(
     names: Sequence[str], spans: Spans, near: Offsets, own: Offsets, area: Offsets, words: Words, buffer: Buffer
 ) -> Flags:
-    """Of which candidates; `near` are the classes of words around them, `own` those that speak for the type of each,
-    `area` the numbers of their areas.
+    """Of which candidates; `near` are the classes of words around them, `own` those without which each would be of
+    no type, `area` the numbers of their areas.
     """
     dates, addresses = (spans.kinds == names.index(kind) for kind in ("DATE", "IPV4"))
     classes = np.full(len(spans), BITS["other"], dtype=np.int64)
