@@ -23,7 +23,7 @@ from services.runtime.checkpoints import Checkpoint, Checkpoints
 from services.runtime.nodes.heartbeats import Heartbeats
 
 _TERMINAL = (DeidentificationCompleted, DeidentificationFailed, DeidentificationCanceled)
-_LONGEST_PAUSE = 60.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Consumer:
             group.create_task(self._persist(job_id, job), name=f"de-identification {job_id}")
 
     async def _persist(self, job_id: UUID, job: Job) -> None:
-        pause = 1.0
+        pause = _FIRST_PAUSE
         while True:
             try:
                 if await job():

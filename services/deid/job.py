@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
+import nats.errors
 from nats.aio.msg import Msg
 
 from contracts import subjects
@@ -26,17 +27,22 @@ from contracts.deid import (
 from contracts.problems import Refused
 from events.datasets import Dataset
 from events.deid import DeidentificationRequested, DeidentifiedFile, DeidJob, SourceFile
+from events.log import LogUnavailable
 from services.deid.outputs import Outputs, dataset_files
 from services.deid.reports import Reports
+from services.deid.requirements import removed, require_read, require_replaced
 from services.deid.workplace import Failed, Workplace
 from services.runtime.commands import DATASETS, DEID
-from services.runtime.deid.policies import Policy
 from services.runtime.deidentifying.asking import EngineFailed
 from services.runtime.deidentifying.asks import DeidentifyFile, FileDone, FileFailed, FileProgress, PolicyToUse
 from services.runtime.deidentifying.policies import checked_policy
 from services.runtime.dispatch import load
+from services.runtime.nodes.heartbeats import Heartbeats
+from services.runtime.settings import SettingRefused
 
-_ATTEMPTS = 3  # at a file with which the engine's process dies
+_ATTEMPTS = 3  # at a file with which the engine's process dies, and at a job that fails as nobody foresaw
+_PASSING = (LogUnavailable, OSError, nats.errors.Error, SettingRefused)
+"""What the world around a job does, until it does not."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +61,7 @@ class Job:
         self._id = job_id
         self._canceled = asyncio.Event()
         self._done = 0
-        self._total = 0
+        self._unforeseen = 0
 
     def cancel(self) -> None:
         """That it is to be canceled is on record, or its end: nothing of its work may stay."""
@@ -86,16 +92,26 @@ class Job:
             if not job.ended:
                 if job.cancel_requested:
                     self._canceled.set()
-                await self._work(requested, outputs, report)
+                async with self._answering(requested):
+                    await self._work(requested, outputs, report)
             await outputs.tidy()
             return True
 
     async def _is_here(self, requested: DeidentificationRequested) -> bool:
-        """Also where a file was removed since: whoever has the others says so, or anybody where there are none."""
+        """Also where a file was removed since: whoever has the others says so, or anybody where there are none.
+
+        What no storage of another service can have is lost, and the job fails.
+        """
         paths = [self._place.storage.path(file.stored_name) for file in requested.files]
         if any(await asyncio.to_thread(lambda: [path.exists() for path in paths])):
             return True
-        return len(await self._removed(requested)) == len(requested.files)
+        if len(await self._removed(requested)) == len(requested.files):
+            return True
+        others = await Heartbeats(self._place.nc).deid_nodes() - {self._place.node}
+        if others:
+            said = "job %s waits: none of its files is in this storage, maybe in that of %s"
+            _log.warning(said, self._id, ", ".join(sorted(others)))
+        return not others
 
     async def _removed(self, requested: DeidentificationRequested) -> list[SourceFile]:
         """Those that are the dataset's no longer, wherever they lay."""
@@ -123,6 +139,15 @@ class Job:
                 end = ReportDeidentificationCanceled(job_id=self._id)
             except GivenUp:
                 end = None
+            except _PASSING:
+                raise
+            except Exception:
+                self._unforeseen += 1
+                if self._unforeseen < _ATTEMPTS:
+                    raise
+                _log.exception("job %s failed", self._id)
+                en = "de-identification failed again and again; the log of its service says where"
+                end = Failed("internal", "去标识化多次异常，详见去标识化服务的日志", en).told(self._id)
             else:
                 await outputs.settle()
                 await report(ReportDeidentified(job_id=self._id, output_version=number, files=files))
@@ -136,8 +161,8 @@ class Job:
 
     async def _failed_for(self, failed: Failed, requested: DeidentificationRequested) -> Failed:
         """Where the store has no such file, that it was removed meanwhile is why."""
-        removed = await self._removed(requested) if failed.cause == "storage" else ()
-        return next((_removed(file) for file in removed if file.name == failed.file), failed)
+        gone = await self._removed(requested) if failed.cause == "storage" else ()
+        return next((removed(file) for file in gone if file.name == failed.file), failed)
 
     async def _files(self, requested: DeidentificationRequested, outputs: Outputs) -> tuple[DeidentifiedFile, ...]:
         """What became of each file, all of them stored. Raises Failed and Canceled."""
@@ -147,19 +172,17 @@ class Job:
         if self._canceled.is_set():
             raise Canceled
         for file in await self._removed(requested):
-            raise _removed(file)
+            raise removed(file)
         use = await asyncio.to_thread(self._to_use, requested)
-        self._total = sum(file.bytes for file in requested.files)
-        self._done = 0
         await outputs.begin()
         found: list[DeidentifiedFile] = []
-        async with self._answering():
-            for number, file in enumerate(requested.files):
-                before, target = self._done, outputs.target(number)
-                done = await self._unless_canceled(self._asked(self._ask(file, target, requested, use), file))
-                self._done = before + file.bytes
-                found.append(await outputs.store(file, target, done))
-        _require_replaced(found, requested, use.policy)
+        for number, file in enumerate(requested.files):
+            before, target = self._done, outputs.target(number)
+            done = await self._unless_canceled(self._asked(self._ask(file, target, requested, use), file))
+            self._done = before + file.bytes
+            require_read(done, file)
+            found.append(await outputs.store(file, target, done))
+        require_replaced(found, requested, use.policy)
         await outputs.keep(tuple(found))
         return tuple(found)
 
@@ -179,8 +202,8 @@ class Job:
         )
         try:
             dataset: Dataset = (await report(derive)).state
-        except Refused as refused:  # it was deleted meanwhile
-            raise Failed("dataset", refused.text("zh"), refused.text("en")) from refused
+        except Refused as refused:  # it was deleted meanwhile, or a file taken back
+            raise Failed("dataset", refused.text("zh"), refused.text("en"), refused.values.get("name")) from refused
         return next(version.number for version in dataset.versions if version.job_id == self._id)
 
     def _to_use(self, requested: DeidentificationRequested) -> PolicyToUse:
@@ -240,11 +263,12 @@ class Job:
             await asyncio.gather(task, waiting, return_exceptions=True)
 
     @asynccontextmanager
-    async def _answering(self) -> AsyncGenerator[None, None]:
-        """Tells whoever asks how far it is."""
+    async def _answering(self, requested: DeidentificationRequested) -> AsyncGenerator[None, None]:
+        """Tells whoever asks how far it is, until its end is on record."""
+        self._done, total = 0, sum(file.bytes for file in requested.files)
 
         async def answer(message: Msg) -> None:
-            progress = JobProgress(bytes_done=self._done, bytes_total=self._total)
+            progress = JobProgress(bytes_done=self._done, bytes_total=total)
             await self._place.nc.publish(message.reply, msgspec.json.encode(progress))
 
         subscription = await self._place.nc.subscribe(subjects.deid_progress(self._id), cb=answer)
@@ -253,18 +277,3 @@ class Job:
         finally:
             if self._place.nc.is_connected:
                 await subscription.unsubscribe()
-
-
-def _removed(file: SourceFile) -> Failed:
-    return Failed("dataset", "数据集或其文件已删除", "the dataset or its file was removed", file.name)
-
-
-def _require_replaced(files: Sequence[DeidentifiedFile], requested: DeidentificationRequested, policy: Policy) -> None:
-    """What is as raw as before makes no de-identified version, unless nothing was found in all of it. Raises Failed."""
-    found = {kind for file in files for kind in file.counts}
-    if found and all(map(policy.keeps, found)):
-        en = "the policy keeps all that was found, so the data would be as raw as before"
-        raise Failed("policy", "策略保留了找到的全部内容（keep），数据仍是原始数据", en)
-    if not found and requested.fields is not None:
-        en = "nothing was found in those fields, the others were not searched: leave out `fields` to search all"
-        raise Failed("input", "所选字段中未找到任何内容，而其他字段未检查；去掉 fields 可检查全部字段", en)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,11 +15,11 @@ from events.datasets import DatasetFile
 from events.deid import DeidentificationRequested, DeidentifiedFile, SourceFile
 from services.deid.workplace import Failed, Workplace
 from services.runtime.deidentifying.asks import FileDone
+from services.runtime.deidentifying.storage_reasons import storage_reason
 from services.runtime.durable_files import write_durably
 from services.runtime.storage import Arrived, stored_name
 
 _RESULT = "result.json"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Outputs:
@@ -70,7 +69,7 @@ class Outputs:
             self._arrived.append(adopted)
             await adopted.place(self._requested.dataset_id, name)
         except OSError as error:
-            raise _storage_failed(error, file) from error
+            raise Failed("storage", *storage_reason(error), file.name) from error
         if adopted.sha256 != done.output_sha256:
             en = "the file that was written is not what was computed"
             raise Failed("storage", "写出的文件与计算的哈希不符", en, file.name)
@@ -125,9 +124,3 @@ def dataset_files(files: tuple[DeidentifiedFile, ...]) -> tuple[DatasetFile, ...
         )
         for file in files
     )
-
-
-def _storage_failed(error: OSError, file: SourceFile) -> Failed:
-    if error.errno in _FULL:
-        return Failed("storage", "存储空间不足", "the storage is full", file.name)
-    return Failed("storage", f"存储无法写入：{error.strerror}", f"the storage fails: {error.strerror}", file.name)

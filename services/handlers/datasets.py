@@ -169,12 +169,16 @@ def report_file_checked(dataset: Dataset, command: ReportFileChecked, _: None) -
 def derive_dataset_version(
     dataset: Dataset, command: DeriveDatasetVersion, _: None
 ) -> tuple[DatasetVersionDerived, ...]:
-    """Raises Refused where the dataset or that version is not, or no longer, there."""
+    """Raises Refused where the dataset, that version or one of its files is not, or no longer, there."""
     _require(dataset, command.dataset_id)
     if any(version.job_id == command.job_id for version in dataset.versions):
         return ()
-    if dataset.version(command.source_version) is None:
+    source = dataset.version(command.source_version)
+    if source is None:
         raise Refused("dataset_version_not_found", dataset_id=command.dataset_id, version=command.source_version)
+    for file in source.files:  # what was taken back is nobody's to derive from
+        if dataset.file(file.upload_id) is None:
+            raise Refused("dataset_file_gone", name=file.name)
     derived = DatasetVersionDerived(
         version=len(dataset.versions) + 1,
         version_sha256=version_sha256(command.files),

@@ -136,6 +136,10 @@ def test_a_derived_version_is_recorded_once_a_job_and_changes_no_upload() -> Non
     given(CREATED, ADDED_ONE).when(DERIVE).then(DERIVED)
     given(CREATED, ADDED_ONE, DERIVED).when(DERIVE).then()
     given(CREATED).when(DERIVE).then_refused("dataset_version_not_found")
+    taken_back = DatasetFileRemoved(
+        upload_id=ONE.upload_id, stored_name=ONE.stored_name, version=2, version_sha256=version_sha256([])
+    )
+    given(CREATED, ADDED_ONE, taken_back).when(DERIVE).then_refused("dataset_file_gone")
     after = state(CREATED, ADDED_ONE, DERIVED)
     assert after.files == (ONE,)
     assert after.current == after.version(1)

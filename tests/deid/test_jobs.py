@@ -8,12 +8,13 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from contracts import subjects
-from contracts.datasets import DeleteDataset
+from contracts.datasets import AbortUpload, DeleteDataset
 from contracts.deid import JobProgress
 from contracts.policies import UploadPolicy
 from events.deid import (
@@ -23,7 +24,11 @@ from events.deid import (
     DeidentificationFailed,
 )
 from events.event import Event
+from events.log.streams import NODES
+from services.deid import consumer
+from services.deid.job import Job
 from services.deid.workplace import Workplace
+from services.runtime.nodes.heartbeats import Heartbeats
 from tests.deid.ledger import BOUND, DeidLedger, deid_ledger, origin
 
 PHONE = "13812345678"
@@ -182,6 +187,7 @@ async def test_a_job_of_another_storage_is_left_alone(book: DeidLedger, tmp_path
     [name] = book.stored()
     here = book.storage.path(name)
     away = here.rename(tmp_path / "away")
+    await Heartbeats(book.nc).put_deid("another")
     async with book.service():
         job_id = await book.request(dataset_id)
         other = await book.dataset(train_jsonl=LINES)
@@ -189,6 +195,80 @@ async def test_a_job_of_another_storage_is_left_alone(book: DeidLedger, tmp_path
         assert len(await book.facts(job_id)) == 1
         away.rename(here)
         await book.fact(job_id, DeidentificationCompleted)
+
+
+async def test_a_file_that_no_service_can_have_is_lost(book: DeidLedger) -> None:
+    dataset_id = await book.dataset(train_jsonl=LINES)
+    [name] = book.stored()
+    book.storage.path(name).unlink()
+    await book.nc.jetstream().purge_stream(f"KV_{NODES}", subject=f"$KV.{NODES}.deid.>")
+    async with book.service():
+        failed = await book.fact(await book.request(dataset_id), DeidentificationFailed)
+    assert (failed.cause, failed.reason) == ("storage", "存储中没有该文件")
+
+
+async def test_an_upload_that_was_taken_back_meanwhile_makes_no_version(book: DeidLedger) -> None:
+    dataset_id = await book.dataset(train_jsonl=LINES)
+    before = book.stored()
+    async with book.service() as place:
+        job_id = await book.request(dataset_id)
+        await held_at_work(place)
+        [process] = place.engine.working
+        [file] = (await book.state(dataset_id)).files
+        await book.dispatch(AbortUpload(dataset_id=dataset_id, upload_id=file.upload_id), origin())
+        os.killpg(process.pid, signal.SIGCONT)
+        failed = await book.fact(job_id, DeidentificationFailed)
+        await book.tidied()
+    assert (failed.cause, failed.file) == ("dataset", "train.jsonl")
+    assert book.stored() == before
+
+
+async def test_a_job_that_fails_as_nobody_foresaw_ends(book: DeidLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise ValueError(PHONE)
+
+    dataset_id = await book.dataset(train_jsonl=LINES)
+    before = book.stored()
+    monkeypatch.setattr(consumer, "_FIRST_PAUSE", 0.0)
+    async with book.service() as place:
+        monkeypatch.setattr(place.engine, "answers", broken)
+        failed = await book.fact(await book.request(dataset_id), DeidentificationFailed)
+        await book.tidied()
+    assert failed.cause == "internal"
+    assert PHONE not in str(failed)
+    assert book.stored() == before
+
+
+async def test_a_file_of_which_nothing_can_be_read_makes_no_version(book: DeidLedger) -> None:
+    lenient = "{id: lenient, version: '1', bad_lines: quarantine, types: {NUMBER: {}}}"
+    await book.dispatch(UploadPolicy(policy_id="lenient", content=lenient), origin())
+    nothing = await book.dataset(good_jsonl=LINES, bad_jsonl=b"no JSON\n" * 3)
+    some = await book.dataset(train_jsonl=b"no JSON\n" + LINES)
+    async with book.service():
+        for fields in (None, ("messages",)):
+            failed = await book.fact(await book.request(nothing, "lenient", fields=fields), DeidentificationFailed)
+            assert (failed.cause, failed.file, failed.line) == ("input", "bad.jsonl", 1)
+        await book.fact(await book.request(some, "lenient"), DeidentificationCompleted)
+        await book.tidied()
+
+
+async def test_a_job_tells_how_far_it_is_until_its_end_is_on_record(
+    book: DeidLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[JobProgress] = []
+    derive = Job._version
+
+    async def version(self: Job, *given: Any) -> int:
+        reply = await book.nc.request(subjects.deid_progress(job_id), b"", timeout=BOUND)
+        told.append(msgspec.json.decode(reply.data, type=JobProgress))
+        return await derive(self, *given)
+
+    monkeypatch.setattr(Job, "_version", version)
+    dataset_id = await book.dataset(train_jsonl=LINES)
+    async with book.service():
+        job_id = await book.request(dataset_id)
+        await book.fact(job_id, DeidentificationCompleted)
+    assert [progress.share for progress in told] == [1.0]
 
 
 @pytest.mark.parametrize("gone", [False, True])

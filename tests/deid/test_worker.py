@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +16,8 @@ import uvloop
 from contracts.problems import Refused
 from services.runtime.deid.policies import built_in
 from services.runtime.deidentifying.asking import Deidentifying
-from services.runtime.deidentifying.asks import DeidentifyFile, DeidentifyTexts, PolicyToUse, TextsDone
+from services.runtime.deidentifying.asks import DeidentifyFile, DeidentifyTexts, FileFailed, PolicyToUse, TextsDone
+from services.runtime.deidentifying.storage_reasons import storage_reason
 from services.runtime.deidentifying.worker import _without_values
 
 BOUND = 60.0
@@ -96,6 +98,26 @@ async def test_a_question_that_is_given_up_ends_its_process(engine: Deidentifyin
         await asyncio.gather(asking, return_exceptions=True)
         assert await process.wait() == -signal.SIGKILL
     assert isinstance(await engine.ask(texts("1")), TextsDone)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.ENOENT, errno.EMLINK])
+def test_why_the_storage_fails_is_told_in_one_language(number: int) -> None:
+    zh, en = storage_reason(OSError(number, os.strerror(number)))
+    assert os.strerror(number) not in zh
+    assert en.isascii()
+
+
+async def test_a_file_that_is_not_there_is_the_storage_s(engine: Deidentifying, tmp_path: Path) -> None:
+    ask = DeidentifyFile(
+        policy=USE,
+        source=str(tmp_path / "gone.jsonl"),
+        target=str(tmp_path / "out"),
+        fields=None,
+        format="jsonl",
+        processes=1,
+    )
+    failed = FileFailed(cause="storage", zh="存储中没有该文件", en="the storage has no such file", line=None)
+    assert await engine.ask(ask) == failed
 
 
 def test_an_error_is_told_without_what_it_holds() -> None:

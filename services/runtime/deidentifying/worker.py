@@ -38,6 +38,7 @@ from services.runtime.deidentifying.asks import (
     framed,
     read_frame,
 )
+from services.runtime.deidentifying.storage_reasons import storage_reason
 
 if TYPE_CHECKING:
     from services.runtime.deid.engine import Deidentifier
@@ -138,7 +139,7 @@ def _file(ask: DeidentifyFile, tell: Callable[[Answer], None]) -> Answer:
     except FileRefused as refused:
         return FileFailed(cause="input", zh=refused.zh, en=refused.en, line=refused.line)
     except OSError as error:
-        zh, en = f"存储出错：{error.strerror}", f"the storage fails: {error.strerror}"
+        zh, en = storage_reason(error)
         return FileFailed(cause="storage", zh=zh, en=en, line=None)
     return FileDone(
         records=report.records,

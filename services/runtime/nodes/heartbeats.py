@@ -73,6 +73,15 @@ class Heartbeats:
         """Of the de-identification service of a node: it works on its jobs."""
         await self._bucket.put(_DEID + node, b"")
 
+    async def deid_nodes(self) -> set[str]:
+        """The nodes whose de-identification service was ever heard of."""
+        prefix = f"$KV.{NODES}.{_DEID}"
+        try:
+            info = await answered(self._js.stream_info(self._bucket.stream, subjects_filter=f"{prefix}>"))
+        except (nats.errors.Error, nats.js.errors.Error) as error:
+            raise LogUnavailable(str(error)) from error
+        return {subject.removeprefix(prefix) for subject in info.state.subjects or ()}
+
     async def put_serving(self, service: UUID, heartbeat: ServingHeartbeat) -> None:
         """Of the deployment service of a data directory."""
         await self._bucket.put(f"{_SERVING}{service}", msgspec.json.encode(heartbeat))
