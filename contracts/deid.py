@@ -133,7 +133,8 @@ class JobProblem(msgspec.Struct, frozen=True, kw_only=True):
 class DeidJobView(msgspec.Struct, frozen=True, kw_only=True):
     """A de-identification of a dataset. `progress` is 0 to 1, of now, null where its service does not answer.
 
-    `records` and `counts` (by type of what was found) are those of a completed one.
+    `records`, `quarantined` (those that were left out) and `counts` (by type of what was found) are those of a completed
+    one.
     """
 
     id: UUID
@@ -153,6 +154,7 @@ class DeidJobView(msgspec.Struct, frozen=True, kw_only=True):
     cancel_requested: bool
     output_version: int | None
     records: int | None
+    quarantined: int | None
     counts: dict[str, int] | None
     failure: JobProblem | None
 

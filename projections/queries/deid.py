@@ -27,6 +27,15 @@ class JobPage(msgspec.Struct, frozen=True):
     before: int | None
 
 
+class _LeftOut(msgspec.Struct, frozen=True):
+    """What a list of jobs needs to know of each output."""
+
+    quarantined: int = 0
+
+
+_left_out = msgspec.json.Decoder(tuple[_LeftOut, ...]).decode
+
+
 def job_list(
     connection: Connection,
     cut: Cut = NOW,
@@ -136,6 +145,7 @@ def _view(row: RowMapping) -> DeidJobView:
         cancel_requested=bool(row["cancel_requested"]),
         output_version=row["output_version"],
         records=row["records"],
+        quarantined=None if row["outputs"] is None else sum(one.quarantined for one in _left_out(row["outputs"])),
         counts=None if row["counts"] is None else msgspec.json.decode(row["counts"], type=dict[str, int]),
         failure=None if row["failure"] is None else _problem(row["failure"]),
     )

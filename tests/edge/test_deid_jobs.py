@@ -266,7 +266,8 @@ async def test_the_report_names_the_lines_that_were_left_out(http: httpx.AsyncCl
     await put_policy(http, yaml() + "bad_lines: quarantine\n")
     async with working():
         done = await ended(http, (await requested(http, dataset, "mine"))["id"])
-    assert (done["status"], done["records"]) == ("completed", 2)
+    assert (done["status"], done["records"], done["quarantined"]) == ("completed", 2, 1)
+    assert (await http.get("/v1/deid/jobs")).json()[0] == done
     answer = await http.get(f"/v1/deid/jobs/{done['id']}/report")
     [file] = answer.json()["files"]
     assert (file["name"], file["quarantined"], file["quarantined_lines"]) == ("a.json", 1, [2])

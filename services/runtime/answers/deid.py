@@ -37,6 +37,7 @@ def deid_job(job_id: UUID, job: DeidJob, recorded: Sequence[Recorded]) -> DeidJo
         cancel_requested=job.cancel_requested or job.status == "canceled",
         output_version=completed.output_version if completed else None,
         records=completed.records if completed else None,
+        quarantined=sum(file.quarantined for file in completed.files) if completed else None,
         counts=completed.counts if completed else None,
         failure=JobProblem(
             cause=failed.cause, reason=failed.reason, reason_en=failed.reason_en, file=failed.file, line=failed.line
