@@ -133,8 +133,7 @@ class JobProblem(msgspec.Struct, frozen=True, kw_only=True):
 class DeidJobView(msgspec.Struct, frozen=True, kw_only=True):
     """A de-identification of a dataset. `progress` is 0 to 1, of now, null where its service does not answer.
 
-    `records`, `quarantined` (those that were left out) and `counts` (by type of what was found) are those of a completed
-    one.
+    `records`, `quarantined` (records left out) and `counts` (by type of what was found) are those of a completed one.
     """
 
     id: UUID

@@ -27,7 +27,7 @@ async def run(settings: Settings) -> None:
     async with only_one(lock, taken), bus(settings, f"deid {settings.node}") as nc:
         log = JetStreamLog(nc)
         secret = DeidSecret(settings)
-        await asyncio.to_thread(secret.read)
+        await secret.start(log)
         storage = Storage(settings.storage)
         engine = Deidentifying(patience=_SILENCE)
         try:

@@ -72,7 +72,7 @@ async def started(
         log, launches, deployments, launch=settings.deploy_wait_seconds, stop=settings.deploy_stop_seconds
     )
     secret = DeidSecret(settings)
-    await asyncio.to_thread(secret.read)
+    await secret.start(log)
     sources = Sources(
         log=log,
         people=people,

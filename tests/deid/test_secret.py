@@ -4,11 +4,35 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from events.deid import DeidentificationAssigned
+from events.event import Origin
+from events.log import Change
+from events.log.memory import MemoryLog
 from services.runtime.deidentifying.secret import DeidSecret
 from services.runtime.settings import SettingRefused, load
+
+
+async def test_a_key_that_was_gone_is_made_anew_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, settings = MemoryLog(), load({"TRAINLEDGER_DATA_DIR": str(tmp_path)})
+    await DeidSecret(settings).start(log)
+    await log.append(
+        Change(context="deid", aggregate_id=uuid4(), facts=(DeidentificationAssigned(node="box"),)),
+        origin=Origin(actor="test", command_id=uuid4()),
+    )
+    await DeidSecret(settings).start(log)
+    assert not caplog.records
+    (tmp_path / "deid.key").unlink()
+    await DeidSecret(settings).start(log)
+    assert str(tmp_path / "deid.key") in caplog.text
+    caplog.clear()
+    await DeidSecret(settings).start(log)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
