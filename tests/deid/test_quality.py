@@ -68,6 +68,28 @@ def test_english(text: str, expected: list[tuple[str, str]]) -> None:
     assert found(text, EN) == expected
 
 
+@pytest.mark.parametrize("policy", [ZH, EN], ids=["zh-pii", "en-pii"])
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("号码", "13812345678"),
+        ("电话", "010-62345678"),
+        ("SSN", "536-90-4399"),
+        ("车牌", "京A12345"),
+        ("身份证", "11010519491231002X"),
+        ("公司", "91350211M000100Y43"),
+        ("港澳通行证", "C12345678"),
+        ("台胞证", "12345678"),
+        ("卡号", "4111 1111 1111 1111"),
+        ("卡号", "6222021234567890123"),
+        ("微信", "wxid_abc123def"),
+        ("QQ", "12345678"),
+    ],
+)
+def test_both_policies_find_what_either_language_has(word: str, value: str, policy: policies.Policy) -> None:
+    assert [text for _, text in found(f"{word} {value}", policy)] == [value]
+
+
 def test_a_value_ends_with_its_field() -> None:
     text = '{"a":"password=Abc123!x","b":"token=xyz789;","c":"d"}'
     spans = found_in(Recogniser(ZH), Sample(text, (), "json"))
