@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from services.runtime.deid.escapes import Escapes
 
 Offsets = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -80,28 +83,21 @@ class Areas(NamedTuple):
         return cls.plain(ends - lengths, ends)
 
 
-class Shown(NamedTuple):
-    """What is searched in the place of a content: as long, and other only at `places`, where nothing is found."""
-
-    content: Bytes
-    places: Offsets
-
-
 class Buffer:
     """Bytes with areas of text.
 
     `bytes` is what is searched: full-width digits, letters and a few signs are one ASCII byte each there, so that a
     value is the same in both widths. `areas` are in offsets of `bytes`; `original` turns those into offsets of
-    `content`. `shown`, if given, is searched in its place. `floors`: from where on words speak for what is in each
-    area, which is its start where nothing else is given. `documents`: where those begin that say nothing of each other,
-    each area by itself where nothing else is given. `runs`: of the digits of `content`, if known already.
+    `content`. `escapes` of it are signs there, too. `floors`: from where on words speak for what is in each area, which
+    is its start where nothing else is given. `documents`: where those begin that say nothing of each other, each area
+    by itself where nothing else is given. `runs`: of the digits of `content`, if known already.
     """
 
     def __init__(
         self,
         content: bytes,
         areas: Areas,
-        shown: Shown | None = None,
+        escapes: Escapes | None = None,
         floors: Offsets | None = None,
         documents: Offsets | None = None,
         runs: Runs | None = None,
@@ -109,9 +105,11 @@ class Buffer:
         self.content = content
         self.raw: Bytes = np.frombuffer(content, dtype=np.uint8)
         self.raw_areas = areas
-        self._shown = shown
-        self.bytes, self._origin = _narrowed(self.raw if shown is None else shown.content)
-        self.runs = runs if runs is not None and self._origin is None else Runs.of(self.bytes)
+        self.escapes = escapes
+        shown, dropped = (self.raw, None) if escapes is None else (escapes.shown, escapes.dropped)
+        self.bytes, self._origin = _narrowed(shown, dropped)
+        same = self._origin is None and not (escapes and escapes.numbered)
+        self.runs = runs if runs is not None and same else Runs.of(self.bytes)
         self.areas = areas
         self.floors = areas.starts if floors is None else floors
         self.documents = areas.starts if documents is None else documents
@@ -128,18 +126,30 @@ class Buffer:
     def original(self, offsets: Offsets) -> Offsets:
         return offsets if self._origin is None else self._origin[offsets]
 
+    def outside_escapes(self, starts: Offsets, ends: Offsets) -> tuple[Offsets, Offsets]:
+        """What is left of stretches where they may neither begin nor end in an escape; all in offsets of `bytes`."""
+        if self.escapes is None:
+            return starts, ends
+        starts, ends = self.escapes.over(self.original(starts)), self.escapes.begins(self.original(ends))
+        if self._origin is None:
+            return starts, ends
+        return np.searchsorted(self._origin, starts), np.searchsorted(self._origin, ends)
+
     def rewritten(self, changed: Bytes) -> Bytes:
         """The original content with what `changed`, as long as `bytes`, has other than `bytes`, in its old widths.
 
         `changed` is used up.
         """
-        if self._origin is None:
-            if self._shown is not None:
-                changed[self._shown.places] = self.raw[self._shown.places]
-            return changed
+        content = changed if self._origin is None else self._widened(changed, self._origin)
+        if self.escapes is not None:
+            places = self.escapes.places
+            content[places] = self.raw[places]
+        return content
+
+    def _widened(self, changed: Bytes, origin: Offsets) -> Bytes:
         content = self.raw.copy()
         places = np.flatnonzero(changed != self.bytes)
-        new, at = changed[places], self.original(places)
+        new, at = changed[places], origin[places]
         wide = (content[at] == 0xEF) & (new < 0x80)
         content[at[~wide]] = new[~wide]
         at, new = at[wide], new[wide]
@@ -148,19 +158,28 @@ class Buffer:
         return content
 
 
-def _narrowed(content: Bytes) -> tuple[Bytes, Offsets | None]:
-    """Full-width forms as ASCII, and for each byte (and the end) its offset before; None where nothing changed."""
+def _narrowed(content: Bytes, dropped: Offsets | None) -> tuple[Bytes, Offsets | None]:
+    """Full-width forms as ASCII and without the bytes `dropped`, and for each byte (and the end) its offset before;
+    None where nothing changed.
+    """
     first = np.flatnonzero(content[:-2] == 0xEF)
     second, third = content.take(first + 1), content.take(first + 2)
     narrow = np.where(second == 0xBC, _NARROW[0].take(third), _NARROW[1].take(third) * (second == 0xBD))
     first, narrow = first[narrow > 0], narrow[narrow > 0]
-    if not len(first):
+    if not len(first) and (dropped is None or not len(dropped)):
         return content, None
     kept = np.ones(len(content) + 1, dtype=np.bool_)
     kept[first + 1] = kept[first + 2] = False
+    if dropped is not None:
+        kept[dropped] = False
     replaced = content.copy()
     replaced[first] = narrow
     return replaced[kept[:-1]], np.flatnonzero(kept)
+
+
+def narrow(text: bytes) -> bytes:
+    """The text with full-width forms as ASCII."""
+    return _narrowed(np.frombuffer(text, dtype=np.uint8), None)[0].tobytes()
 
 
 def _narrow_forms() -> Bytes:

@@ -12,10 +12,12 @@ import numpy as np
 
 from services.runtime.deid import exponents, json_strings
 from services.runtime.deid.buffers import APART, Areas, Buffer, Flags, Offsets
+from services.runtime.deid.escapes import Escapes
+from services.runtime.deid.escapes import of_text as escapes_of_text
 from services.runtime.deid.exponents import Place, SpelledOut
 from services.runtime.deid.json_strings import Strings
 from services.runtime.deid.recognisers import Recogniser
-from services.runtime.deid.replacing import Edits, Replacer
+from services.runtime.deid.replacing import Edits, Replacer, Said
 
 
 class Rewriting:
@@ -61,7 +63,7 @@ class Rewriter:
 
     def text(self, content: bytes, areas: Areas, floors: Offsets | None = None) -> Rewriting:
         """`floors`: where the context of each area begins, which stands before it and stays as it is."""
-        return self._rewritten(Buffer(content, areas, floors=floors))
+        return self._rewritten(Buffer(content, areas, self._escapes(content), floors=floors))
 
     def json(self, content: bytes, documents: Offsets, fields: Sequence[str] | None) -> Rewriting:
         """`content` is of valid JSON documents, which begin at `documents`; only strings and numbers in it change.
@@ -78,7 +80,7 @@ class Rewriter:
             buffer = _uncoded(content, documents, strings)
         spared = strings.names | strings.numbers if fields is None else strings.names
         numbers = strings.numbers[~strings.coded]
-        edits = self._edited(buffer, spared[~strings.coded])
+        edits = self._edited(buffer, spared[~strings.coded], said=json_strings.said)
         places = [(start, end, _quoted(new.decode())) for start, end, new in edits.places()]
         if numbers.any() and len(edits.spans):
             places = _with_numbers(content, edits, places, buffer, numbers)
@@ -107,7 +109,9 @@ class Rewriter:
             at = first + len(value) + len(rest) + 1
         columns = np.array(spots, dtype=np.int64).T
         _, begins = np.unique(np.searchsorted(documents, areas.starts, side="right"), return_index=True)
-        done = self._rewritten(Buffer(b"".join(pieces), Areas(*columns), documents=columns[2][begins]), spared)
+        decoded = b"".join(pieces)
+        buffer = Buffer(decoded, Areas(*columns), self._escapes(decoded), documents=columns[2][begins])
+        done = self._rewritten(buffer, spared)
         before = pieces[3::6]
         after = done.stretches(columns[0], columns[1])
         places = []
@@ -131,24 +135,30 @@ class Rewriter:
         spelled = SpelledOut(buffer.content, numbers)
         areas = Areas(*map(spelled.moved, buffer.raw_areas))
         floors, documents = (spelled.moved(buffer.original(offsets)) for offsets in (buffer.floors, buffer.documents))
-        edits = self._edited(Buffer(spelled.content, areas, floors=floors, documents=documents), spared)
+        escapes = self._escapes(spelled.content)
+        edits = self._edited(Buffer(spelled.content, areas, escapes, floors=floors, documents=documents), spared)
         places = edits.places()
         starts, ends = spelled.stretches((start, end) for start, end, _ in places)
         new = Rewriting(edits.whole, places, []).stretches(starts, ends)
         return Rewriting(*spelled.undone(edits.whole, starts, ends, new), [edits])
 
-    def _edited(self, buffer: Buffer, spared: Flags | None) -> Edits:
-        """`spared`: areas in which only long runs of digits as such change."""
+    def _escapes(self, content: bytes) -> Escapes | None:
+        return escapes_of_text(content, to_the_letter=self._recogniser.has_patterns)
+
+    def _edited(self, buffer: Buffer, spared: Flags | None, said: Said = bytes.decode) -> Edits:
+        """`spared`: areas in which only long runs of digits as such change. `said`: the text that a stretch is of."""
         spans = self._recogniser.find(buffer, self._locale)
+        spans.starts, spans.ends = buffer.outside_escapes(spans.starts, spans.ends)
+        spans = spans.take(spans.starts < spans.ends)
         if spared is not None and spared.any():
             short = (spans.kinds == spans.names.index("NUMBER")) & (spans.ends - spans.starts < _COUNTS_NOTHING)
             spans = spans.take(~(short & spared[buffer.area_of(spans.starts)]))
-        return self._replacer.replace(buffer, spans)
+        return self._replacer.replace(buffer, spans, said)
 
 
 def _uncoded(content: bytes, documents: Offsets, strings: Strings) -> Buffer:
     areas = strings.areas.take(~strings.coded)
-    return Buffer(content, areas, strings.shown, documents=documents, runs=strings.runs)
+    return Buffer(content, areas, strings.escapes, documents=documents, runs=strings.runs)
 
 
 _COUNTS_NOTHING = 7

@@ -8,11 +8,14 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from services.runtime.deid import exponents
-from services.runtime.deid.buffers import Areas, Bytes, Flags, Offsets, Runs, Shown
+from services.runtime.deid import escapes, exponents
+from services.runtime.deid.buffers import Areas, Bytes, Flags, Offsets, Runs
+from services.runtime.deid.escapes import Backslashes, Escapes
+from services.runtime.deid.reaches import among_bytes
 
 _BLANKS = np.frombuffer(b" \n\r\t", dtype=np.uint8)
-_QUOTE, _BACKSLASH, _COLON = 34, 92, 58
+_QUOTE, _COLON = 34, 58
+_CODES = among_bytes("u/")
 _SHORTEST, _SHORTEST_NAME = 5, 6
 
 
@@ -20,15 +23,15 @@ class Strings(NamedTuple):
     """String values: `areas` between their quotes, `coded` those with escapes that stand for a character of text.
 
     `numbers`: areas that are the whole part of a number, without its sign, instead or, coded, a whole number that is
-    written with an exponent. `names`: areas that are the name of a field. `shown` is the content with all other escapes
-    blanked, as long as before; None without any. `fields`: those asked for that are there. `runs` of all digits.
+    written with an exponent. `names`: areas that are the name of a field. `escapes`: all others. `fields`: those asked
+    for that are there. `runs` of all digits.
     """
 
     areas: Areas
     coded: Flags
     numbers: Flags
     names: Flags
-    shown: Shown | None
+    escapes: Escapes | None
     fields: frozenset[str]
     runs: Runs
 
@@ -43,10 +46,10 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None, *, to_t
     """
     raw: Bytes = np.frombuffer(content, dtype=np.uint8)
     quotes = np.flatnonzero(raw == _QUOTE)
-    introducers = _introducers(raw) if b"\\" in content else np.zeros(0, dtype=np.int64)
-    if len(introducers):
-        escaped = np.zeros(len(raw) + 1, dtype=np.bool_)
-        escaped[introducers + 1] = True
+    backslashes = Backslashes.of(raw) if b"\\" in content else None
+    if backslashes:
+        escaped = np.zeros(len(raw), dtype=np.bool_)
+        escaped[backslashes.ends[backslashes.odd]] = True
         quotes = quotes[~escaped[quotes]]
     opened, closed = quotes[0::2], quotes[1::2]
     is_key = _next_character(raw, closed) == _COLON
@@ -77,9 +80,12 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None, *, to_t
         np.where(named, opened[key] + 1, 0) if len(chosen) else chosen,
         np.where(named, closed[key], 0) if len(chosen) else chosen,
     )
-    shown, coding = (None, introducers) if to_the_letter else _blanked(raw, introducers)
-    coded = _any_between(coding, areas.starts, areas.ends) & ~is_number[chosen]
-    coded |= _any_between(coding, areas.name_starts, areas.name_ends) | is_power[chosen]
+    coded = is_power[chosen]
+    if backslashes:
+        coding = backslashes.starts[to_the_letter | (backslashes.odd & _CODES[backslashes.after])]
+        coded = coded | (_any_between(coding, areas.starts, areas.ends) & ~is_number[chosen])
+        coded |= _any_between(coding, areas.name_starts, areas.name_ends)
+    shown = None if to_the_letter or not backslashes else escapes.of_json(raw, backslashes)
     return Strings(areas, coded, is_number[chosen], is_key[chosen], shown, frozenset(found), runs)
 
 
@@ -90,6 +96,11 @@ def _any_between(places: Offsets, starts: Offsets, ends: Offsets) -> Flags:
 def decoded(token: bytes) -> str:
     """The text of a string with its quotes."""
     return msgspec.json.decode(token, type=str)
+
+
+def said(part: bytes) -> str:
+    """The text of a part of a string, as JSON says it."""
+    return decoded(b'"' + part + b'"') if b"\\" in part else part.decode()
 
 
 def _whole_numbers(raw: Bytes, content: bytes, runs: Runs, shortest: int) -> tuple[Offsets, Offsets, Flags]:
@@ -123,30 +134,6 @@ def _powers(content: bytes, places: Offsets, shortest: int) -> list[tuple[int, i
         if token is not None and len(exponents.whole_number(token[0])) >= shortest:
             found.append((start, token.end()))
     return found
-
-
-def _introducers(raw: Bytes) -> Offsets:
-    """The backslashes that begin an escape: every other one of a run, from its first."""
-    at = np.flatnonzero(raw == _BACKSLASH)
-    begins = np.ones(len(at), dtype=np.bool_)
-    begins[1:] = np.diff(at) != 1
-    first = np.maximum.accumulate(np.where(begins, np.arange(len(at)), 0))
-    introducers: Offsets = at[(np.arange(len(at)) - first) % 2 == 0]
-    return introducers
-
-
-def _blanked(raw: Bytes, introducers: Offsets) -> tuple[Shown | None, Offsets]:
-    """Escapes of one character as a blank and that character; and where escapes by number, or of a slash, begin."""
-    if not len(introducers):
-        return None, introducers
-    after = raw[introducers + 1]
-    coding = (after == ord("u")) | (after == ord("/"))
-    shown = raw.copy()
-    simple = introducers[~coding]
-    character = after[~coding]
-    shown[simple] = ord(" ")
-    shown[simple + 1] = np.where((character == _QUOTE) | (character == _BACKSLASH), character, ord("\n"))
-    return Shown(shown, np.concatenate([simple, simple + 1])), introducers[coding]
 
 
 def _next_character(raw: Bytes, closed: Offsets) -> Bytes:

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from services.runtime.deid import spelled_mails
-from services.runtime.deid.buffers import Buffer, Bytes, Offsets
+from services.runtime.deid.buffers import Buffer, Bytes, Offsets, narrow
 from services.runtime.deid.dates import Dates, day_of, in_widths
 from services.runtime.deid.keys import DerivedKeys
 from services.runtime.deid.policies import Policy
@@ -23,6 +23,9 @@ from services.runtime.deid.trunks import after_country_code
 
 _HASH_DIGITS = 16
 
+Said = Callable[[bytes], str]
+"""The text that a stretch of a content says."""
+
 
 class Edits:
     """A buffer after its spans were replaced: by as many bytes in place, or by pieces of another length.
@@ -30,22 +33,23 @@ class Edits:
     `pieces`: by the number of the span. `whole`: the original content with what is as long as before replaced.
     """
 
-    def __init__(self, buffer: Buffer, spans: Spans, changed: Bytes, pieces: dict[int, bytes]) -> None:
+    def __init__(self, buffer: Buffer, spans: Spans, changed: Bytes, pieces: dict[int, bytes], said: Said) -> None:
         self.spans, self.pieces = spans, pieces
         self.starts, self.ends = buffer.original(spans.starts), buffer.original(spans.ends)
         self.whole = buffer.rewritten(changed).tobytes()
-        self._before = buffer.content
+        self._before, self._said = buffer.content, said
 
     def pairs(self) -> Iterator[tuple[str, str, str]]:
-        """Type, original and what took its place, each original of a type once, in the order of their first."""
+        """Type, original and what took its place, as texts; each original of a type once, in order of appearance."""
         seen = set[tuple[int, bytes]]()
         columns = zip(self.spans.kinds.tolist(), self.starts.tolist(), self.ends.tolist(), strict=True)
         for index, (kind, start, end) in enumerate(columns):
             original = kind, self._before[start:end]
             if original not in seen:
                 seen.add(original)
-                new = self.pieces.get(index, self.whole[start:end])
-                yield self.spans.names[kind], original[1].decode(), new.decode()
+                new = self.pieces.get(index)
+                after = self._said(self.whole[start:end]) if new is None else new.decode()
+                yield self.spans.names[kind], self._said(original[1]), after
 
     def counts(self) -> dict[str, int]:
         """How many spans of each type there are."""
@@ -69,7 +73,7 @@ class Replacer:
         self._hash_key = keys.key("hash")
         self._inverse = inverse
 
-    def replace(self, buffer: Buffer, spans: Spans) -> Edits:
+    def replace(self, buffer: Buffer, spans: Spans, said: Said = bytes.decode) -> Edits:
         changed = buffer.bytes.copy()
         pieces: dict[int, bytes] = {}
         for number in np.flatnonzero(np.bincount(spans.kinds)).tolist():
@@ -86,8 +90,8 @@ class Replacer:
             elif rule.action != "keep" and (rule.action == "date_shift" or not self._inverse):
                 if rule.action == "date_shift":
                     chosen = self._shift_in_place(buffer.bytes, changed, spans, chosen, rule)
-                self._write(kind, rule, buffer, changed, spans, chosen, pieces)
-        return Edits(buffer, spans, changed, pieces)
+                self._write(kind, rule, buffer, changed, spans, chosen, pieces, said)
+        return Edits(buffer, spans, changed, pieces, said)
 
     def _write(
         self,
@@ -98,21 +102,29 @@ class Replacer:
         spans: Spans,
         chosen: Offsets,
         pieces: dict[int, bytes],
+        said: Said,
     ) -> None:
-        """One by one: what is as long as before in place, the rest into `pieces`."""
+        """One by one: masks and dates that are as long as before in place, the rest into `pieces`."""
         written, before, after = self._written(kind, rule), buffer.bytes.data, changed.data
+        in_place = rule.action in ("mask", "date_shift")
         abroad = np.zeros(len(chosen), dtype=np.bool_)
         if kind == "CN_LANDLINE" and rule.action == "hash":
             abroad = after_country_code(buffer.bytes, spans.starts[chosen])
         known = dict[tuple[bytes, bool], bytes]()
         starts, ends = spans.starts[chosen], spans.ends[chosen]
-        columns = chosen, starts, ends, buffer.original(starts), buffer.original(ends), abroad
-        for index, start, end, first, last, trunk in zip(*(column.tolist() for column in columns), strict=True):
-            old = bytes(before[start:end]), trunk
+        firsts, lasts = buffer.original(starts), buffer.original(ends)
+        escaped = abroad & False if buffer.escapes is None else buffer.escapes.within(firsts, lasts)
+        columns = chosen, starts, ends, firsts, lasts, abroad, escaped
+        for index, start, end, first, last, trunk, has in zip(*(column.tolist() for column in columns), strict=True):
+            if has and rule.action == "mask":
+                pieces[index] = _masked_between_escapes(rule, buffer, first, last, said).encode()
+                continue
+            value = narrow(said(buffer.content[first:last]).encode()) if has else bytes(before[start:end])
+            old = value, trunk
             new = known.get(old)
             if new is None:
-                new = known[old] = written("0" * trunk + old[0].decode()).encode()
-            if len(new) == end - start:
+                new = known[old] = written("0" * trunk + value.decode()).encode()
+            if in_place and not has and len(new) == end - start:
                 after[start:end] = new
             elif rule.action == "date_shift":
                 pieces[index] = in_widths(new.decode(), buffer.content[first:last].decode()).encode()
@@ -164,6 +176,23 @@ def _canonical(kind: str, text: str) -> str:
         return ".".join(part.lstrip("0") or "0" for part in text.split("."))
     small = spelled_mails.plain(text.lower()) if kind == "EMAIL" else text.lower()
     return small if kind in _WITH_SIGNS else "".join(filter(str.isalnum, small))
+
+
+def _masked_between_escapes(rule: Rule, buffer: Buffer, first: int, last: int, said: Said) -> str:
+    """Escapes count as one separator each."""
+    assert buffer.escapes is not None
+    parts, signs, at = [], [], first
+    for start, end in buffer.escapes.between(first, last):
+        parts.append(buffer.content[at:start].decode())
+        signs.append(said(buffer.content[start:end]))
+        at = end
+    parts.append(buffer.content[at:last].decode())
+    new = masked(" ".join(parts), rule.mask, rule.keep_last)
+    done, at = "", 0
+    for part, sign in zip(parts, [*signs, ""], strict=True):
+        done += new[at : at + len(part)] + sign
+        at += len(part) + 1
+    return done
 
 
 def masked(text: str, mask: str, keep_last: int) -> str:

@@ -41,7 +41,7 @@ def found_in(recogniser: Recogniser, sample: Sample) -> list[Truth]:
     content = sample.text.encode()
     if sample.format == "json":
         strings = json_strings.of(content, np.zeros(1, dtype=np.int64), None)
-        buffer = Buffer(content, strings.areas, strings.shown)
+        buffer = Buffer(content, strings.areas, strings.escapes)
     else:
         buffer = Buffer(content, Areas.plain(np.array([0]), np.array([len(content)])))
     spans = recogniser.find(buffer, "zh-CN")

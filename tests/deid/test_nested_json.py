@@ -1,0 +1,110 @@
+"""JSON within strings of JSON, as calls of tools have it: it stays JSON, and its values are those of the plain text."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from services.runtime.deid.engine import Deidentifier
+from services.runtime.deid.files import deidentify_file
+from services.runtime.deid.keys import Keys
+from services.runtime.deid.kinds import TYPES
+from services.runtime.deid.policies import Policy
+from services.runtime.deid.rules import Action, Pattern, Rule
+
+KEYS = Keys(b"a secret of this installation")
+ACTIONS = get_args(Action)
+OWN = Pattern(name="OWN", pattern=r"EMP-[0-9A-Za-z\\\"]{4,12}|[a-z]+@example")
+VALUES = {
+    "password": "Abc@1234", "api_key": "sk-abcdefghijklmnop1234567890ABCDEF", "wechat": "zs_8888", "tel": "62345678",
+    "phone": "13812345678", "电话": "010-62345678", "us": "(415) 555-2671", "email": "zhang@example.com",
+    "身份证": "11010519491231002X", "url": "https://a.com/x?y=1", "mac": "001A2B3C4D5E", "ip": "192.168.1.20",
+    "host": "2001:db8::ff00:42:8329", "生日": "2024-03-05", "qq": "1234567", "护照": "E12345678", "车牌": "粤B12345",
+    "iban": "DE89370400440532013000", "银行卡": "6222021234567890128", "信用代码": "91110108551385082Q",
+    "通行证": "C12345678", "imei": "490154203237518", "ssn": "536-22-1234", "n": "12345678",
+}  # fmt: skip
+
+
+def policy_of(action: str, *, own: bool = False) -> Policy:
+    of_dates = {"DATE": Rule(action=action)}  # type: ignore[arg-type]
+    every = "pseudonymise" if action == "date_shift" else action
+    rules = {kind: Rule(action=every) for kind in TYPES} | of_dates  # type: ignore[arg-type]
+    patterns = (Pattern(name=OWN.name, pattern=OWN.pattern, action=every),) if own else ()  # type: ignore[arg-type]
+    return Policy(id="every", version="1", types=rules, patterns=patterns)
+
+
+def wrapped(value: Any, depth: int, *, ascii_only: bool = False) -> str:
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    for _ in range(depth):
+        text = json.dumps({"tool_calls": [{"function": {"arguments": text}}]}, ensure_ascii=ascii_only)
+    return text
+
+
+def unwrapped(text: str, depth: int) -> Any:
+    for _ in range(depth):
+        text = json.loads(text)["tool_calls"][0]["function"]["arguments"]
+    return json.loads(text)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_depth_is_as_the_plain_text(action: str) -> None:
+    by = Deidentifier(policy_of(action), KEYS)
+    plain = by.texts([wrapped(VALUES, 0)], format="json")
+    assert {"Abc@1234", "zs_8888", "62345678", "(415) 555-2671"[1:]} <= {pair.original for pair in plain.mapping}
+    for depth in (1, 2, 3):
+        nested = by.texts([wrapped(VALUES, depth)], format="json")
+        assert unwrapped(nested.texts[0], depth) == unwrapped(plain.texts[0], 0)
+        assert nested.mapping == plain.mapping
+        as_text = by.texts([wrapped(VALUES, depth)])
+        assert unwrapped(as_text.texts[0], depth) == unwrapped(plain.texts[0], 0)
+
+
+PARTS = st.one_of(
+    st.sampled_from([f"{name}：{value}" for name, value in VALUES.items()]),
+    st.sampled_from([f'"{name}": "{value}"' for name, value in VALUES.items()]),
+    st.sampled_from([*VALUES, *VALUES.values(), "密码", "EMP-a1b2c3", "张三先生", "北京市朝阳区建国路88号"]),
+    st.sampled_from(
+        ['"', "\\", "\n", "\\n", '\\"', "\\\\", "\t", "\\u4e2d", "\\u", " ", "，", ":", "=", "{", "\0", "/", "Ａ１"]
+    ),
+)
+TEXTS = st.lists(PARTS, min_size=1, max_size=12).map("".join)
+
+
+@given(TEXTS, st.integers(0, 3), st.booleans(), st.sampled_from(ACTIONS), st.booleans())
+@example('password="Abc@1234"', 0, False, "redact", False)
+@example('{"password": "Abc@1234"}', 0, False, "hash", False)
+@example("邮箱\nzhang@example.com", 1, True, "redact", False)
+@example('password="Pa"ss中1234', 1, False, "mask", True)
+def test_whatever_is_replaced_it_stays_json(text: str, depth: int, ascii_only: bool, action: str, own: bool) -> None:
+    by = Deidentifier(policy_of(action, own=own), KEYS)
+    given = {"content": text, "password": text, "nested": json.dumps([text, {"token": text}])}
+    for form in ("json", "text"):
+        [done] = by.texts([wrapped(given, depth, ascii_only=ascii_only)], format=form).texts  # type: ignore[arg-type]
+        if form == "json" or depth:
+            new = unwrapped(done, depth)
+            assert new.keys() == given.keys()
+            [_, inner] = json.loads(new["nested"])
+            assert inner.keys() == {"token"}
+
+
+@pytest.mark.parametrize("secret", ["Abc@1234", 'Pa"ss1234', "Pa\\ss1234"])
+def test_mapping_and_hash_are_of_what_json_says(tmp_path: Path, secret: str) -> None:
+    by = Deidentifier(policy_of("hash"), KEYS)
+    [plain] = by.texts([wrapped({"password": secret}, 0)], format="json").mapping
+    assert plain.original == secret
+    if '"' not in secret:
+        assert by.texts([f"密码：{secret}"]).mapping == [plain]
+    for ascii_only in (False, True):
+        text = wrapped({"密码": secret}, 0, ascii_only=ascii_only)
+        assert by.texts([text], format="json").mapping == [plain]
+    with (tmp_path / "in.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["n", "password"], ["1", secret]])
+    deidentify_file(tmp_path / "in.csv", tmp_path / "out.csv", policy_of("hash"), KEYS)
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file))[1][1] == plain.pseudo
