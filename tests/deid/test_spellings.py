@@ -360,6 +360,8 @@ HASHED = "id: hashed\nversion: '1'\ntypes: {%s: {action: hash}}"
         ("CN_PLATE", ("京A·12345", "车牌京A12345")),
         ("IPV4", ("192.168.001.010", "192.168.1.10")),
         ("EMAIL", ("Zhang.San@qq.com", "zhang.san@QQ.com", "zhang [dot] san [at] qq.com", "邮箱 zhang.san#qq.com")),
+        ("URL", ("https://Foo.com/AbC", "HTTPS://foo.COM/AbC")),
+        ("WECHAT", ("微信号：Zs_8888", "微信号：zs_8888")),
     ],
 )
 def test_a_hash_is_of_the_value_in_whatever_spelling(kind: str, spellings: tuple[str, ...]) -> None:
@@ -369,7 +371,14 @@ def test_a_hash_is_of_the_value_in_whatever_spelling(kind: str, spellings: tuple
 
 
 @pytest.mark.parametrize(
-    ("kind", "values"), [("IPV4", ("1.23.4.5", "12.3.4.5")), ("EMAIL", ("zhang.san@qq.com", "zhangsan@qq.com"))]
+    ("kind", "values"),
+    [
+        ("IPV4", ("1.23.4.5", "12.3.4.5")),
+        ("EMAIL", ("zhang.san@qq.com", "zhangsan@qq.com")),
+        ("API_KEY", ("密码：Abc@1234", "密码：abc@1234")),
+        ("URL", ("https://foo.com/AbC", "https://foo.com/abc")),
+        ("URL", ("https://Me:Pw1@foo.com/", "https://me:pw1@foo.com/")),
+    ],
 )
 def test_a_hash_tells_values_apart(kind: str, values: tuple[str, ...]) -> None:
     done = Deidentifier(policies.load((HASHED % kind).encode()), Keys(bytes(32))).texts(list(values))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from ipaddress import IPv6Address
@@ -17,7 +18,7 @@ from services.runtime.deid.keys import DerivedKeys
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.pseudonyms.layouts import layouts
 from services.runtime.deid.pseudonyms.values import Pseudonyms
-from services.runtime.deid.rules import Rule
+from services.runtime.deid.rules import Pattern, Rule
 from services.runtime.deid.spans import Spans
 from services.runtime.deid.trunks import after_country_code
 
@@ -157,16 +158,22 @@ class Replacer:
 
     def _hashed(self, kind: str, text: str) -> str:
         """Keyed; the same for the same value in whatever spelling."""
-        content = kind.encode() + b"\0" + _canonical(kind, text).encode()
+        rule = self._rules[kind]
+        if isinstance(rule, Pattern):  # whose author alone knows what else means the same
+            canonical = text.lower() if rule.ignore_case else text
+        else:
+            canonical = _canonical(kind, text)
+        content = kind.encode() + b"\0" + canonical.encode()
         return hashlib.blake2b(content, key=self._hash_key, digest_size=_HASH_DIGITS // 2).hexdigest()
 
 
-_WITH_SIGNS = frozenset({"EMAIL", "URL", "API_KEY", "WECHAT", "IPV4"})
-"""Types in which dots and dashes tell values apart."""
+_WITH_SIGNS = frozenset({"EMAIL", "WECHAT", "IPV4"})
+"""Types in which dots and dashes tell values apart, but not the case of letters."""
+_HOST = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)?(?P<user>[^/?#@]*@)?(?P<host>[^/?#]*)")
 
 
 def _canonical(kind: str, text: str) -> str:
-    """One spelling of all that mean the same."""
+    """One spelling of all that mean the same; secrets and paths of URLs have one each."""
     if kind == "DATE" and (day := day_of(text)):
         return "{:04}-{:02}-{:02}".format(*day)
     if kind == "IPV6":
@@ -177,6 +184,11 @@ def _canonical(kind: str, text: str) -> str:
     small = spelled_mails.plain(text.lower()) if kind == "EMAIL" else text.lower()
     return small if kind in _WITH_SIGNS else "".join(filter(str.isalnum, small))
 
+    if kind == "URL" and (start := _HOST.match(text)):
+        scheme, user, host = start.group("scheme", "user", "host")
+        return (scheme or "").lower() + (user or "") + host.lower() + text[start.end() :]
+    if kind == "API_KEY":
+        return text
 
 def _masked_between_escapes(rule: Rule, buffer: Buffer, first: int, last: int, said: Said) -> str:
     """Escapes count as one separator each."""
