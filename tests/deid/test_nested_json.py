@@ -56,7 +56,7 @@ def unwrapped(text: str, depth: int) -> Any:
 def test_every_depth_is_as_the_plain_text(action: str) -> None:
     by = Deidentifier(policy_of(action), KEYS)
     plain = by.texts([wrapped(VALUES, 0)], format="json")
-    assert {"Abc@1234", "zs_8888", "62345678", "(415) 555-2671"[1:]} <= {pair.original for pair in plain.mapping}
+    assert {"Abc@1234", "zs_8888", "62345678", "(415) 555-2671"} <= {pair.original for pair in plain.mapping}
     for depth in (1, 2, 3):
         nested = by.texts([wrapped(VALUES, depth)], format="json")
         assert unwrapped(nested.texts[0], depth) == unwrapped(plain.texts[0], 0)

@@ -60,7 +60,7 @@ def test_chinese(text: str, expected: list[tuple[str, str]]) -> None:
         ("SSN 536-90-4399.", [("US_SSN", "536-90-4399")]),
         ("card 4111 1111 1111 1111 exp", [("CREDIT_CARD", "4111 1111 1111 1111")]),
         ("IBAN gb29 nwbk 6016 1331 9268 19 ok", [("IBAN", "gb29 nwbk 6016 1331 9268 19")]),
-        ("call (212) 555-0187 now", [("US_PHONE", "212) 555-0187")]),
+        ("call (212) 555-0187 now", [("US_PHONE", "(212) 555-0187")]),
         ("mail Bob@Example.com!", [("EMAIL", "Bob@Example.com")]),
     ],
 )

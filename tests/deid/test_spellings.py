@@ -175,7 +175,7 @@ def test_zeros_before_the_numbers_of_an_address_stay(padded: str, plain: str) ->
     ("text", "kind", "value"),
     [
         ("座机（010）62345678", "CN_LANDLINE", "010）62345678"),
-        ("座机(0755)8234 5678", "CN_LANDLINE", "0755)8234 5678"),
+        ("座机(0755)8234 5678", "CN_LANDLINE", "(0755)8234 5678"),
         ("座机 021-6234-5678-123", "CN_LANDLINE", "021-6234-5678"),
         ("香港电话 +852 2345 6789", "PHONE", "2345 6789"),
         ("+86-10-62345678", "CN_LANDLINE", "10-62345678"),
@@ -230,7 +230,7 @@ def test_chinese(text: str, kind: str, value: str) -> None:
         ("Date of birth: 07.03.1990", "DATE", "07.03.1990"),
         ("tel: 212/555-1234", "US_PHONE", "212/555-1234"),
         ("phone 12125551234", "US_PHONE", "2125551234"),
-        ("+44 (0)20 7946 0958", "PHONE", "0)20 7946 0958"),
+        ("+44 (0)20 7946 0958", "PHONE", "(0)20 7946 0958"),
         ("Phone: 88 165 40 96", "PHONE", "88 165 40 96"),
         ("fax 001-404-821-0538 2024 items", "US_PHONE", "404-821-0538"),
         ("dial 0044-20-7946-0958 2024 1234 5678", "PHONE", "20-7946-0958"),
@@ -441,3 +441,18 @@ def test_a_day_in_short_comes_back(day: date, form: str, key: bytes) -> None:
 def test_no_day_in_short(text: str) -> None:
     for engine in (_ZH, _EN):
         assert engine.texts([text]).texts == [text]
+
+
+@pytest.mark.parametrize(
+    ("by", "text", "value"),
+    [
+        (_EN, "call (415) 555-2671 now", "(415) 555-2671"),
+        (_EN, "+1 (415) 555-2671", "(415) 555-2671"),
+        (_ZH, "电话(010)62345678", "(010)62345678"),
+        (_ZH, "(座机 010-62345678)", "010-62345678"),
+    ],
+)
+def test_a_bracket_that_closes_in_a_phone_is_part_of_it(by: Deidentifier, text: str, value: str) -> None:
+    [pair] = by.texts([text]).mapping
+    assert pair.original == value
+    assert by.reverse(by.texts([text]).texts).texts == [text]

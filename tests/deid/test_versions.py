@@ -44,8 +44,8 @@ def test_an_address_beside_other_words(text: str, value: str) -> None:
     ("text", "policy", "form", "expected"),
     [
         ('{"order_client":"203.0.113.5"}', _EN, "json", ("IPV4", "203.0.113.5")),
-        ('{"invoice_contact":"(212) 555-1234"}', _EN, "json", ("US_PHONE", "212) 555-1234")),
-        ("tracking (212) 555-1234", _EN, "text", ("US_PHONE", "212) 555-1234")),
+        ('{"invoice_contact":"(212) 555-1234"}', _EN, "json", ("US_PHONE", "(212) 555-1234")),
+        ("tracking (212) 555-1234", _EN, "text", ("US_PHONE", "(212) 555-1234")),
         ("订单联系 0755-82345678", _ZH, "text", ("CN_LANDLINE", "0755-82345678")),
         ("金额已转到 6222 0212 3456 7890 123", _ZH, "text", ("BANK_CARD", "6222 0212 3456 7890 123")),
     ],

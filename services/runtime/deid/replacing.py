@@ -190,6 +190,7 @@ def _canonical(kind: str, text: str) -> str:
     if kind == "API_KEY":
         return text
 
+
 def _masked_between_escapes(rule: Rule, buffer: Buffer, first: int, last: int, said: Said) -> str:
     """Escapes count as one separator each."""
     assert buffer.escapes is not None

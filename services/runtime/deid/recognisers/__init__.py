@@ -46,6 +46,7 @@ _CONTEXT_CLASSES = frozenset(
     | {"secret", "password", "pass", "pin", "client", "bearer", "mac", "wxid", "isbn", "doi", "account", *CLASSES}
 )
 _NUMBER_SCORE = 0.5
+_LONGEST_AREA_CODE = 5
 
 
 class Recogniser:
@@ -66,6 +67,7 @@ class Recogniser:
         self._bits = np.array([BITS[_CONTEXT[name][0]] if name in _CONTEXT else 0 for name in self._names])
         self._bonus = np.array([_CONTEXT[name][1] if name in _CONTEXT else 0 for name in self._names], dtype=np.float32)
         self._malus = np.array([AGAINST.get(name, 0) for name in self._names], dtype=np.float32)
+        self._phones = np.isin(self._names, ["CN_PHONE", *other_phones.PHONES])
 
     @property
     def has_patterns(self) -> bool:
@@ -90,7 +92,8 @@ class Recogniser:
         free = apart(runs, dois)
         spans = self._with_phones(spans, words, runs, free, buffer)
         again, _ = _inside(repeated(spans, buffer), buffer)
-        return self._with_numbers(_merged(spans, again), runs, free, buffer, groups, words)
+        spans = self._with_brackets(_merged(spans, again), buffer)
+        return self._with_numbers(spans, runs, free, buffer, groups, words)
 
     def _candidates(self, buffer: Buffer, runs: Runs, groups: Groups, words: Words) -> Spans:
         lift = self._bonus * ((self._bits & words.every_bit()) > 0)
@@ -134,6 +137,17 @@ class Recogniser:
         found, _ = _inside(others.spans(), buffer)
         found = resolved(found)
         return _merged(spans, found.take(apart(found, spans)))
+
+    def _with_brackets(self, spans: Spans, buffer: Buffer) -> Spans:
+        """A bracket that opens right before a phone and closes in it is part of it."""
+        content, starts = buffer.bytes, spans.starts
+        opened = np.flatnonzero(self._phones[spans.kinds] & (content.take(starts - 1, mode="clip") == ord("(")))
+        opened = opened[starts[opened] > buffer.areas.starts[buffer.area_of(starts[opened])]]
+        first = starts[opened][:, None] + np.arange(_LONGEST_AREA_CODE + 1)
+        closes = (content.take(first, mode="clip") == ord(")")) & (first < spans.ends[opened][:, None])
+        spans.starts = starts.copy()
+        spans.starts[opened[closes.any(axis=1)]] -= 1
+        return spans
 
     def _with_numbers(
         self,
