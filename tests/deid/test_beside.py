@@ -134,3 +134,16 @@ def test_a_card_in_groups_between_points(frame: str, card: str) -> None:
 def test_numbers_that_are_no_account(text: str) -> None:
     for engine in (_ZH, _EN):
         assert engine.texts([text]).texts == [text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "86-0755-28780808", "86-010-62345678", "统一社会信用代码：91110108 55138508 2Q",
+        "信用代码 91-110108-551385082-Q", "税号 no 91110108 55138508 2Q", "ID No 1101 0519 4912 3100 2X",
+    ],
+)  # fmt: skip
+def test_back_in_groups(text: str) -> None:
+    for seed in range(8):
+        by = Deidentifier(policies.built_in()["zh-pii"], Keys(bytes(32)), seed)
+        assert by.reverse(by.texts([text]).texts).texts == [text]

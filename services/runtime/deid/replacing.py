@@ -181,14 +181,13 @@ def _canonical(kind: str, text: str) -> str:
             return IPv6Address(text).exploded
     if kind == "IPV4":
         return ".".join(part.lstrip("0") or "0" for part in text.split("."))
-    small = spelled_mails.plain(text.lower()) if kind == "EMAIL" else text.lower()
-    return small if kind in _WITH_SIGNS else "".join(filter(str.isalnum, small))
-
     if kind == "URL" and (start := _HOST.match(text)):
         scheme, user, host = start.group("scheme", "user", "host")
         return (scheme or "").lower() + (user or "") + host.lower() + text[start.end() :]
     if kind == "API_KEY":
         return text
+    small = spelled_mails.plain(text.lower()) if kind == "EMAIL" else text.lower()
+    return small if kind in _WITH_SIGNS else "".join(filter(str.isalnum, small))
 
 
 def _masked_between_escapes(rule: Rule, buffer: Buffer, first: int, last: int, said: Said) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -128,17 +129,18 @@ def _landline(groups: Groups, out: Candidates) -> None:
 
 
 def _abroad(groups: Groups, out: Candidates) -> None:
-    """After `86-` alone, which `after_country_code` has to know."""
-    for widths in ((2, 2, 8), (2, 3, 8), (2, 3, 7)):
+    """After `86-` alone, which `after_country_code` has to know; `zero`: that they are dialled with at home as well."""
+    for zero, area, subscriber in product((0, 1), (2, 3), (7, 8)):
+        widths = (2, zero + area, subscriber)
         first = groups.shaped(widths, "-")
         if not len(first):
             continue
         rows = groups.rows(first, widths)
         trunk = np.full((len(rows), 1), groups.forms.trunk, dtype=np.uint8)
-        good = _area(groups, np.concatenate([trunk, rows[:, 2:]], axis=1), widths[1] + 1)
-        good &= (number(rows, 0, 2) == 86) & _subscriber(rows[:, 2 + widths[1]])
+        good = _area(groups, np.concatenate([trunk, rows[:, 2 + zero :]], axis=1), area + 1)
+        good &= (number(rows, 0, 2) == 86) & _subscriber(rows[:, 2 + zero + area]) & (rows[:, 2] * zero == 0)
         first = first[good & after_country_code(groups.content, groups.starts[first + 1])]
-        out.add("CN_LANDLINE", groups.starts[first + 1], groups.ends[first + 2], 0.6)
+        out.add("CN_LANDLINE", groups.starts[first + 1] + zero, groups.ends[first + 2], 0.6)
 
 
 def _add_landline(groups: Groups, out: Candidates, first: Offsets, more: int, score: Any) -> None:

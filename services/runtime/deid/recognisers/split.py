@@ -26,6 +26,8 @@ _BEFORE_ACCOUNT = re.compile(_BETWEEN.pattern + _BANK, re.IGNORECASE)
 _FARTHEST, _FARTHEST_ACCOUNT, _FARTHEST_GROUP = 20, 100, 3
 _DIGITS = re.compile(rb"[0-9]{1,18}([ ./-]{1,2})[0-9]{1,18}(?:\1[0-9]{1,18}){0,18}(?![0-9A-Za-z])")
 _EIGHTEEN = re.compile(rb"(?:[0-9A-Za-z][ -]?){17}[0-9A-Za-z](?![0-9A-Za-z])")
+_LETTERS = re.compile(rb"(?<![A-Za-z])[A-Za-z]{1,2}[ -]?\Z")
+"""That a code begins with."""
 _SIGNS = b" ./-"
 _SCORE = 0.65
 
@@ -67,25 +69,26 @@ digits that closely following groups need, where letters are none of them, what 
 
 
 def find(buffer: Buffer, groups: Groups, runs: Runs, words: Words, out: Candidates) -> None:
-    if len(runs.starts) < 2 or not len(words.ends):
+    if not len(runs.starts) or not len(words.ends):
         return
     goes_on = np.append(runs.starts[1:] - runs.ends[:-1] <= _FARTHEST_GROUP, False)
     ahead = runs.digits_ahead(goes_on)
     for name, wanted, longest, least, between, farthest, expression, kind_of in _SPLIT:
         if wanted not in out.wanted:
             continue
-        suitable = goes_on & (runs.digits < longest) & (ahead >= least)
+        suitable = (goes_on | (least == 0)) & (runs.digits < longest) & (ahead >= least)
         found_after = words.followed(name, buffer, runs, suitable, farthest)
         area = buffer.area_of(runs.starts[[run for _, run in found_after]])
         for (before, run), limit in zip(found_after, (buffer.areas.ends[area] + MARGIN).tolist(), strict=True):
             start = int(runs.starts[run]) + MARGIN
-            if expression is _EIGHTEEN:
-                first = max(before + MARGIN, start - 2)
-                while start > first and groups.searched[start - 1 : start].isalpha():
-                    start -= 1
-            if not between.fullmatch(groups.searched, before + MARGIN, start):
-                continue
-            found = expression.match(groups.searched, start, limit)
-            kind = kind_of(found[0].translate(None, _SIGNS), groups.forms) if found else ""
-            if found and kind:
-                out.add_one(kind if kind in out.wanted else "NUMBER", start, found.end(), _SCORE)
+            begins = [start]
+            if expression is _EIGHTEEN:  # the letters before may be of the code, or of a word
+                begins += [found.start() for found in _LETTERS.finditer(groups.searched, before + MARGIN, start)]
+            for begin in reversed(begins):
+                if not between.fullmatch(groups.searched, before + MARGIN, begin):
+                    continue
+                found = expression.match(groups.searched, begin, limit)
+                kind = kind_of(found[0].translate(None, _SIGNS), groups.forms) if found else ""
+                if found and kind:
+                    out.add_one(kind if kind in out.wanted else "NUMBER", begin, found.end(), _SCORE)
+                    break
