@@ -15,7 +15,7 @@ from services.runtime.deid import policies
 from services.runtime.deid.engine import Deidentifier
 from services.runtime.deid.keys import Keys
 from services.runtime.deid.refusals import NotReversible
-from services.runtime.deid.rules import Output
+from services.runtime.deid.rules import Output, Rule
 from tests.deid.corpus import chinese
 
 KEYS = Keys(b"a secret of this installation")
@@ -134,6 +134,38 @@ def test_without_a_seed_nothing_brings_back_what_a_request_made() -> None:
     seeded = Deidentifier(default, KEYS, 42)
     texts = ["身份证 11010519491231002 和 5 和 0000, " + "9" * 50]
     assert seeded.reverse(seeded.texts(texts).texts).texts == texts
+
+
+def test_a_policy_that_only_hides_is_not_reversible() -> None:
+    rules = "{id: hides, version: '1', types: {CN_PHONE: {action: mask}, EMAIL: {action: hash}}}"
+    with pytest.raises(NotReversible):
+        Deidentifier(policies.load(rules.encode()), KEYS).reverse(["13812345678"])
+
+
+def test_what_cannot_be_brought_back_is_left_and_not_counted() -> None:
+    rules = "{id: some, version: '1', types: {CN_PHONE: {action: mask, keep_last: 4}, EMAIL: {}, NUMBER: {}}}"
+    engine = Deidentifier(policies.load(rules.encode()), KEYS)
+    done = engine.reverse(["手机 92812345678", *engine.texts(["a@example.com"]).texts])
+    assert (done.texts[1], done.counts["EMAIL"], done.counts.get("CN_PHONE")) == ("a@example.com", 1, None)
+
+
+def test_what_is_kept_stays_on_the_way_back() -> None:
+    rules = "{id: keeps, version: '1', types: {CN_PHONE: {action: keep}, NUMBER: {}}}"
+    engine = Deidentifier(policies.load(rules.encode()), KEYS)
+    texts = ["手机 13812345678，工号 12345678"]
+    assert engine.reverse(engine.texts(texts).texts).texts == texts
+
+
+def test_an_address_in_a_text_stays_with_its_numbers_and_comes_back_in_its_field() -> None:
+    options = {kind: Rule() for kind in ("PERSON", "ADDRESS", "NUMBER")}
+    engine = Deidentifier(msgspec.structs.replace(ZH, types=ZH.types | options), KEYS)
+    hidden = engine.texts(["地址：北京市朝阳区建国路88号，手机 13812345678"]).texts[0]
+    place, _, phone = hidden.partition("，")
+    done = engine.reverse([hidden])
+    assert (done.texts, done.counts) == ([f"{place}，手机 13812345678"], {"CN_PHONE": 1})
+    assert phone not in done.texts[0]
+    field = '{"姓名":"张三","地址":"北京市朝阳区建国路88号"}'
+    assert engine.reverse(engine.texts([field], format="json").texts, format="json").texts == [field]
 
 
 def test_actions() -> None:

@@ -56,8 +56,10 @@ class Deidentifier:
         """Back from de-identified texts: an `original` of the mapping is a pseudonym, its `pseudo` what it stood for.
 
         Only what was pseudonymised or shifted comes back, in capitals where an ID ended in x. Raises NotReversible for
-        a policy of key `seed` without a seed, else as `texts`.
+        a policy that does neither, or of key `seed` without a seed, else as `texts`.
         """
+        if not self._policy.reversible:
+            raise NotReversible("该策略的处理方式均不可还原", "nothing that this policy does can be undone")
         if self._policy.key == "seed" and self._seed is None:
             raise NotReversible("该策略需要 seed 才能还原", "this policy is reversed with its seed only")
         recogniser = Recogniser(self._policy, pseudonyms=True)

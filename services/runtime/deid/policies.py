@@ -45,6 +45,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def output_of(self, kind: str) -> Output:
         """How pseudonyms of a type come out; types without a numbering plan or checksum know `valid` alone."""
         rule = self.types.get(kind)
+        if rule is not None and not rule.reversible:
+            return "valid"  # what stays is as it was
         wanted = self.output if rule is None or rule.output is None else rule.output
         if wanted == "invalid" and kind in CHECKED:
             return wanted
@@ -54,6 +56,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Whether what is found of that type stays as it is."""
         own = {pattern.name: pattern for pattern in self.patterns}
         return (self.types | own)[kind].action == "keep"
+
+    @property
+    def reversible(self) -> bool:
+        """Whether there is anything that can be brought back."""
+        return any(rule.reversible for rule in (*self.types.values(), *self.patterns))
 
 
 def load(text: bytes) -> Policy:

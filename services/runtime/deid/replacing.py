@@ -75,6 +75,9 @@ class Replacer:
         self._inverse = inverse
 
     def replace(self, buffer: Buffer, spans: Spans, said: Said = bytes.decode) -> Edits:
+        if self._inverse:  # what cannot be brought back stays, and the digits in it
+            undone = np.array([name in self._rules and self._rules[name].reversible for name in spans.names])
+            spans = spans.take(undone[spans.kinds])
         changed = buffer.bytes.copy()
         pieces: dict[int, bytes] = {}
         for number in np.flatnonzero(np.bincount(spans.kinds)).tolist():
@@ -88,7 +91,7 @@ class Replacer:
                 left = self._pseudonyms.write(kind, buffer.bytes, changed, starts, ends, inverse=self._inverse)
                 if not self._inverse:  # nothing brings these back
                     pieces.update(dict.fromkeys(chosen[left].tolist(), f"<{kind}>".encode()))
-            elif rule.action != "keep" and (rule.action == "date_shift" or not self._inverse):
+            elif rule.action != "keep":
                 if rule.action == "date_shift":
                     chosen = self._shift_in_place(buffer.bytes, changed, spans, chosen, rule)
                 self._write(kind, rule, buffer, changed, spans, chosen, pieces, said)

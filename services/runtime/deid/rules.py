@@ -23,6 +23,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     keep_last: Annotated[int, Meta(ge=0, le=8)] = 0
     days: Annotated[int, Meta(ge=1, le=3650)] = 365
 
+    @property
+    def reversible(self) -> bool:
+        return self.action in ("pseudonymise", "date_shift")
+
 
 class Pattern(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A type of the policy's own: what matches a regular expression, in each text, cell or value by itself."""

@@ -56,6 +56,7 @@ class Recogniser:
         self._forms = forms.pseudonyms(policy) if pseudonyms else forms.originals()
         self._names = (*TYPES, *(own.name for own in policy.patterns))
         self._rules = policy.types
+        self._hides_places = pseudonyms and "ADDRESS" in policy.types and policy.types["ADDRESS"].reversible
         own_names = {own.name for own in policy.patterns}
         self._wanted = frozenset(policy.types) | own_names
         self._typed = frozenset(policy.types) - {"NUMBER"}
@@ -66,8 +67,8 @@ class Recogniser:
         self._least = np.array([_or(least.get(name), policy.min_score) for name in self._names], dtype=np.float32)
         self._bits = np.array([BITS[_CONTEXT[name][0]] if name in _CONTEXT else 0 for name in self._names])
         self._bonus = np.array([_CONTEXT[name][1] if name in _CONTEXT else 0 for name in self._names], dtype=np.float32)
-        self._malus = np.array([AGAINST.get(name, 0) for name in self._names], dtype=np.float32)
         self._phones = np.isin(self._names, ["CN_PHONE", *other_phones.PHONES])
+        self._malus = np.array([AGAINST.get(name, 0) for name in self._names], dtype=np.float32)
 
     @property
     def has_patterns(self) -> bool:
@@ -165,6 +166,8 @@ class Recogniser:
         long = np.flatnonzero((runs.digits >= rule.min_digits) & free & apart(runs, spans))
         if groups and words:
             long = long[~spared(groups, long, words, buffer)]
+            if self._hides_places:
+                long = long[~names.in_hidden_places(buffer, words, runs.starts[long])]
         n = len(long)
         kind, score = np.full(n, self._names.index("NUMBER"), dtype=np.int16), np.full(n, _NUMBER_SCORE, np.float32)
         found = Spans(self._names, kind, runs.starts[long], runs.ends[long], score, np.zeros(n, dtype=np.bool_))

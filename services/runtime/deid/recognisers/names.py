@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from services.runtime.deid.buffers import Buffer
+from services.runtime.deid.buffers import Buffer, Flags, Offsets
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
 from services.runtime.deid.recognisers.words import BITS, Words
@@ -29,6 +29,7 @@ _PLACE = re.compile(
     rf"[\s:：为為是在于於\"“]{{0,3}}({_HAN}{{2,8}}(?:省|市|自治[区區]|[区區]|[县縣])[\u4e00-\u9fa50-9A-Za-z（）()#-]{{2,40}}?"
     r"(?:[号號室栋棟楼樓弄村组組座层層]|单元|單元)(?:[0-9A-Za-z\u4e00-\u9fa5-]{0,12}?(?:[号號室栋棟楼樓层層]|单元|單元))*)"
 )
+_HIDDEN_PLACE = re.compile(rf"[\s:：为是在于\"“]{{0,3}}{_HAN}[\u4e00-\u9fa50-9A-Za-z（）()#-]{{3,61}}")
 _TITLES = "先生|女士|小姐|经理|老师|医生|师傅|同学|总监|主任|教授|律师"
 _TITLE = re.compile(both(_TITLES).encode())
 _NOBODY = re.compile(
@@ -88,6 +89,19 @@ def _is_somebodys(kind: str, buffer: Buffer, area: int) -> bool:
         return not _NOWHERE.fullmatch(value)
     before, after = content[max(0, name - 1 - _FARTHEST) : max(0, name - 1)], content[end : end + _FARTHEST]
     return not (_NOBODY.fullmatch(value) or _OF_A_THING.search(before.tobytes()) or _CALLED_WITH.match(after.tobytes()))
+
+
+def in_hidden_places(buffer: Buffer, words: Words, starts: Offsets) -> Flags:
+    """Which of these are in what may be the pseudonym of an address in a text, whose end nothing tells any more."""
+    hidden = np.zeros(len(starts), dtype=np.bool_)
+    ends = words.ends[(words.bits & BITS["address"]) > 0]
+    area = np.minimum(np.searchsorted(buffer.areas.ends, ends), len(buffer.areas.ends) - 1)
+    limits = np.minimum(ends + _FARTHEST, buffer.areas.ends[area])
+    for end, limit in zip(ends.tolist(), limits.tolist(), strict=True):
+        if found := _HIDDEN_PLACE.match(buffer.bytes[end:limit].tobytes().decode(errors="ignore")):
+            first, last = np.searchsorted(starts, [end, end + len(found[0].encode())])
+            hidden[first:last] = True
+    return hidden
 
 
 def _told(content: bytes, end: int, kind: str, expressions: tuple[re.Pattern[str], ...], out: Candidates) -> None:
