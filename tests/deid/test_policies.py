@@ -46,7 +46,7 @@ def test_a_version_that_looks_like_a_date_is_text() -> None:
         ("", [""]),
         ("[1]", [""]),
         ("a: [", [""]),
-        ("id: own", ["/version", "/types"]),
+        ("id: own", ["/version"]),
         (VALID + "colour: red\n", ["/colour"]),
         (VALID + "min_score: high\n", ["/min_score"]),
         (VALID + "min_score: 2\n", ["/min_score"]),
@@ -56,6 +56,16 @@ def test_a_version_that_looks_like_a_date_is_text() -> None:
         (VALID + "  EMAIL: {colour: red}\n", ["/types/EMAIL/colour"]),
         (VALID + "  EMAIL: {output: unissuable}\n", ["/types/EMAIL/output"]),
         (VALID + "  EMAIL: {action: date_shift}\n", ["/types/EMAIL/action"]),
+        (VALID + "  CN_ID: {keep_last: 4}\n", ["/types/CN_ID/keep_last"]),
+        (VALID + "  CN_ID: {action: hash, mask: '#', output: valid}\n", ["/types/CN_ID/mask", "/types/CN_ID/output"]),
+        (VALID + "  CN_ID: {days: 4, min_digits: 3}\n", ["/types/CN_ID/days", "/types/CN_ID/min_digits"]),
+        (VALID + "  DATE: {action: mask, days: 4}\n", ["/types/DATE/days"]),
+        (VALID + "  CN_PLATE: {output: invalid}\n", ["/types/CN_PLATE/output"]),
+        (VALID + "  EMAIL: {action: mask, mask: '1'}\n", ["/types/EMAIL/mask"]),
+        (
+            VALID + "patterns: [{name: OWN, pattern: ab, days: 3, output: unissuable}]\n",
+            ["/patterns/0/days", "/patterns/0/output"],
+        ),
         (VALID + "  EMAIL: {action: mask, mask: '\"'}\n", ["/types/EMAIL/mask"]),
         (VALID + "  CN_PHONE: {}\n", ["/types/CN_PHONE"]),
         (VALID + "  EMAIL: {mask: x, mask: y}\nid: two\n", ["/id", "/types/EMAIL/mask"]),
@@ -75,6 +85,7 @@ def test_a_version_that_looks_like_a_date_is_text() -> None:
             ["/patterns/0/name", "/patterns/0/pattern", "/patterns/1/pattern"],
         ),
         ("id: own\nversion: '1'\ntypes: {}\n", ["/types"]),
+        ("id: own\nversion: '1'\n", ["/types"]),
         (VALID + "patterns: [{name: OWN, pattern: 'a+'}]\n", ["/patterns/0/pattern"]),
         (VALID + "patterns: [{name: OWN, pattern: 'a*'}]\n", ["/patterns/0/pattern"]),
         (VALID + "patterns: [{name: OWN, pattern: '(?=a)b'}]\n", ["/patterns/0/pattern"]),
@@ -122,6 +133,16 @@ def test_what_is_wrong_is_named(text: str, pointers: list[str]) -> None:
         policies.load(text.encode())
     assert [wrong.pointer for wrong in refused.value.wrongs] == pointers
     assert all(wrong.zh and wrong.en for wrong in refused.value.wrongs)
+
+
+def test_patterns_alone_are_a_policy() -> None:
+    policy = policies.load(b"{id: own, version: '1', patterns: [{name: OWN, pattern: 'E-[0-9]{4}', action: mask}]}")
+    assert policy.types == {}
+
+
+def test_what_was_accepted_stays_one() -> None:
+    useless = VALID + "  CN_ID: {keep_last: 4}\n"
+    assert policies.load(useless.encode(), on_record=True).types["CN_ID"].keep_last == 4
 
 
 @pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import chain
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
@@ -17,7 +17,7 @@ from services.runtime.deid.expressions import unfit
 from services.runtime.deid.keys import KeySource
 from services.runtime.deid.kinds import CHECKED, TYPES, UNISSUABLE
 from services.runtime.deid.refusals import PolicyRefused
-from services.runtime.deid.rules import Output, Pattern, Rule, Score
+from services.runtime.deid.rules import Action, Output, Pattern, Rule, Score
 from services.runtime.deid.strict_yaml import parsed
 
 BUILT_IN = DEPLOY / "policies"
@@ -34,7 +34,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     id: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9._-]{0,63}\Z")]
     version: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
-    types: dict[str, Rule]
+    types: dict[str, Rule] = msgspec.field(default_factory=dict)
     description: Annotated[str, Meta(max_length=2000)] = ""
     key: KeySource = "secret"
     output: Output = "unissuable"
@@ -43,7 +43,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     patterns: Annotated[tuple[Pattern, ...], Meta(max_length=MOST_PATTERNS)] = ()
 
     def output_of(self, kind: str) -> Output:
-        """How pseudonyms of a type come out; types without a numbering plan or checksum know `valid` alone."""
+        """How values of a type come out; types without a numbering plan or checksum know `valid` alone."""
         rule = self.types.get(kind)
         if rule is not None and not rule.reversible:
             return "valid"  # what stays is as it was
@@ -63,18 +63,22 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return any(rule.reversible for rule in (*self.types.values(), *self.patterns))
 
 
-def load(text: bytes) -> Policy:
-    """The policy that a YAML document holds. Raises PolicyRefused, naming each place that is wrong."""
+def load(text: bytes, *, on_record: bool = False) -> Policy:
+    """The policy that a YAML document holds. Raises PolicyRefused, naming each place that is wrong.
+
+    `on_record`: it was accepted, perhaps when less was refused.
+    """
     if len(text) > MOST_BYTES:
         raise PolicyRefused(Wrong("", f"不得超过 {MOST_BYTES} 字节", f"must have at most {MOST_BYTES} bytes"))
-    given = parsed(text)
-    within = _wrongs_within(given)
+    given: Any = parsed(text)
+    within = {} if on_record else _wrongs_within(given)
     try:
         policy = msgspec.convert(given, Policy, strict=True)
     except msgspec.ValidationError as error:
         raise PolicyRefused(*every_wrong(given, Policy, str(error), within)) from None
-    if wrongs := [*chain(*within.values())][:MOST_WRONGS]:
-        raise PolicyRefused(*wrongs)
+    wrongs = [] if on_record else [*chain(*within.values(), _without_effect(policy, given))]
+    if wrongs:
+        raise PolicyRefused(*wrongs[:MOST_WRONGS])
     return policy
 
 
@@ -123,10 +127,45 @@ def _wrong_types(names: Iterable[str], rules: Mapping[str, Rule]) -> list[Wrong]
         if rule.action == "date_shift" and kind != "DATE":
             at = pointer("types", kind, "action")
             wrongs.append(Wrong(at, "date_shift 只适用于 DATE", "date_shift is for DATE alone"))
-        elif rule.output not in (None, "valid") and kind not in UNISSUABLE:
-            at = pointer("types", kind, "output")
-            wrongs.append(Wrong(at, f"该类型不支持 {rule.output}", f"this type has no output {rule.output}"))
     return wrongs
+
+
+def _without_effect(policy: Policy, given: dict[str, Any]) -> list[Wrong]:
+    """Settings that are given to rules in which they change nothing, or that make of a mask what looks like a value."""
+    rules = [(("types", kind), kind, rule, given["types"][kind]) for kind, rule in policy.types.items()]
+    own = enumerate(policy.patterns)
+    rules += [(("patterns", str(n)), pattern.name, pattern, given["patterns"][n]) for n, pattern in own]
+    wrongs = list[Wrong]()
+    for at, kind, rule, settings in rules:
+        for name in settings.keys() & _OF_ACTIONS.keys():
+            kinds, actions = _OF_ACTIONS[name]
+            if kinds and kind not in kinds:
+                wrong = f"只适用于 {'、'.join(kinds)}", f"is for {' and '.join(kinds)} alone"
+            elif rule.action not in actions:
+                wrong = f"只适用于 action {'、'.join(actions)}", f"is for the action {' or '.join(actions)} alone"
+            else:
+                continue
+            wrongs.append(Wrong(pointer(*at, name), *wrong))
+        if rule.action == "pseudonymise" and rule.output is not None and not _has_output(kind, rule.output):
+            zh, en = f"该类型不支持 {rule.output}", f"this type has no output {rule.output}"
+            wrongs.append(Wrong(pointer(*at, "output"), zh, en))
+        if rule.action == "mask" and rule.mask.isdigit():
+            wrongs.append(Wrong(pointer(*at, "mask"), "不得为数字", "must not be a digit"))
+    return sorted(wrongs, key=lambda wrong: wrong.pointer)
+
+
+_OF_ACTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "mask": ((), ("mask",)),
+    "keep_last": ((), ("mask",)),
+    "output": ((), ("pseudonymise",)),
+    "days": (("DATE",), ("date_shift", "pseudonymise")),
+    "min_digits": (("NUMBER",), get_args(Action)),
+}
+"""By setting the types and the actions that it is for; no types: for all."""
+
+
+def _has_output(kind: str, output: Output) -> bool:
+    return output == "valid" or kind in (CHECKED if output == "invalid" else UNISSUABLE)
 
 
 def _wrong_patterns(patterns: Mapping[int, Pattern], min_score: float) -> list[Wrong]:

@@ -81,10 +81,11 @@ def built_in_policies() -> dict[str, KnownPolicy]:
 
 def checked_policy(content: str) -> Policy:
     """What an uploaded YAML holds. Synchronous. Raises InvalidBody naming everything that is wrong."""
+    from services.runtime.deid import policies
     from services.runtime.deid.refusals import PolicyRefused
 
     try:
-        return _loaded(content)
+        return policies.load(content.encode())
     except PolicyRefused as refused:
         raise InvalidBody(*refused.wrongs) from None
 
@@ -97,4 +98,4 @@ def sha256_of(content: str) -> str:
 def _loaded(content: str) -> Policy:
     from services.runtime.deid import policies
 
-    return policies.load(content.encode())
+    return policies.load(content.encode(), on_record=True)
