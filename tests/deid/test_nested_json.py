@@ -108,3 +108,9 @@ def test_mapping_and_hash_are_of_what_json_says(tmp_path: Path, secret: str) -> 
     deidentify_file(tmp_path / "in.csv", tmp_path / "out.csv", policy_of("hash"), KEYS)
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         assert list(csv.reader(file))[1][1] == plain.pseudo
+
+
+def test_the_number_of_a_user_in_a_path_is_no_escape() -> None:
+    by = Deidentifier(policy_of("redact"), KEYS)
+    assert by.texts(["D:\\u13812345678", "D:\\u1381"]).texts == ["D:\\u", "D:\\u"]
+    assert by.texts(["\\u53f7 13812345678"]).texts == ["\\u53f7 "]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
-from services.runtime.deid.reaches import among_bytes
+from services.runtime.deid.reaches import among_bytes, is_digit
 
 _BACKSLASH, _QUOTE, _BLANK, _NEWLINE = 92, 34, 32, 10
 
@@ -89,7 +89,8 @@ def of_json(raw: Bytes, runs: Backslashes, *, within: bool = True) -> Escapes | 
     by_number = (after == ord("u")) & ~(odd & within)
     if by_number.any():
         four = raw.take(ends[by_number][:, None] + np.arange(1, 5), mode="clip")
-        by_number[by_number] = _HEXADECIMAL[four].all(axis=1) & (ends[by_number] + 5 <= len(raw))
+        rare = (four[:, 0] == ord("1")) & is_digit(four).all(axis=1)  # letters, and in paths the number of a user
+        by_number[by_number] = _HEXADECIMAL[four].all(axis=1) & ~rare & (ends[by_number] + 5 <= len(raw))
     numbered = bool(by_number.any())
     alone = within & ~odd & ~sign & ~by_number
     chosen = sign | by_number | alone
