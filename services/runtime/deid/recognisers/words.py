@@ -77,7 +77,7 @@ _SHORTEST_VALUE = 3
 """Digits; the word before a value says nothing of the next one that has a word of its own."""
 _CALLED = re.compile(
     both(
-        r"(?:[\s:=#_\"'.-]|：|号|码|是|为|于|is|no|number|num|id|code|v"
+        r"(?:[\s:=#_\"'(.-]|：|（|号|码|是|为|于|is|no|number|num|id|code|v"
         r"|[0-9.]{3,15}\s?(?:[,-]|->|→|、|和|及|或|至|到|and|or|to)){0,12}"
     ).encode(),
     re.IGNORECASE,
