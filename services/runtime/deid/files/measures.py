@@ -32,7 +32,10 @@ def numbers(column: Any, *, least: int) -> tuple[list[int], list[bytes]]:
         if pa.types.is_signed_integer(kind):
             large = pc.or_(large, pc.less_equal(column, pa.scalar(-least, kind)))
     there = pc.indices_nonzero(pc.fill_null(large, False)).to_pylist()
-    return there, [_spelled(value).encode() for value in column.take(pa.array(there, pa.int64())).to_pylist()]
+    chosen = column.take(pa.array(there, pa.int64()))
+    if pa.types.is_integer(kind):
+        return there, chosen.cast(pa.string()).cast(pa.binary()).to_pylist()
+    return there, [_spelled(value).encode() for value in chosen.to_pylist()]
 
 
 def days(column: Any) -> tuple[list[int], list[bytes]]:
@@ -51,12 +54,15 @@ def replaced(column: Any, changed: Mapping[int, tuple[bytes, bytes]]) -> Any | N
     kind = column.type
     values = column.cast(_counted_in(kind)).to_pylist()
     try:
-        for number, (before, after) in changed.items():
-            if is_day(kind):
+        if is_day(kind):
+            per_day = _per_day(kind)
+            for number, (before, after) in changed.items():
                 moved = date.fromisoformat(json.loads(after)) - date.fromisoformat(json.loads(before))
-                values[number] += moved.days * _per_day(kind)
-            else:
-                values[number] = _number(after, type(values[number]))
+                values[number] += moved.days * per_day
+        else:
+            read = int if pa.types.is_integer(kind) else _decimal if pa.types.is_decimal(kind) else _float
+            for number, (_, after) in changed.items():
+                values[number] = read(after)
         new = pa.array(values, _counted_in(kind)).cast(kind)
     except (ValueError, ArithmeticError, TypeError, pa.ArrowInvalid):
         return None
@@ -98,10 +104,13 @@ def _spelled(value: Any) -> str:
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def _number(token: bytes, kind: type) -> Any:
-    """What JSON writes so, a fraction as exact as may be. Raises ValueError where it is no number of that kind."""
-    exact = Decimal(token.decode())
-    value = kind(exact)
+def _decimal(token: bytes) -> Decimal:
+    return Decimal(token.decode())
+
+
+def _float(token: bytes) -> float:
+    """Its fraction as exact as may be. Raises ValueError where the whole part is another."""
+    value, exact = float(token), _decimal(token)
     if int(value) != int(exact):
         raise ValueError("rounded")
     return value
