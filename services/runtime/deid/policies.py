@@ -94,7 +94,7 @@ def _wrongs_within(given: object) -> dict[str, list[Wrong]]:
     wrongs: dict[str, list[Wrong]] = {}
     if not isinstance(given, dict):
         return wrongs
-    types, patterns, least = given.get("types"), given.get("patterns"), given.get("min_score", _MIN_SCORE)
+    types, patterns, least = given.get("types", {}), given.get("patterns"), given.get("min_score", _MIN_SCORE)
     if isinstance(types, dict):
         rules, wrongs["types"] = _formed(types.items(), Rule, "types")
         wrongs["types"] += _wrong_types(types, rules)
