@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from services.runtime.deid import policies
@@ -9,7 +11,7 @@ from services.runtime.deid.engine import Deidentifier, TextFormat
 from services.runtime.deid.keys import Keys
 
 _ZH, _EN = (Deidentifier(policies.built_in()[policy], Keys(bytes(32))) for policy in ("zh-pii", "en-pii"))
-_NAMED = Deidentifier(policies.load(b"id: named\nversion: '1'\ntypes: {PERSON: {}}"), Keys(bytes(32)))
+_NAMED = Deidentifier(policies.load(b"id: named\nversion: '1'\ntypes: {PERSON: {}, ADDRESS: {}}"), Keys(bytes(32)))
 
 
 def _found(by: Deidentifier, text: str, form: TextFormat = "text") -> list[tuple[str, str]]:
@@ -117,6 +119,23 @@ def test_names_of_roles_and_functions_are_nobodys(name: str) -> None:
 @pytest.mark.parametrize("name", ["john", "Anne-Marie", "McDonald", "张三", "O'Neil", "J. Smith"])
 def test_names_of_people(name: str) -> None:
     assert _NAMED.texts([f'{{"name":"{name}"}}'], format="json").counts == {"PERSON": 1}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        " ", "-", "...", "***", "——", "N/A", "null", "None", "unknown", "NaN", "无", "未知", " 匿名 ",
+        "<|im_start|>", "<unk>", "<PERSON>", "[MASK]", "{name}", "${user.name}", "{{ name }}",
+    ],
+)  # fmt: skip
+def test_a_field_where_nothing_is_known_is_nobodys(value: str) -> None:
+    text = json.dumps({"name": value, "address": value}, ensure_ascii=False)
+    assert _NAMED.texts([text], format="json").texts == [text]
+
+
+@pytest.mark.parametrize("value", ["<Bob>", "[张三]", "无名", "Nan", "Unknown Pleasures", "O'Neil", "7"])
+def test_what_looks_like_none_is_somebodys(value: str) -> None:
+    assert _NAMED.texts([json.dumps({"name": value}, ensure_ascii=False)], format="json").counts == {"PERSON": 1}
 
 
 def test_pronouns_are_no_names() -> None:

@@ -53,6 +53,11 @@ _NOWHERE = re.compile(rb"[!-~]*[0-9:/@._\\][!-~]*")
 """Addresses of machines and of memory, and paths."""
 _LONGEST_NAME = 12
 """Bytes."""
+_PLACEHOLDER = re.compile(
+    r"[\s!-/:-@\[-`{-~—–·。，、？！]*|\s*(?:(?i:n/a|none|null|undefined|unknown|anonymous)|nan|NaN|无|暂无|没有|未知|不详|未填写|匿名"
+    r"|<\|[\w-]+\|>|</?(?:[a-z_]+|[A-Z_]+)>|\[[A-Z_]+\]|\$?\{[^{}]*\}|\{\{[^{}]*\}\})\s*"
+)
+"""What stands in a field where nothing is known: signs alone, words for it, tokens of models, templates."""
 _LONGEST_FIELD = 200
 _FARTHEST = 240
 
@@ -85,6 +90,8 @@ def _is_somebodys(kind: str, buffer: Buffer, area: int) -> bool:
     start, end, name, _ = (int(column[area]) for column in buffer.areas)
     content = buffer.bytes
     value = content[start:end].tobytes()
+    if _PLACEHOLDER.fullmatch(value.decode()):
+        return False
     if kind == "ADDRESS":
         return not _NOWHERE.fullmatch(value)
     before, after = content[max(0, name - 1 - _FARTHEST) : max(0, name - 1)], content[end : end + _FARTHEST]
