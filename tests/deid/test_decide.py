@@ -112,9 +112,17 @@ def test_jobs_that_cannot_be(code: str, gathered: DeidentifyGathered, version: i
 
 def test_what_is_data_is_no_name_of_a_field() -> None:
     """Names stay on record."""
-    for field in ("13812345678", "zhang@example.com", "users.110105199003071234.name", "京A12345", "１３８-1234-5678"):
+    for field in (
+        "13812345678",
+        "zhang@example.com",
+        "users.110105199003071234.name",
+        "京A12345",
+        "１３８-1234-5678",
+        "微信zs_1988",
+        "www.a.cn",
+    ):
         given().when(replace(ASK, fields=("text", field)), GATHERED).then_refused("invalid_body")
-    named = ("q_20240101", "手机")
+    named = ("q_20240101", "手机", "微信openid2", "口令2023", "www.url")
     given().when(replace(ASK, fields=named), GATHERED).then(replace(REQUESTED, fields=named))
 
 

@@ -235,6 +235,8 @@ def test_escapes_are_read_and_written_in_their_own_way(tmp_path: Path) -> None:
         ("sk-proj-abcdefghijklmnopqrstuvwxyzABCDEFG,x", False), ("https://a.com/u/zhangsan,x", False),
         ("text_2024,Q1,col_12345,ipv4,手机号,url,http_status,created_at,身份证号,phone1,v1.2.3,sha256", True),
         ("微信 openid,密码：password_hash,Contact Name,2023-2024学年,wechat_username,QQ号,MAC地址,@id", True),
+        ("微信openid2,口令2023,www.url", True),
+        ("x,www.example.com", False), ("x,微信openid88", False), ("x,口令2023a7", False),
     ],
 )  # fmt: skip
 def test_a_first_row_that_is_data_is_refused(tmp_path: Path, header: str, *, fine: bool) -> None:

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from contracts.deid import FileFormat
-from contracts.field_names import has_number
+from contracts.field_names import has_number, is_data
 from services.runtime.deid.buffers import APART, Areas, Offsets
 from services.runtime.deid.documents import Rewriter, Rewriting
 from services.runtime.deid.files import formats, tables
@@ -180,13 +180,17 @@ _NOTHING = bytes(MARGIN)
 
 
 def _is_no_name(kind: str, value: str) -> bool:
-    """Tables have columns of days and numbers, and names like `微信 openid`, which announce a value that is none."""
+    """Tables have columns of days and numbers, and names like `微信 openid2`, which announce a value that is none."""
     if kind in ("DATE", "NUMBER", "PERSON", "ADDRESS"):
         return False
-    return kind not in ("WECHAT", "API_KEY") or len(value) >= _LONGEST_WORD or any(map(str.isdigit, value))
+    if kind == "URL":
+        return is_data(value)
+    return kind not in ("WECHAT", "API_KEY") or len(value) >= _LONGEST_WORD or _WORD.fullmatch(value) is None
 
 
 _LONGEST_WORD = 24
+_WORD = re.compile(r"[^0-9]+[0-9]?|(?:19|20)[0-9]{2}")
+"""Of a name, with the number of the column, and years."""
 
 
 def _done(done: Rewriting, lines: int, records: int, bad: list[Bad]) -> Done:
