@@ -40,6 +40,13 @@ def test_it_is_found_again_in_other_strings_of_a_document() -> None:
     assert first.split()[-1] == second.split()[0]
 
 
+def test_words_of_letters_alone_are_not_told() -> None:
+    text = json.dumps({"password": "password", "note": "the password is qwerty"})
+    changed = json.loads(ENGINE.texts([text], format="json").texts[0])
+    assert changed["note"] == "the password is qwerty"
+    assert changed["password"] != "password"
+
+
 def test_other_texts_are_not_told() -> None:
     assert ENGINE.texts([f"密码是 {SECRET}", f"{SECRET} 是什么"]).texts[1] == f"{SECRET} 是什么"
 

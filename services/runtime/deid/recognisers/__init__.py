@@ -46,7 +46,6 @@ _CONTEXT_CLASSES = frozenset(
     | {"secret", "password", "pass", "pin", "client", "bearer", "mac", "wxid", "isbn", "doi", "account", *CLASSES}
 )
 _NUMBER_SCORE = 0.5
-_LONGEST_AREA_CODE = 5
 
 
 class Recogniser:
@@ -141,13 +140,11 @@ class Recogniser:
 
     def _with_brackets(self, spans: Spans, buffer: Buffer) -> Spans:
         """A bracket that opens right before a phone and closes in it is part of it."""
-        content, starts = buffer.bytes, spans.starts
-        opened = np.flatnonzero(self._phones[spans.kinds] & (content.take(starts - 1, mode="clip") == ord("(")))
-        opened = opened[starts[opened] > buffer.areas.starts[buffer.area_of(starts[opened])]]
-        first = starts[opened][:, None] + np.arange(_LONGEST_AREA_CODE + 1)
-        closes = (content.take(first, mode="clip") == ord(")")) & (first < spans.ends[opened][:, None])
-        spans.starts = starts.copy()
-        spans.starts[opened[closes.any(axis=1)]] -= 1
+        opened = np.flatnonzero(self._phones[spans.kinds])
+        opened = opened[phones.after_bracket(buffer.bytes, spans.starts[opened])]
+        opened = opened[spans.starts[opened] > buffer.areas.starts[buffer.area_of(spans.starts[opened])]]
+        spans.starts = spans.starts.copy()
+        spans.starts[opened] -= 1
         return spans
 
     def _with_numbers(

@@ -9,6 +9,7 @@ import numpy as np
 
 from services.runtime.deid.buffers import Buffer, Bytes, Flags, Offsets
 from services.runtime.deid.reaches import is_digit, windows
+from services.runtime.deid.recognisers.phones import after_bracket
 from services.runtime.deid.recognisers.words import BITS, Words
 from services.runtime.deid.spans import Spans
 
@@ -41,7 +42,8 @@ def against(
     """
     dates, addresses = (spans.kinds == names.index(kind) for kind in ("DATE", "IPV4"))
     classes = np.full(len(spans), BITS["other"], dtype=np.int64)
-    classes[dates | np.isin(spans.kinds, [names.index(kind) for kind in _DOCUMENTS])] = 0
+    documents = np.isin(spans.kinds, [names.index(kind) for kind in _DOCUMENTS])
+    classes[dates | documents | after_bracket(buffer.bytes, spans.starts)] = 0
     classes[_short_addresses(buffer.bytes, spans, np.flatnonzero(addresses & ((near & _BITS) > 0)))] = _BITS
     dotted = np.flatnonzero(dates & ((near & _OF_VERSIONS) > 0))
     if len(dotted):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.deid.buffers import Flags, Offsets
+from services.runtime.deid.buffers import Bytes, Flags, Offsets
 from services.runtime.deid.reaches import among_bytes
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups, number, penalty
@@ -189,3 +189,14 @@ def _add_us_phones(groups: Groups, out: Candidates, first: Offsets, score: float
     )
     first = first[good]
     out.add("US_PHONE", groups.starts[first], groups.ends[first + 2], score)
+
+
+def after_bracket(content: Bytes, starts: Offsets) -> Flags:
+    """Where an area code in brackets may begin, as numbers of other things have none."""
+    opened = content.take(starts - 1, mode="clip") == ord("(")
+    first = content.take(starts[:, None] + np.arange(_LONGEST_AREA_CODE + 1), mode="clip")
+    found: Flags = opened & (starts > 0) & (first == ord(")")).any(axis=1)
+    return found
+
+
+_LONGEST_AREA_CODE = 5

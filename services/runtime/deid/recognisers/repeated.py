@@ -21,7 +21,7 @@ _TOKEN, _SIGN = among_bytes("0123456789_" + LETTERS + _SIGNS), frozenset(_SIGNS.
 def repeated(spans: Spans, buffer: Buffer) -> Spans:
     """The tokens of each document, apart from `spans`, that are values which those tell in it.
 
-    A sign before or after a token may be the sentence's.
+    A sign before or after a token may be the sentence's. What has letters alone may be any word elsewhere.
     """
     told = _told(spans)
     if not len(told):
@@ -35,7 +35,8 @@ def repeated(spans: Spans, buffer: Buffer) -> Spans:
     known = dict[tuple[int, bytes], int]()
     columns = documents, spans.starts[told], spans.ends[told], told
     for document, start, end, index in zip(*(column.tolist() for column in columns), strict=True):
-        known.setdefault((document, content[start:end]), index)
+        if not content[start:end].isalpha():
+            known.setdefault((document, content[start:end]), index)
     places = list[tuple[int, int, int]]()
     for document, start, end in zip(*(column[free].tolist() for column in tokens), strict=True):
         first, last = start + (content[start] in _SIGN), end - (content[end - 1] in _SIGN)
