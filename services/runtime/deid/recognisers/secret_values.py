@@ -41,6 +41,12 @@ _SECRET, _BARE, _SAID = _judge(_SIGN), _judge(_SIGN, _EXPRESSION), _judge(_SIGN_
 
 _SPACES, _OTHERS = among_bytes(" \t\n\r\f\v"), np.arange(256) >= 0x80
 _AFTER_NAME = _SPACES | among_bytes("\"'\\])") | _OTHERS
+_STRUCTURE = (
+    r"(?:[;,|]|&(?:amp;)?)\s?(?:[A-Za-z_][A-Za-z0-9_. -]{0,31}+[=:]|\Z)|\|[\s\x80-\xff]"
+    r"|</?[A-Za-z][A-Za-z:_-]{0,31}+[1-6]?(?:[\s/]|>)|</[A-Za-z][\w:.-]{0,63}+>|&(?:lt|gt|quot|apos|nbsp);"
+)
+"""What follows an unquoted value and is none of it: the next field, or a tag."""
+_UNQUOTED = rf"[!#-%'-+\--:=-_a-{{}}~]*+(?:(?!{_STRUCTURE})[&,;<|][!#-%'-+\--:=-_a-{{}}~]*+)*+"
 _INNER = r"(?![\s,;:.+)\]}])"  # a quote before these closes what it is in
 _OPENS = r"(?:[\s\\]|“|‘|「|『|【)"
 _NAME_ENDS = r"[\s\"'\\\])]{0,6}+(?:(?:”|’|」)[\s\"'\\\])]{0,6}+){0,2}+"
@@ -48,7 +54,7 @@ _ASSIGNED = (
     rf"{_NAME_ENDS}(?=[:=\xef])(?::\s?[A-Za-z][\w.\[\]]{{0,31}}+\s?=|=>|:=|={{1,3}}|:|：){_OPENS}{{0,4}}"
     rf"(?:[bBuU]?\"{_INNER}(?:([ !#-~]{{6,64}})\"|([!#-~]{{6,256}}))"
     rf"|[bBuU]?'{_INNER}(?:([ -&(-~]{{6,64}})'|([!-&(-~]{{6,256}}))"
-    r"|([!#-&(-_a-~][!#-_a-~]{5,255}))"
+    rf"|((?=[!#-&(-_a-~]){_UNQUOTED}))"
 )
 ASSIGNED = Form(_ASSIGNED, _AFTER_NAME | among_bytes(":="), (_SECRET, _SECRET, _SECRET, _SECRET, _BARE))
 """`password = "…"`, `password: str = "…"`, `密码：…`."""
@@ -62,10 +68,10 @@ _TELLS = (
     r"(?:\s(?:is|was|has|been|now|set|reset|changed|to)\b|了|已|被|都|还|仍|均|修改|更改|重置|设置|设定|改|设|换|变|是|为|為|成){1,5}"
     rf"(?::|：)?(?:{_OPENS}|[\"'(]|（){{0,4}}"
 )
-_TOLD = rf"{_TELLS}([!#-&(-_a-~][!#-_a-~]{{5,63}})"
+_TOLD = rf"{_TELLS}((?=[!#-&(-_a-~]){_UNQUOTED})"
 TOLD = Form(_TOLD, _SPACES | _OTHERS, (_SAID,))
 """`the password is …`, `密码改成…`."""
-KEY_TOLD = Form(rf"{_TELLS}([!#-&(-_a-~][!#-_a-~]{{11,255}})", _SPACES | _OTHERS, (_SAID,))
+KEY_TOLD = Form(_TOLD, _SPACES | _OTHERS, (_SAID,), least=12)
 """`your API key is …`: shorter words there are mostly of models."""
 BESIDE = Form(
     r"(?:(?<=[^\x00-\x7f])[ \t]{0,2}(?:[(\"']|（|【|“|‘|「|『)?([A-Za-z0-9!@#$%^&*+~?_.-]{6,64})"

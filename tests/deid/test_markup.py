@@ -1,0 +1,51 @@
+"""What surrounds a value is none of it: the next field, tags, and the marks of a format around word and value."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.runtime.deid import policies
+from services.runtime.deid.engine import Deidentifier
+from services.runtime.deid.keys import Keys
+
+_ZH, _EN = (Deidentifier(policies.built_in()[policy], Keys(bytes(32))) for policy in ("zh-pii", "en-pii"))
+
+
+def _check(by: Deidentifier, marked: str, kind: str) -> None:
+    """`marked` has brackets around the one value of the kind."""
+    value = marked[marked.index("⟦") + 1 : marked.index("⟧")]
+    text = marked.replace("⟦", "").replace("⟧", "")
+    done = by.texts([text])
+    assert [pair.original for pair in done.mapping if pair.type == kind] == [value]
+    assert by.reverse(done.texts).texts == [text]
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "Password=⟦Abc@1234⟧;Database=prod1;Server=db1", "Pwd=⟦Abc@1234⟧;User Id=sa;Initial Catalog=db1",
+        "password=⟦Abc@1234⟧,host=10.0.0.1,port=3306", "{password:⟦Abc@1234⟧,user:admin}",
+        "login?pwd=⟦Abc@1234⟧&phone=13812345678", "login?pwd=⟦Abc@1234⟧&amp;phone=13812345678",
+        "<p>密码:⟦Abc@1234⟧</p><p>手机13812345678</p>", "密码：⟦Abc@1234⟧</div>", "密码：⟦Abc@1234⟧<br>手机",
+        "<connectionString>Password=⟦Abc@1234⟧;</connectionString>", "&lt;b&gt;密码：⟦Abc@1234⟧&lt;/b&gt;",
+        "token=⟦abc123def456⟧;path=/;expires=2024-03-15", "密码：⟦Abc@1234⟧|手机：13812345678", "密码是⟦Abc@1234⟧</p>",
+        "password=⟦P@ss;w0rd&2,x<y⟧", "password=⟦P@ss<w0rd>2⟧", "password=⟦a1&b2|c3⟧",
+    ],
+)  # fmt: skip
+def test_a_secret_ends_where_the_next_field_or_a_tag_begins(marked: str) -> None:
+    for engine in (_ZH, _EN):
+        _check(engine, marked, "API_KEY")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    value=st.from_regex(r"[0-9][A-Za-z]{3}[A-Za-z0-9@#!;&,<|]{1,20}[0-9]{2}", fullmatch=True),
+    after=st.sampled_from([";Server=db", "&next=page", ",host:db", "</p>", "<br/>", " | ok"]),
+)
+def test_whatever_signs_a_secret_holds(value: str, after: str) -> None:
+    text = f"password={value}{after}"
+    done = _ZH.texts([text])
+    assert value in [pair.original for pair in done.mapping]
+    assert done.texts[0].endswith(after)
