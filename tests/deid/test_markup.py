@@ -49,3 +49,62 @@ def test_whatever_signs_a_secret_holds(value: str, after: str) -> None:
     done = _ZH.texts([text])
     assert value in [pair.original for pair in done.mapping]
     assert done.texts[0].endswith(after)
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "密码：`⟦Abc@1234⟧`", "**密码**：⟦Abc@1234⟧", "**密码：** ⟦Abc@1234⟧", "密码：**⟦Abc@1234⟧**",
+        "API Key：`⟦9f8e7d6c5b4a3928⟧`", "- `password`: `⟦Abc@1234⟧`", "密码 `⟦Abc@1234⟧`", "密码：*⟦Abc@1234⟧*",
+        "<password>⟦Abc@1234⟧</password>", '<db:password type="plain">⟦Abc@1234⟧</db:password>',
+        "<token>⟦a8f5f167f44f4964⟧</token>", '<property name="password" value="⟦Abc@1234⟧"/>',
+        '{"name": "password", "value": "⟦Abc@1234⟧"}', "<td>密码</td><td>⟦Abc@1234⟧</td>",
+        "<strong>密码：</strong> ⟦Abc@1234⟧", "密码：<b>⟦Abc@1234⟧</b>",
+        "| 密码 | ⟦Abc@1234⟧ |", "密码 → ⟦Abc@1234⟧", "密码 - ⟦Abc@1234⟧", "password -> ⟦Abc@1234⟧",
+        "密码：⟦*Abc@12*34⟧", "password=⟦Abc@1234*⟧",
+    ],
+)  # fmt: skip
+def test_a_secret_in_markup(marked: str) -> None:
+    for engine in (_ZH, _EN):
+        _check(engine, marked, "API_KEY")
+
+
+@pytest.mark.parametrize(
+    ("marked", "kind"),
+    [
+        ("**微信号**：⟦zs_8888⟧", "WECHAT"),
+        ("**微信**：⟦zhangsan⟧", "WECHAT"),
+        ("微信号：**⟦zs_8888⟧**", "WECHAT"),
+        ("微信号：`⟦zs_8888⟧`", "WECHAT"),
+        ("<WeChat>⟦zhangsan⟧</WeChat>", "WECHAT"),
+        ("<td>微信</td><td>⟦zs_8888⟧</td>", "WECHAT"),
+        ("微信 → ⟦zs_8888⟧", "WECHAT"),
+        ("| 微信号 | ⟦zs_8888⟧ |", "WECHAT"),
+        ("**电话**：⟦6234-5678⟧", "PHONE"),
+        ("电话：`⟦6234-5678⟧`", "PHONE"),
+        ("<tel>⟦6234-5678⟧</tel>", "PHONE"),
+        ("<td>电话</td><td>⟦6234-5678⟧</td>", "PHONE"),
+        ("| 电话 | ⟦6234-5678⟧ |", "PHONE"),
+        ("账号：`⟦1109 0123 4567 8901⟧`", "NUMBER"),
+        ("**账号**：⟦1109 0123 4567 8901⟧", "NUMBER"),
+        ("身份证 → ⟦1101 0519 4912 3100 2X⟧", "CN_ID"),
+    ],
+)
+def test_other_values_in_markup(marked: str, kind: str) -> None:
+    _check(_ZH, marked, kind)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "| Tokens | GPT-4o |", "<td>Tokens</td><td>Llama-3.1</td>", "| password | varchar(64) |",
+        "if token >= limit_2b:",
+        "The `password` field2 is hashed", "| password | 必填项 |", "<password>${db.password1}</password>",
+        "password -> sha256", "token->next2 = a->b2", "<td>password</td><td>String</td>", "**password** must be reset",
+        "| 微信 | 电话 |", "| 微信 | Android12 |", "**电话** 12-34", "`token`: `str`", "<token>identifier</token>",
+        "let x: Token<T> = parse2();", "</password>Abc@1234", "password - user-defined",
+    ],
+)  # fmt: skip
+def test_markup_without_a_value(text: str) -> None:
+    for engine in (_ZH, _EN):
+        assert engine.texts([text]).texts == [text]

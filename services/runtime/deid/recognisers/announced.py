@@ -9,6 +9,7 @@ import numpy as np
 
 from services.runtime.deid.buffers import APART, Areas, Bytes, Flags, Offsets
 from services.runtime.deid.recognisers import secret_values
+from services.runtime.deid.recognisers.between import MARKUP
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
 from services.runtime.deid.recognisers.secret_values import is_secret
@@ -19,9 +20,9 @@ _ID = (
     r"(?!(?:[vVwW][xX]|[vV])[12][0-9]{10}(?![0-9A-Za-z_])|wxid_[0-9A-Za-z]{12})([A-Za-z][A-Za-z0-9_-]{5,19}+)"
     r"(?![A-Za-z0-9_@-]|\.[A-Za-z0-9]|\s?版)"
 )
-_LEADS = r"(?:[\s:=\"'(\[]|：|（|【|“|‘|「|『|是|为)"
+_LEADS = rf"(?:[\s:=\"'(\[]|：|（|【|“|‘|「|『|是|为|{MARKUP})"
 _NAMED = (
-    r"(?:[\s\"']{0,3}(?::|：)|(?:账号|帐号|号)|[\s_]?(?:[Ii][Dd]|[Nn]o|[Nn]umber)(?![A-Za-z]))"
+    rf"(?:(?:[\s\"']|{MARKUP}){{0,3}}+(?::|：)|>(?=[^<>\n]{{1,36}}+</)|(?:账号|帐号|号)|[\s_]?(?:[Ii][Dd]|[Nn]o|[Nn]umber)(?![A-Za-z]))"
     rf"(?:码|{_LEADS}){{0,6}}+"
 )
 _PRODUCT = (
@@ -67,11 +68,19 @@ _AFTER = {
     "WECHAT": Announced({"wechat": (_WECHAT, _NEXT_TURN), "wxid": (_WXID,)}),
     "API_KEY": Announced(
         {
-            "secret": (secret_values.ASSIGNED, secret_values.ARGUMENT, secret_values.KEY_TOLD),
+            "secret": (
+                secret_values.ASSIGNED,
+                secret_values.ARGUMENT,
+                secret_values.KEY_TOLD,
+                secret_values.ELEMENT,
+                secret_values.ATTRIBUTE,
+            ),
             "pass": (secret_values.ASSIGNED,),
             "password": (
                 secret_values.TOLD,
                 secret_values.BESIDE,
+                secret_values.MARKED,
+                secret_values.CELL,
                 secret_values.PIN,
                 secret_values.QUALIFIED,
                 secret_values.QUALIFIED_PIN,

@@ -10,6 +10,7 @@ import numpy as np
 
 from services.runtime.deid.buffers import Buffer, Flags, Offsets, Runs
 from services.runtime.deid.reaches import is_alphanumeric, is_letter
+from services.runtime.deid.recognisers.between import MARKUP
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.words import Words
 from services.runtime.deid.spellings import both
@@ -19,7 +20,7 @@ _GROUPS = re.compile(
     rb"(?![0-9]|[A-WYZa-df-wyz_])"
 )
 _BETWEEN = re.compile(
-    both(r"(?:[\s:=,.#+(\"'-]|：|（|是|为|号码|号|no|number|at|on|is|me|us|him|her|them){0,8}").encode(),
+    both(rf"(?:[\s:=,.#+(\"'>-]|：|（|是|为|号码|号|no|number|at|on|is|me|us|him|her|them|{MARKUP}){{0,8}}").encode(),
     re.IGNORECASE,
 )
 _ALIKE = re.compile(rb"[0-9]{1,15}(?:([ .-])[0-9]{1,12}(?:\1[0-9]{1,12}){0,6})?(?![0-9]|[A-WYZa-df-wyz_])")

@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from services.runtime.deid.reaches import among_bytes
+from services.runtime.deid.recognisers.between import ARROW, MARKUP, TAG
 from services.runtime.deid.recognisers.value_forms import Form
 
 # What is possessive below could never match with less; it only spares the attempts.
@@ -40,7 +41,7 @@ _SECRET, _BARE, _SAID = _judge(_SIGN), _judge(_SIGN, _EXPRESSION), _judge(_SIGN_
 """Of a whole value, in quotes, without, and in a sentence, where a sign at the end is the sentence's."""
 
 _SPACES, _OTHERS = among_bytes(" \t\n\r\f\v"), np.arange(256) >= 0x80
-_AFTER_NAME = _SPACES | among_bytes("\"'\\])") | _OTHERS
+_AFTER_NAME = _SPACES | among_bytes("\"'\\])*`<|") | _OTHERS
 _STRUCTURE = (
     r"(?:[;,|]|&(?:amp;)?)\s?(?:[A-Za-z_][A-Za-z0-9_. -]{0,31}+[=:]|\Z)|\|[\s\x80-\xff]"
     r"|</?[A-Za-z][A-Za-z:_-]{0,31}+[1-6]?(?:[\s/]|>)|</[A-Za-z][\w:.-]{0,63}+>|&(?:lt|gt|quot|apos|nbsp);"
@@ -48,15 +49,15 @@ _STRUCTURE = (
 """What follows an unquoted value and is none of it: the next field, or a tag."""
 _UNQUOTED = rf"[!#-%'-+\--:=-_a-{{}}~]*+(?:(?!{_STRUCTURE})[&,;<|][!#-%'-+\--:=-_a-{{}}~]*+)*+"
 _INNER = r"(?![\s,;:.+)\]}])"  # a quote before these closes what it is in
-_OPENS = r"(?:[\s\\]|“|‘|「|『|【)"
-_NAME_ENDS = r"[\s\"'\\\])]{0,6}+(?:(?:”|’|」)[\s\"'\\\])]{0,6}+){0,2}+"
+_OPENS = rf"(?:[\s\\]|“|‘|「|『|【|{MARKUP})"
+_NAME_ENDS = rf"[\s\"'\\\])]{{0,6}}+(?:(?:”|’|」|{MARKUP})[\s\"'\\\])]{{0,6}}+){{0,3}}+"
 _ASSIGNED = (
     rf"{_NAME_ENDS}(?=[:=\xef])(?::\s?[A-Za-z][\w.\[\]]{{0,31}}+\s?=|=>|:=|={{1,3}}|:|：){_OPENS}{{0,4}}"
     rf"(?:[bBuU]?\"{_INNER}(?:([ !#-~]{{6,64}})\"|([!#-~]{{6,256}}))"
     rf"|[bBuU]?'{_INNER}(?:([ -&(-~]{{6,64}})'|([!-&(-~]{{6,256}}))"
-    rf"|((?=[!#-&(-_a-~]){_UNQUOTED}))"
+    rf"|(?<=\*)([!#-&()+-_a-~]{{6,256}}+)(?=\*)|((?=[!#-&(-_a-~]){_UNQUOTED}))"
 )
-ASSIGNED = Form(_ASSIGNED, _AFTER_NAME | among_bytes(":="), (_SECRET, _SECRET, _SECRET, _SECRET, _BARE))
+ASSIGNED = Form(_ASSIGNED, _AFTER_NAME | among_bytes(":="), (_SECRET, _SECRET, _SECRET, _SECRET, _SECRET, _BARE))
 """`password = "…"`, `password: str = "…"`, `密码：…`."""
 ARGUMENT = Form(
     r"[\"']\s?,\s?[\"'](?=[!-~]{0,255}?[0-9])([!#-&(-~]{8,256})[\"']\s?(?:\)|,\s?[A-Za-z_]{1,32}=)",
@@ -81,6 +82,25 @@ BESIDE = Form(
     glued=True,
 )
 """`密码 …`, `--password …`."""
+MARKED = Form(
+    rf"[\"'`*]{{0,3}}(?:[ \t]{{0,2}}(?:{ARROW}|\||-(?=[ \t]))[ \t]{{0,2}}[`*]{{0,3}}|[ \t]{{0,2}}(?:`|\*\*))"
+    r"([A-Za-z0-9!@#$%^&+~?_.-]{6,64}+)(?![=:/\\(\[])",
+    _SPACES | among_bytes("\"'`*|-=") | (np.arange(256) == 0xE2),
+    (_SAID,),
+)
+"""`密码 → …`, `| 密码 | … |`, "password `…`"."""
+ELEMENT = Form(r"(?:\s[^<>\n]{0,64}+)?>\s{0,8}+([!-;=-~]{6,256}+)\s{0,8}</", _SPACES | among_bytes(">"), (_BARE,))
+"""`<password>…</password>`."""
+CELL = Form(
+    rf"\s{{0,4}}+(?:{TAG}\s{{0,8}}+){{1,4}}+([!-;=-~]{{6,256}}+)\s{{0,8}}</", _SPACES | among_bytes("<"), (_SAID,)
+)
+"""`<td>密码</td><td>…</td>`."""
+ATTRIBUTE = Form(
+    r"[\"']?,?\s{1,16}+[\"']?(?i:value)[\"']?\s?[:=]\s?[\"']([!#-&(-~]{6,256})[\"']",
+    _SPACES | among_bytes("\"'"),
+    (_SECRET,),
+)
+"""`name="password" value="…"`."""
 _OF_SOMETHING = (  # in brackets right after a word of letters it would be an argument
     r"(?:[ \t](?:for|of|on|to)(?:[ \t][\w.@-]{1,32}+){1,4}?|（[^\n]{1,36}?）"
     r"|(?:[ \t]|(?<=[^\x00-\x7f]))\([^()\n]{1,36}+\))"

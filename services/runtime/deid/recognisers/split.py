@@ -9,6 +9,7 @@ import numpy as np
 
 from services.runtime.deid.buffers import Buffer, Runs
 from services.runtime.deid.checksums import USCC_ALPHABET
+from services.runtime.deid.recognisers.between import MARKUP
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.digits import born_in_a_province
 from services.runtime.deid.recognisers.forms import Forms
@@ -17,7 +18,7 @@ from services.runtime.deid.recognisers.words import Words
 from services.runtime.deid.spellings import both
 
 _BETWEEN = re.compile(
-    both(r"(?:[\s:=#(\"'.-]|：|（|？|是|为|号码|号|no|number|is){0,8}").encode(),
+    both(rf"(?:[\s:=#(\"'.>-]|：|（|？|是|为|号码|号|no|number|is|{MARKUP}){{0,8}}").encode(),
     re.IGNORECASE,
 )
 _BANK = both(r"(?:(?:[\xe4-\xe9][\x80-\xbf]{2}){1,24}行(?:[\s:]|：|，){0,2})?").encode()

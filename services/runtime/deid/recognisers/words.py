@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.runtime.deid.buffers import Areas, Buffer, Bytes, Flags, Offsets
+from services.runtime.deid.recognisers.between import MARKUP
 from services.runtime.deid.recognisers.resolution import Places
 from services.runtime.deid.spellings import both, spelled
 
@@ -77,7 +78,7 @@ _SHORTEST_VALUE = 3
 """Digits; the word before a value says nothing of the next one that has a word of its own."""
 _CALLED = re.compile(
     both(
-        r"(?:[\s:=#_\"'(.-]|：|（|号|码|是|为|于|is|no|number|num|id|code|v"
+        rf"(?:[\s:=#_\"'(.>-]|：|（|号|码|是|为|于|is|no|number|num|id|code|v|{MARKUP}"
         r"|[0-9.]{3,15}\s?(?:[,-]|->|→|、|和|及|或|至|到|and|or|to)){0,12}"
     ).encode(),
     re.IGNORECASE,

@@ -1,0 +1,10 @@
+"""What formats of text put between a word and its value, or around them."""
+
+from __future__ import annotations
+
+TAG = r"</?[A-Za-z][^<>\n]{0,64}+>"
+_EMPHASIS = r"\*{1,3}(?=[^!-~]|[:=|]|[^\s*][^*\n]{0,256}+\*{1,3}(?![A-Za-z0-9*]))"
+"""One that closes, or opens and is closed: a password may hold the sign itself."""
+ARROW = r"(?:→|-{1,2}>|=>)"
+MARKUP = rf"(?:{_EMPHASIS}|`{{1,3}}|{TAG}|\||{ARROW})"
+"""Emphasis, code and cells of Markdown, tags, arrows."""
