@@ -145,7 +145,14 @@ def _add(content: bytes, start: int, end: int, least: int, code: int, out: Candi
     if least <= len(digits) <= _MOST_DIGITS:
         kind, own = _plan(digits, code)
         first = next(islice(_DIGIT.finditer(content, start, end), own, None)).start() if own else start
+        if own and (trunk := _TRUNK.match(content, first)) and content.endswith(_OPENING, start, first):
+            first = trunk.end()
         out.add_one(kind if kind in out.wanted else "PHONE", first, end, 0.6)
+
+
+_OPENING = b"(", "（".encode()
+_TRUNK = re.compile("0(?:[)]|）)[ -]?(?=[0-9])".encode())
+"""In brackets after a country code: dialled at home alone, so no part of the number."""
 
 
 def _plan(digits: bytes, code: int) -> tuple[str, int]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
-from services.runtime.deid.reaches import among_bytes
+from services.runtime.deid.reaches import among_bytes, is_alphanumeric, windows
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups, number, penalty
 from services.runtime.deid.spellings import both
@@ -33,28 +33,52 @@ def _mobile(groups: Groups, out: Candidates) -> None:
         chosen = groups.forms.mobile[number(rows, len(prefix), len(prefix) + 2)]
         if prefix:
             chosen &= number(rows, 0, len(prefix)) == int(prefix)
+        else:
+            chosen &= ~_signed(groups, first)
         first = first[chosen]
         score = 0.7 - penalty(groups, first, first, 0.3) - 0.4 * _amounts(groups, first)
         score += 0.3 * _labelled(groups, first)
         out.add("CN_PHONE", groups.starts[first] + len(prefix), groups.ends[first], score)
     for widths in ((3, 4, 4), (3, 8), (7, 4), (3, 3, 5), (3, 5, 3)):
         form = 0.7 if widths == (3, 4, 4) else 0.55
-        _add_mobile(groups, out, groups.shaped(widths, "- ._"), widths, form)
+        for code in _COUNTRY_CODES:
+            _add_mobile(groups, out, groups.shaped(_after(code, widths), "- ._"), widths, form, code)
     _add_mobile(groups, out, groups.shaped((3, 8), ")"), (3, 8), 0.55)
     _add_mobile(groups, out, groups.variously_linked((3, 4, 4), (")", "- .")), (3, 4, 4), 0.55)
 
 
-def _add_mobile(groups: Groups, out: Candidates, first: Offsets, widths: tuple[int, ...], form: float) -> None:
+_COUNTRY_CODES = "", "86", "0086"
+
+
+def _after(code: str, widths: tuple[int, ...]) -> tuple[int, ...]:
+    """The widths where a country code is written together with the first group."""
+    return (len(code) + widths[0], *widths[1:])
+
+
+def _add_mobile(
+    groups: Groups, out: Candidates, first: Offsets, widths: tuple[int, ...], form: float, code: str = ""
+) -> None:
     if not len(first):
         return
-    first = first[groups.forms.mobile[number(groups.rows(first, widths), 0, 2)]]
+    own, rows = len(code), groups.rows(first, _after(code, widths))
+    first = first[groups.forms.mobile[number(rows, own, own + 2)] & (number(rows, 0, own) == int(code or 0))]
     last = first + len(widths) - 1
-    abroad = _after_code(groups, first)
+    abroad = (groups.before[first] == ord("+")) | (code == "0086") if code else _after_code(groups, first)
     joined = ~groups.alone(first, len(widths)) & ~abroad
     if widths == (3, 4, 4):  # which hardly anything else is
         joined &= groups.share(first, len(widths)) < 0.5
     score = form - penalty(groups, first, last, 0.3) - 0.25 * joined + 0.35 * (abroad & groups.after_point[first])
-    out.add("CN_PHONE", groups.starts[first], groups.ends[last], score)
+    out.add("CN_PHONE", groups.starts[first] + own, groups.ends[last], score)
+
+
+def _signed(groups: Groups, first: Offsets) -> Flags:
+    """After the `+` of a country code, of which these digits begin with one; after 汉字 it joins, as in `姓名+…`."""
+    found: Flags = groups.before[first] == ord("+")
+    worth = np.flatnonzero(found)
+    before = windows(groups.content, groups.starts[first[worth]] - 4, 3)
+    han = (before[:, 0] >= 0xE4) & (before[:, 0] <= 0xE9) & (before[:, 2] >= 0x80)
+    found[worth] = ~han & ~is_alphanumeric(before[:, 2])
+    return found
 
 
 def _after_code(groups: Groups, first: Offsets) -> Flags:

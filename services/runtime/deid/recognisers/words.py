@@ -16,13 +16,16 @@ from services.runtime.deid.spellings import both, spelled
 
 _GLUED = tuple(f"{before}password" for before in ("pg", "db", "my", "root", "user", "admin", "new", "old", "login"))
 
+_CONTACT = tuple(f"contact{sign}{number}" for sign in ("", " ", "_") for number in ("no", "number"))
+
 WORDS: Final[dict[str, tuple[str, ...]]] = {
     "phone": (
         "手机", "电话", "联系方式", "致电", "来电", "拨打", "热线", "座机", "固话", "传真", "短信", "phone", "mobile",
-        "tel", "telephone", "cell", "cellphone", "fax", "call", "sms",
+        "tel", "telephone", "cell", "cellphone", "fax", "call", "sms", "phoneno", "phonenumber", "mobileno",
+        "mobilenumber", "telno", *_CONTACT,
     ),
     "id": ("身份证", "身份号", "证件号", "证号", "公民身份", "身份号码", "身分证", "id_card", "idcard", "id card",
-           "identity", "sfz", "id_no", "id number", "citizen"),
+           "identity", "sfz", "id_no", "idno", "id number", "id_number", "idnumber", "cert_no", "certno", "citizen"),
     "card": ("银行卡", "卡号", "账号", "帐号", "账户", "帐户", "储蓄卡", "借记卡", "信用卡", "打款", "转账", "汇款",
              "开户",
              "card", "bank", "account", "credit", "visa", "mastercard"),
