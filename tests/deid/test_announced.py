@@ -36,7 +36,7 @@ def _one(by: Deidentifier, text: str, kind: str) -> None:
         r"{\"password\":\"⟦abc123def⟧\"}", '"note":"password=⟦Abc123!x⟧","b":"c1 d2"', "password=⟦P@ss(w0rd)2⟧",
         "AccountKey=⟦Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq==⟧", "secret key: ⟦ab12cd34⟧",
         "password: str = '⟦hunter22⟧'", "token: ⟦sha256:abc123def456⟧", "IDENTIFIED BY '⟦Passw0rd!⟧'",
-        "Bearer ⟦abcdefgh12345678⟧",
+        "Bearer ⟦abcdefgh12345678⟧", "Authorization: Bearer ⟦Ab3-model-2024-key1⟧", "basic ⟦YWRtaW46UzNjcjN0⟧",
         "password for root: ⟦S3cret!x⟧", "the password for the db is ⟦Hunter2!⟧", "password (db): ⟦abc12345⟧",
         "The password for my account on github is: ⟦Hunter2x⟧", "密码（数据库）：⟦abc12345⟧",
         "密码(数据库)是⟦abc12345⟧",
@@ -73,6 +73,7 @@ def test_a_secret(text: str) -> None:
         "password (optional): string", "password of length 8", "the password for this is in the vault 2",
         "mysql -u root -p shopdb1", "docker run mysql -p3306:3306", "mysql -port3306x", "mysql -h x; cc -pthread1",
         "the pin is 1000 mm long", "pin = 1024", "PIN 17", "PIN is 12",
+        "We use Basic Llama-3.1-8B-Instruct as baseline", "the bearer Qwen2.5-72B-Instruct-AWQ",
         "the token is GPT-4o here", "token = r'(?:[%s]+|x)'", 'p = "pwd: "+pw2+"x"',
     ],
 )  # fmt: skip

@@ -136,11 +136,15 @@ OPTION = Form(
     (_SECRET, _SECRET, _BARE),
 )
 """`mysql -p…`."""
+_PART = r"(?:[A-Za-z]++[0-9]{0,8}+|[0-9]{1,8}+[A-Za-z]{0,2}+)(?![A-Za-z0-9])"
+_NAMES = rf"{_PART}(?:[-._/]{_PART})++(?![A-Za-z0-9._~+/=-])"
+_KEY = r"(?=[!-~]{0,4096}?(?:[A-Za-z][0-9]|[0-9][A-Za-z]))[A-Za-z0-9._~+/-]{16,4096}={0,2}"
 BEARER = Form(
-    r"\s{1,4}((?=[!-~]{0,4096}?(?:[A-Za-z][0-9]|[0-9][A-Za-z]))[A-Za-z0-9._~+/-]{16,4096}={0,2})",
+    rf"\s{{1,4}}+(?:(?:(?<=[:=\"'] [Bb]earer )|(?<=[:=\"'] [Bb]asic ))({_KEY})|(?!{_NAMES})({_KEY}))",
     _SPACES,
-    (_SECRET,),
+    (_SECRET, _SECRET),
 )
+"""After the name of a header anything; else what is no name of parts, each a word or a number, as models have."""
 
 SIGNS = among_bytes("0123456789@#$^*!+~?%")
 """Of which every secret has one."""
