@@ -8,10 +8,13 @@ import signal
 import sys
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from contracts.command import Command
 from services.deid import job, main
 from services.deid.reports import Reports
+from services.runtime import reporting
+from services.runtime.dispatch import Accepted
 from services.runtime.handover import decode
 from services.runtime.storage import Arrived, Storage
 
@@ -65,11 +68,11 @@ def after(owner: Any, name: str, count: int) -> None:
 def at_report(when: str, kind: str) -> None:
     send = Reports.under
 
-    async def report(self: Reports, command: Command, *arguments: Any) -> Any:
+    async def report(self: reporting.Reports, command: Command, command_id: UUID) -> Accepted:
         dies = type(command).__name__ == kind
         if dies and when == "before":
             die()
-        accepted = await send(self, command, *arguments)
+        accepted = await send(self, command, command_id)
         if dies:
             die()
         return accepted

@@ -44,7 +44,7 @@ class DeidLedger:
     def __init__(self, nc: Client, url: str, directory: Path, like: DeidLedger | None = None) -> None:
         self.nc = nc
         shared = directory if like is None else like.settings.data_dir
-        self.settings = Settings(
+        self.settings: Settings = Settings(
             nats_url=url,
             data_dir=directory,
             storage_dir=shared / "storage",

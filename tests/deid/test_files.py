@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -89,8 +90,14 @@ def test_other_processes_do_what_this_one_does(tmp_path: Path, monkeypatch: pyte
     whole = deidentify_file(source, tmp_path / "whole", ZH, KEYS)
     beside = processes.helpers(1)
     beside.wait()
-    handed = []
-    monkeypatch.setattr(beside, "hand", lambda *piece, hand=beside.hand: handed.append(piece) or hand(*piece))
+    handed: list[Any] = []
+    hand = beside.hand
+
+    def handing(*piece: Any) -> Any:
+        handed.append(piece)
+        return hand(*piece)
+
+    monkeypatch.setattr(beside, "hand", handing)
     again = deidentify_file(source, tmp_path / "again", ZH, KEYS, workers=2, chunk_bytes=5000)
     assert handed
     assert again == whole
@@ -265,7 +272,7 @@ def test_a_first_row_that_is_data_is_refused(tmp_path: Path, header: str, *, fin
 def test_what_is_called_json_is_read_as_what_it_is(tmp_path: Path, content: bytes, kind: str, records: int) -> None:
     (tmp_path / "data.json").write_bytes(content)
     for format_ in (None, "json"):
-        report = deidentify_file(tmp_path / "data.json", tmp_path / "out", ZH, KEYS, format=format_)  # type: ignore[arg-type]
+        report = deidentify_file(tmp_path / "data.json", tmp_path / "out", ZH, KEYS, format=format_)
         assert (report.format, report.records) == (kind, records)
         assert (tmp_path / "out").read_bytes() == content
 

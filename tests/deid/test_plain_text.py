@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,8 +70,14 @@ def test_other_processes_know_what_precedes(tmp_path: Path, monkeypatch: pytest.
     whole = done(source)
     beside = processes.helpers(1)
     beside.wait()
-    handed = []
-    monkeypatch.setattr(beside, "hand", lambda *piece, hand=beside.hand: handed.append(piece) or hand(*piece))
+    handed: list[Any] = []
+    hand = beside.hand
+
+    def handing(*piece: Any) -> Any:
+        handed.append(piece)
+        return hand(*piece)
+
+    monkeypatch.setattr(beside, "hand", handing)
     assert done(source, workers=2, chunk_bytes=1) == whole
     assert handed
     assert done(source, chunk_bytes=300_000) == whole

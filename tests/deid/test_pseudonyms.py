@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from services.runtime.deid import policies
-from services.runtime.deid.engine import Deidentifier
+from services.runtime.deid.engine import Deidentifier, TextFormat
 from services.runtime.deid.keys import Keys
 from services.runtime.deid.refusals import NotReversible
 from services.runtime.deid.rules import Output, Rule
@@ -280,7 +280,8 @@ NAMES = "id: names\nversion: '1'\ntypes: {PERSON: {}}\npatterns: [{name: NICK, p
 )  # fmt: skip
 def test_a_name_of_any_script_is_replaced_letter_by_letter(name: str) -> None:
     by = Deidentifier(policies.load(NAMES.encode()), KEYS)
-    for text, letters in ((f'{{"name":"{name}"}}', "json"), (f"《{name}》", "text")):
+    samples: dict[TextFormat, str] = {"json": f'{{"name":"{name}"}}', "text": f"《{name}》"}
+    for letters, text in samples.items():
         done = by.texts([text], format=letters)
         [pair] = done.mapping
         kept = [old for old, new in zip(pair.original, pair.pseudo, strict=True) if old == new and old.isalnum()]

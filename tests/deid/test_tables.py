@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +22,7 @@ KEYS = Keys(b"a secret of this installation")
 ZH = policies.built_in()["zh-pii"]
 
 
-def outcome(directory: Path, content: bytes, kind: FileFormat = "csv", chunk_bytes: int = 1 << 20) -> object:
+def outcome(directory: Path, content: bytes, kind: FileFormat = "csv", chunk_bytes: int = 1 << 20) -> tuple[Any, Any]:
     """Of one file: what is written and how many records those are, or the line and the reason of the refusal."""
     (directory / "in").write_bytes(content)
     try:
@@ -81,15 +82,15 @@ def test_no_size_of_chunks_makes_a_difference(tmp_path: Path, rows: list[str]) -
     quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
     ended=st.booleans(),
 )
-def test_rows_stay_rows(tmp_path: Path, notes: list[str], end: str, quoting: int, *, ended: bool) -> None:
+def test_rows_stay_rows(tmp_path: Path, notes: list[str], end: str, quoting: Literal[0, 1], *, ended: bool) -> None:
     """Whatever line ends their cells hold, and whether or not the last row has one."""
     rows = [["手机", "note"], *(["13812345678", note] for note in notes)]
     lines = []
     for row in rows:
         line = io.StringIO(newline="")
-        csv.writer(line, quoting=quoting, lineterminator="\r\n").writerow(row)  # type: ignore[call-overload]
+        csv.writer(line, quoting=quoting, lineterminator="\r\n").writerow(row)
         lines.append(line.getvalue()[:-2])
-    written, count = outcome(tmp_path, (end.join(lines) + end * ended).encode())  # type: ignore[misc]
+    written, count = outcome(tmp_path, (end.join(lines) + end * ended).encode())
     assert count == len(notes)
     header, *after = csv.reader(io.StringIO(written.decode(), newline=""), strict=True)
     assert header == rows[0]
@@ -104,7 +105,7 @@ def test_rows_stay_rows(tmp_path: Path, notes: list[str], end: str, quoting: int
 )
 def test_a_cell_says_nothing_of_the_next(tmp_path: Path, content: str) -> None:
     """Nor does the name of another column, wherever chunks begin."""
-    rows = {"PERSON": {}} | {kind: {} for kind in ("WECHAT", "API_KEY", "PHONE")}
+    rows: dict[str, dict[str, str]] = {kind: {} for kind in ("PERSON", "WECHAT", "API_KEY", "PHONE")}
     policy = policies.load(json.dumps({"id": "names", "version": "1", "types": rows}).encode())
     (tmp_path / "in.csv").write_text(content, encoding="utf-8")
     for chunk_bytes in (1, 1 << 20):
@@ -137,7 +138,7 @@ def test_a_number_with_an_exponent_is_what_it_stands_for(tmp_path: Path, cell: s
             spelled = outcome(tmp_path, f"{column}{apart}b\n{cell}{apart}2\n".encode(), kind)  # type: ignore[arg-type]
             plain = outcome(tmp_path, f"{column}{apart}b\n{value}{apart}2\n".encode(), kind)  # type: ignore[arg-type]
             assert spelled == plain
-            assert value.strip().encode() not in spelled[0]  # type: ignore[index]
+            assert value.strip().encode() not in spelled[0]
 
 
 @pytest.mark.parametrize("cell", ["1.5e9", "1.381234567812E3", "2e10", "12.5e4", "1.3812345678e-3"])
