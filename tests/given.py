@@ -27,7 +27,7 @@ class Decided:
         assert self.refused is not None, f"not refused: {self._facts}"
         assert self.refused.code == code
         for language in ("zh", "en"):
-            assert "{" not in self.refused.text(language)  # type: ignore[arg-type]
+            assert "{" not in self.refused.text(language)
         return self.refused
 
 

@@ -16,6 +16,7 @@ STARTS = 3
 def bench_idle(directory: Path) -> None:
     serving = Serving(directory)
     seconds = []
+    held: dict[str, float] = {}
     try:
         for _ in range(STARTS):
             seconds.append(serving.start())

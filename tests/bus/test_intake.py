@@ -18,9 +18,9 @@ from tests.bus.conftest import Connect
 from tests.bus.stack import Stack, stack, training
 
 
-def create(name: str | None = None, **fields: str) -> CreateProject:
-    values = {"owner": "张三", "dataset_name": "d.jsonl", "training_yaml_name": "c.yaml"} | fields
-    return CreateProject(name=name or f"项目 {uuid4()}", **values)
+def create(name: str | None = None, dataset_name: str = "d.jsonl") -> CreateProject:
+    name = name or f"项目 {uuid4()}"
+    return CreateProject(name=name, owner="张三", dataset_name=dataset_name, training_yaml_name="c.yaml")
 
 
 async def facts_about(parts: Stack, name: str) -> int:
@@ -231,7 +231,7 @@ async def test_read_models_in_trouble_do_not_hide_what_was_accepted(parts: Stack
 
 async def test_a_caller_who_goes_away_leaves_no_half_state(parts: Stack) -> None:
     caller, key = await parts.caller(), str(uuid4())
-    command = create()
+    begun = False
     for moment in range(12):
         command = create()
         task = asyncio.create_task(parts.intake.handle(command, caller, key=f"{key}-{moment}"))

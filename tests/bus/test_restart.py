@@ -36,7 +36,7 @@ async def test_everything_goes_on_after_a_kill_of_the_server(nats_server: NatsSe
         return await nats.connect(
             nats_server.url,
             max_reconnect_attempts=-1,
-            reconnect_time_wait=0.05,  # type: ignore[arg-type]  # seconds, a fraction too
+            reconnect_time_wait=0.05,
             error_cb=on_error,
             reconnected_cb=on_reconnect,
         )

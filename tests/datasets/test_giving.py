@@ -32,7 +32,7 @@ async def test_a_file_in_pieces(books: Shelf) -> None:
     content = bytes(range(256)) * 8_000
     await books.upload(await books.dataset(), "data.bin", content)
     [name] = books.stored()
-    whole = b""
+    told, whole = None, b""
     while len(whole) < len(content):
         told, piece = await ask(books, name, len(whole), 1 << 30)
         assert (told.status, told.size) == ("ok", len(content))

@@ -232,8 +232,9 @@ async def test_a_refused_file_takes_no_other_with_it(storage: Storage, recorded:
     file = DatasetFile(
         upload_id=upload_id, name="train.jsonl", stored_name=name, bytes=4, sha256=first.sha256, uploaded_at=_NOW
     )
-    facts = (DatasetCreated(name="d"), DatasetFileAdded(file=file, version=1, version_sha256="0" * 64))
-    facts = facts if recorded else facts[:1]
+    facts: tuple[DatasetFact, ...] = (DatasetCreated(name="d"),)
+    if recorded:
+        facts += (DatasetFileAdded(file=file, version=1, version_sha256="0" * 64),)
     await log.append(Change(context=DatasetFact.context, aggregate_id=DATASET, facts=facts), origin=ORIGIN)
     again = await storage.receive(chunks(b"other"), 10)
     await again.place(DATASET, name)

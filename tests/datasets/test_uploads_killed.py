@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO, cast
 from uuid import uuid4
 
 import httpx
@@ -83,6 +84,13 @@ def sender(serving: Serving) -> Iterator[Sender]:
     made.close()
 
 
+def kill_edge(serving: Serving) -> None:
+    """Until there is another."""
+    killed = serving.part("edge")
+    serving.kill("edge")
+    until(lambda: serving.parts().get("edge") not in (None, killed), "another edge")
+
+
 def kill_again_and_again(serving: Serving, sender: Sender, rounds: int, seed: int) -> None:
     moments = random.Random(seed)
     dataset_id = sender.dataset()
@@ -93,9 +101,7 @@ def kill_again_and_again(serving: Serving, sender: Sender, rounds: int, seed: in
                 serving.kill(*ALL)
                 serving.start()
             else:
-                before = serving.part("edge")
-                serving.kill("edge")
-                until(lambda killed=before: serving.parts().get("edge") not in (None, killed), "another edge")
+                kill_edge(serving)
             until(serving.ready, "readiness")
             threading.Event().wait(moments.uniform(0.0, 0.5))
         sender.check(dataset_id)
@@ -168,13 +174,11 @@ def test_a_resumable_upload_goes_on_where_it_was_killed(serving: Serving, sender
         with ThreadPoolExecutor(1) as thread:
             sending = thread.submit(patch, offset, content[offset:])
             threading.Event().wait(moments.uniform(0.3, 0.8))
-            before = serving.part("edge")
             if kill_all:
                 serving.kill(*ALL)
                 serving.start()
             else:
-                serving.kill("edge")
-                until(lambda killed=before: serving.parts().get("edge") not in (None, killed), "another edge")
+                kill_edge(serving)
             sending.result()
         until(serving.ready, "readiness")
         shown = sender.client.get(f"/v1/datasets/{dataset_id}").json()
@@ -212,7 +216,7 @@ def test_a_large_upload_is_not_kept_in_memory(serving: Serving, size: int) -> No
     peak_memory(pid)
     before = peak_memory(pid)
     content = Endless(size)
-    form = {"file": ("large.txt", content, "text/plain")}
+    form = {"file": ("large.txt", cast("BinaryIO", content), "text/plain")}
     answer = sender.client.put(f"/v1/datasets/{dataset_id}/files", files=form, timeout=600)
     assert answer.status_code == 200, answer.text
     assert (answer.json()["bytes"], answer.json()["sha256"]) == (size, content.sha256)

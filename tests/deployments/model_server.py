@@ -60,7 +60,7 @@ def install() -> None:
         if place.exists():  # left half made
             shutil.rmtree(place)
         venv.create(place, with_pip=True)
-        pip = [place / "bin" / "python", "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
+        pip: list[str | Path] = [place / "bin" / "python", "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
         subprocess.run([*pip, "-r", REQUIREMENTS], check=True)
         (place / "complete").touch()
 

@@ -68,7 +68,7 @@ def launched(attempt: int = 1) -> DeploymentLaunched:
 
 
 def ended(attempt: int = 1, cause: Any = "exit", **fields: Any) -> ReportDeploymentEnded:
-    given_fields = {"exit_code": 1, "reason": "退出码 1", "restarts": 2} | fields
+    given_fields: dict[str, Any] = {"exit_code": 1, "reason": "退出码 1", "restarts": 2} | fields
     return ReportDeploymentEnded(deployment_id=ID, attempt=attempt, cause=cause, **given_fields)
 
 
@@ -87,7 +87,7 @@ def test_a_deployment_is_requested_of_the_node_that_has_room() -> None:
 def test_without_a_node_or_room_there_is_none() -> None:
     given().when(CREATE, CreateGathered(room=None)).then_refused("no_deployment_node")
     for code in ("no_free_port", "no_gpu"):
-        full = CreateGathered(room=RoomReport(node="gpu-1", refused=code))  # type: ignore[arg-type]
+        full = CreateGathered(room=RoomReport(node="gpu-1", refused=code))
         assert given().when(CREATE, full).then_refused(code).status == 503
 
 

@@ -68,7 +68,8 @@ async def test_without_a_token_nobody_is_served(world: World) -> None:
 
 
 async def test_roles(world: World) -> None:
-    for name, role in (("rita", "reader"), ("otto", "operator"), ("anna", "admin")):
+    roles: dict[str, Role] = {"rita": "reader", "otto": "operator", "anna": "admin"}
+    for name, role in roles.items():
         await issue(world, name, role, f"secret-{role}")
     async with guarded(world) as http:
         assert (await http.get("/projects", headers=bearer("secret-reader"))).status_code == 200
@@ -110,8 +111,8 @@ async def test_a_token_issued_or_revoked_elsewhere_becomes_known(world: World) -
 
 
 async def test_a_wrong_token_is_told_on_loopback_too(http: httpx.AsyncClient) -> None:
-    for authorization in ("Bearer wrong", "Basic eDp5", "Bearer", "wrong", "Bearer é".encode()):
-        answer = await http.get("/projects", headers={b"Authorization": authorization})  # type: ignore[dict-item]
+    for authorization in ("Bearer wrong", "Basic eDp5", "Bearer", "wrong", "Bearer é"):
+        answer = await http.get("/projects", headers={b"Authorization": authorization.encode()})
         assert answer.status_code == 401
 
 
@@ -125,7 +126,7 @@ async def test_the_actor_on_loopback(http: httpx.AsyncClient, world: World) -> N
 
 async def test_a_read_enters_nobody_in_the_directory(http: httpx.AsyncClient, world: World) -> None:
     await http.get("/projects", headers={"X-Actor": "passer-by"})
-    assert await world.parts.people.find("passer-by") is None  # type: ignore[attr-defined]
+    assert await world.parts.people.find("passer-by") is None
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ async def made(http: httpx.AsyncClient, **fields: Any) -> str:
 
 
 async def put(
-    http: httpx.AsyncClient, dataset: str, content: bytes = CONTENT, name: str = "train.jsonl", **headers: str
+    http: httpx.AsyncClient, dataset: str, content: bytes = CONTENT, name: str = "train.jsonl", /, **headers: str
 ) -> httpx.Response:
     return await http.put(f"/v1/datasets/{dataset}/files", files={"file": (name, content)}, headers=headers)
 

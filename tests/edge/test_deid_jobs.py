@@ -228,7 +228,7 @@ async def test_progress_is_what_the_service_at_work_says(http: httpx.AsyncClient
     await world.training.report(AssignDeidentification(job_id=UUID(job), node="box"))
 
     async def running() -> bool:
-        return (await job_of(http, job))["status"] == "running"
+        return bool((await job_of(http, job))["status"] == "running")
 
     await eventually(running)
     assert (await job_of(http, job))["progress"] is None  # nobody says

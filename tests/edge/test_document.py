@@ -12,6 +12,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.core.result import Ok
 
 from contracts.problem_kinds import PROBLEMS
 from contracts.problems import Refused
@@ -84,6 +85,7 @@ def _explore(address: str) -> None:
     schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
     answered = 0
     for found in schema.get_all_operations():
+        assert isinstance(found, Ok)
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
 
             @settings(

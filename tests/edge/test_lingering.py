@@ -34,7 +34,7 @@ async def server(world: World) -> AsyncIterator[str]:
 
 def told(method: str, url: str, kind: str, body: bytes | Iterable[bytes]) -> tuple[int, str]:
     """Status and code that a client of the standard library reads; it asks the server to close the connection."""
-    request = urllib.request.Request(url, body, {"Content-Type": kind}, method=method)  # type: ignore[arg-type]
+    request = urllib.request.Request(url, body, {"Content-Type": kind}, method=method)
     with pytest.raises(urllib.error.HTTPError) as answer:
         urllib.request.urlopen(request, timeout=60)
     return answer.value.code, json.loads(answer.value.read())["code"]

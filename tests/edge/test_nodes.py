@@ -15,6 +15,7 @@ from sqlalchemy import text
 from contracts.nodes import DeclareNodeLost, Gpu, RegisterNode
 from contracts.runs import ReportRunLost
 from projections.queries.nodes import live_runs_of
+from services.runtime.nodes.gpus import Device
 from services.runtime.nodes.heartbeats import Heartbeats
 from services.training.lease import Lease, own_heartbeat
 from services.training.presence import answer_status_questions, stay_present
@@ -33,6 +34,9 @@ class GpusTwin:
 
     def __init__(self, *gpus: Gpu) -> None:
         self.gpus = gpus
+
+    def devices(self) -> tuple[Device, ...]:
+        return tuple(Device(index=index, gpu=gpu) for index, gpu in enumerate(self.gpus))
 
     def read(self) -> tuple[Gpu, ...]:
         return self.gpus

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,7 +68,10 @@ class Held:
 
 
 async def test_those_that_wait_share_a_transaction(database: Counted, questions: Questions) -> None:
-    asked = [questions.ask(lambda connection, n=n: connection.scalar(text(f"select {n}"))) for n in range(40)]
+    def number(n: int) -> Callable[[Connection], int | None]:
+        return lambda connection: connection.scalar(text(f"select {n}"))
+
+    asked = [questions.ask(number(n)) for n in range(40)]
     shown = await asyncio.wait_for(asyncio.gather(*asked), BOUND)
     assert [one.answer for one in shown] == list(range(40))
     assert database.transactions < 10

@@ -184,9 +184,8 @@ async def test_a_request_at_work_is_answered_before_the_server_stops(world: Worl
         async with listening(world.app) as url:
             await client.post(f"{url}/projects", json=QWEN)
             asked = asyncio.create_task(client.post(f"{url}/projects/qwen-finetune/runs"))
-            async for batch in world.parts.log.follow(0, ("runs",)):
-                run_id = batch[0].meta.aggregate_id
-                break
+            requested, *_ = await anext(world.parts.log.follow(0, ("runs",)))
+            run_id = requested.meta.aggregate_id
             asyncio.get_running_loop().call_later(0.2, asyncio.ensure_future, world.training.launch(run_id))
         answer = await asked
     assert (answer.status_code, answer.json()["status"]) == (201, "running")

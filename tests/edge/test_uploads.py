@@ -33,7 +33,7 @@ def metadata(name: str = "train.jsonl") -> str:
     return f"filename {base64.b64encode(name.encode()).decode()},filetype dGV4dA=="
 
 
-async def begun(http: httpx.AsyncClient, dataset: str, length: int = len(CONTENT), **headers: str) -> str:
+async def begun(http: httpx.AsyncClient, dataset: str, length: int = len(CONTENT), /, **headers: str) -> str:
     given = TUS | {"Upload-Length": str(length), "Upload-Metadata": metadata()} | headers
     answer = await http.post(f"/v1/datasets/{dataset}/uploads", headers=given)
     assert (answer.status_code, answer.content) == (201, b""), answer.text

@@ -52,6 +52,11 @@ def understood(output: bytes) -> Parsed:
     return OutputParser().feed(output, 0.0)
 
 
+def losses_of(found: Parsed) -> list[float]:
+    losses = [point.value for point in found.points if point.name == "train_loss"]
+    return [math.nan if loss is None else loss for loss in losses]
+
+
 def state_of(checkpoint: Path) -> list[bytes]:
     return [(checkpoint / name).read_bytes() for name in STATE_FILES]
 
@@ -69,7 +74,7 @@ def test_the_documented_training_learns(home: Path) -> None:
     done = train(home, "configs/qwen_demo.yaml")
     assert done.returncode == 0, done.stderr
     found = understood(done.stdout)
-    losses = [point.value for point in found.points if point.name == "train_loss"]
+    losses = losses_of(found)
     assert losses[0] > 4
     assert losses[-1] < 0.5 * losses[0]
     assert losses[-1] < 0.6 * unigram_entropy(home / "datasets/qwen_demo.jsonl")
@@ -123,7 +128,7 @@ def test_trained_weights_are_a_model_to_start_from(home: Path) -> None:
     assert train(home, configure(home, output_dir="one")).returncode == 0
     done = train(home, configure(home, output_dir="two", model_name_or_path="one/checkpoint-6", max_steps=1))
     assert done.returncode == 0, done.stderr
-    (loss,) = [point.value for point in understood(done.stdout).points if point.name == "train_loss"]
+    (loss,) = losses_of(understood(done.stdout))
     assert loss < 4.4
     assert state_of(home / "two/checkpoint-1") != state_of(home / "one/checkpoint-6")
 

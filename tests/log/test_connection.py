@@ -53,7 +53,7 @@ async def test_frames_are_read_however_the_bytes_are_cut(size: int) -> None:
     others: list[tuple[int, bytes, bytes | None]] = []
     pings = 0
 
-    async def process_msg(sid: int, _subject: bytes, _reply: bytes, data: bytes, headers: bytes | None) -> None:
+    async def process_msg(sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
         others.append((sid, data, headers))
 
     async def process_ping() -> None:

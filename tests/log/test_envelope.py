@@ -23,7 +23,7 @@ from events.projects import AnyProjectFact, ProjectArchived, ProjectRevised
 from events.runs import AnyRunFact
 from events.tokens import AnyTokenFact
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)))
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 # Python's and msgspec's moments both end with year 9999, whatever the zone.
 MOMENTS = st.datetimes(
     min_value=datetime(1, 1, 2),  # noqa: DTZ001

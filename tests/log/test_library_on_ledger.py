@@ -39,7 +39,7 @@ PROJECTS = projector(Project(), evolve)
 
 class Projects(Application[UUID]):
     def project(self, project_id: UUID, version: int | None = None) -> Any:
-        return self.repository.get(project_id, version=version, projector_func=PROJECTS)  # type: ignore[arg-type]
+        return self.repository.get(project_id, version=version, projector_func=PROJECTS)
 
 
 @pytest.fixture
@@ -97,10 +97,10 @@ async def test_what_the_library_saves_is_a_fact(log: JetStreamLog, application: 
     origin = Origin(actor=str(PERSON), command_id=uuid4())
 
     def save() -> None:
-        application.save(LedgerEvent(project, 2, ProjectArchived()), origin=origin)  # type: ignore[arg-type]
-        application.save(LedgerEvent(project, 3, ProjectUnarchived()))  # type: ignore[arg-type]
+        application.save(LedgerEvent(project, 2, ProjectArchived()), origin=origin)
+        application.save(LedgerEvent(project, 3, ProjectUnarchived()))
         with pytest.raises(IntegrityError):
-            application.save(LedgerEvent(project, 3, ProjectArchived()))  # type: ignore[arg-type]
+            application.save(LedgerEvent(project, 3, ProjectArchived()))
 
     await asyncio.to_thread(save)
     _, archived, unarchived = await log.read("projects", project)
@@ -172,7 +172,7 @@ def test_originators_and_topics_may_be_any_text(nats_server: NatsServer) -> None
         }
     )
     recorder = factory.application_recorder()
-    identities = ["账户 1", "a.b.*.>", "", "%41", "A", str(uuid4()), uuid4()]
+    identities: list[UUID | str] = ["账户 1", "a.b.*.>", "", "%41", "A", str(uuid4()), uuid4()]
     for number, identity in enumerate(identities, 1):
         event = StoredEvent(identity, 1, f"模块:类 {number}\r\n", bytes(range(256)))
         assert recorder.insert_events([event]) == [number]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from eventsourcing.application import Application
@@ -19,8 +19,8 @@ from events.log.recorder import (
     JetStreamApplicationRecorder,
     JetStreamFactory,
     JetStreamProcessRecorder,
-    JetStreamTrackingRecorder,
 )
+from events.log.tracking import JetStreamTrackingRecorder
 from tests.nats_server import NatsServer
 
 _streams = (f"LIBRARY-{os.getpid()}-{number}" for number in itertools.count())
@@ -55,7 +55,7 @@ class TestSnapshotRecorder(OnJetStream, persistence_cases.AggregateRecorderTestC
         return self.made.aggregate_recorder("snapshots")
 
 
-class TestApplicationRecorder(OnJetStream, persistence_cases.ApplicationRecorderTestCase):  # type: ignore[type-arg]
+class TestApplicationRecorder(OnJetStream, persistence_cases.ApplicationRecorderTestCase):
     def create_recorder(self) -> Any:
         return self.made.application_recorder()
 
@@ -103,7 +103,7 @@ class TestFactory(OnJetStream, persistence_cases.InfrastructureFactoryTestCase):
 
 
 class TestExampleApplication(application_cases.ExampleApplicationTestCase):
-    expected_factory_topic: ClassVar[str] = get_topic(JetStreamFactory)
+    expected_factory_topic = get_topic(JetStreamFactory)
 
     @pytest.fixture(autouse=True)
     def environment_of_applications(self, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,7 +160,7 @@ async def test_a_connection_is_closed_although_its_reconnecting_loses_a_cancella
     connecting = asyncio.Event()
     lost = 0
 
-    async def refused(_: object) -> None:
+    async def refused(s: object) -> None:
         nonlocal lost
         connecting.set()
         try:

@@ -23,7 +23,7 @@ class Card:
         self.name = "NVIDIA A100"
         self.total, self.free = 80 * GIB, 79 * GIB
         self.processes = processes or {}
-        self.failing = {"nvmlDeviceGetMigMode": pynvml.NVML_ERROR_NOT_SUPPORTED} | failing
+        self.failing: dict[str, int] = {"nvmlDeviceGetMigMode": int(pynvml.NVML_ERROR_NOT_SUPPORTED)} | failing
         self.instances: list[Card | None] = []
 
     def cut(self, *instances: Card | None) -> Card:
@@ -80,8 +80,11 @@ class Driver:
         count._obj.value = len(self.cards)
 
     def _by_index(self, index: Any, handle: Any) -> int | None:
-        card = self.cards[index.value]
-        return card.failing.get("nvmlDeviceGetHandleByIndex_v2") or self._give(card, handle)
+        card: Card = self.cards[index.value]
+        failure = card.failing.get("nvmlDeviceGetHandleByIndex_v2")
+        if failure is None:
+            self._give(card, handle)
+        return failure
 
     def _give(self, card: Card, handle: Any) -> None:
         self._handles.append(card)
@@ -97,7 +100,8 @@ class Driver:
         instance = card.instances[index.value]
         if instance is None:
             return int(pynvml.NVML_ERROR_NOT_FOUND)
-        return self._give(instance, handle)
+        self._give(instance, handle)
+        return None
 
     def _name(self, card: Card, name: Any, _: Any) -> None:
         name.value = card.name.encode()

@@ -237,9 +237,8 @@ def test_others_are_served_only_with_a_token(serving: Serving) -> None:
     second = serving.command("token", "add", "alice")
     assert "alice has 2 active tokens now" in second.stderr
     rows = serving.command("token", "list").stdout.splitlines()
-    assert [re.fullmatch(r"(\S+)  \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  .* alice", row)[1] for row in rows] == [
-        made.stderr.split()[1], second.stderr.split()[1]
-    ]  # fmt: skip
+    shown = [re.fullmatch(r"(\S+)  \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  .* alice", row) for row in rows]
+    assert [row and row[1] for row in shown] == [made.stderr.split()[1], second.stderr.split()[1]]
     assert made.stdout.strip() not in listed
 
     serving.start("--host", "0.0.0.0")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 
 from contracts.telemetry import LogLine, MetricPoint, Refill, TelemetryBatch
 from events.runs import RunAssigned, RunCompleted, RunStarted
 from projections.database import Database
-from projections.queries.run_output import log_of_run
+from projections.queries.run_output import LogOfRun, LogPart, log_of_run
 from projections.queries.runs import run_detail
 from projections.queries.wanted_lines import Wanted
 from projections.tables import logs, metrics, run_telemetry
@@ -62,8 +62,19 @@ def rows(database: Database, *names: str) -> list[Any]:
         columns = [column for column in table.columns if column.name not in ("time", "stored_at")]
         statement = select(*columns).order_by(*table.primary_key.columns)
         if not names or table.name in names:
-            found += ask(database, lambda connection, statement=statement: connection.execute(statement).all())
+            with database.reading() as connection:
+                found += connection.execute(statement)
     return found
+
+
+def log_of(connection: Connection) -> LogOfRun:
+    log = log_of_run(connection, RUN)
+    assert log is not None
+    return log
+
+
+def part(database: Database, skip: int, limit: int) -> LogPart:
+    return ask(database, lambda connection: log_of(connection).part(Wanted(), skip=skip, limit=limit))
 
 
 def change(database: Database, statement: Any) -> None:
@@ -81,8 +92,8 @@ def ended(database: Database) -> Database:
 def test_a_whole_output_fills_empty_tables(database: Database) -> None:
     fold_all(database, HISTORY)
     append_all(database, *batches(4, MARK))
-    part = ask(database, lambda connection: log_of_run(connection, RUN).tail(Wanted(), 3))  # type: ignore[union-attr]
-    assert (part.total, [line.message for line in part.lines]) == (23, ["line 18", "line 19"])
+    found = ask(database, lambda connection: log_of(connection).tail(Wanted(), 3))
+    assert (found.total, [line.message for line in found.lines]) == (23, ["line 18", "line 19"])
     detail = ask(database, lambda connection: run_detail(connection, RUN))
     assert detail is not None
     assert detail.metrics == {"loss": 1 / 20}
@@ -114,12 +125,9 @@ def test_counts_of_lines_are_right_again_and_pages_too(ended: Database) -> None:
     append_all(ended, *batches(7, MARK), after=7)
     whole = [f"line {number}" for number in range(20)]
     for first in range(20):
-        part = ask(
-            ended,
-            lambda connection, first=first: log_of_run(connection, RUN).part(Wanted(), skip=first + 2, limit=4),  # type: ignore[union-attr]
-        )
-        assert part.total == 23
-        assert [line.message for line in part.lines] == whole[first : first + 4]
+        found = part(ended, skip=first + 2, limit=4)
+        assert found.total == 23
+        assert [line.message for line in found.lines] == whole[first : first + 4]
     counts = ask(
         ended, lambda connection: connection.execute(select(run_telemetry.c.end_offset, run_telemetry.c.lines))
     )
@@ -136,8 +144,5 @@ def test_it_goes_on_in_the_same_transaction_as_what_came_first(database: Databas
 def test_lines_that_an_earlier_release_stored_are_counted(ended: Database) -> None:
     change(ended, run_telemetry.update().values(lines=None))
     for first in (0, 7, 18):
-        part = ask(
-            ended,
-            lambda connection, first=first: log_of_run(connection, RUN).part(Wanted(), skip=first + 2, limit=2),  # type: ignore[union-attr]
-        )
-        assert (part.total, part.lines[0].message) == (23, f"line {first}")
+        found = part(ended, skip=first + 2, limit=2)
+        assert (found.total, found.lines[0].message) == (23, f"line {first}")

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, create_engine
 
+from contracts.runs import LogEntry
 from contracts.telemetry import LogLine, MetricPoint, TelemetryBatch
 from events.runs import RunAssigned, RunCompleted, RunStarted
 from projections.database import Database
@@ -16,7 +17,7 @@ from projections.queries import run_output
 from projections.queries.cut import NOW
 from projections.queries.run_logs import _lines_from, latest_output
 from projections.queries.run_metrics import After, Series, metric_page, thinned_metrics
-from projections.queries.run_output import BEGINNING, LogOfRun, Place, log_of_run, texts
+from projections.queries.run_output import BEGINNING, Line, LogOfRun, Place, log_of_run, texts
 from projections.queries.wanted_lines import Wanted
 from projections.tables import logs
 from tests.projections.histories import History, identify, project_created, run_requested
@@ -69,8 +70,8 @@ def told(database: Database) -> Database:
 
 
 def of_log(database: Database, question: Callable[[LogOfRun], T]) -> T:
-    def answer(connection: object) -> T:
-        log = log_of_run(connection, RUN)  # type: ignore[arg-type]
+    def answer(connection: Connection) -> T:
+        log = log_of_run(connection, RUN)
         assert log is not None
         return question(log)
 
@@ -79,7 +80,8 @@ def of_log(database: Database, question: Callable[[LogOfRun], T]) -> T:
 
 def part(database: Database, wanted: Wanted, skip: int, limit: int) -> list[str]:
     found = of_log(database, lambda log: log.part(wanted, skip=skip, limit=limit))
-    return [entry.message[:30] for entry in [*found.before, *found.lines, *found.after]]
+    entries: list[LogEntry | Line] = [*found.before, *found.lines, *found.after]
+    return [entry.message[:30] for entry in entries]
 
 
 def test_every_part_is_that_of_the_whole_also_over_attempts(told: Database) -> None:
@@ -180,7 +182,7 @@ def test_points_come_by_pages_and_thinned(told: Database) -> None:
 
 @pytest.mark.parametrize(("count", "expected"), [(6, TEXTS), (7, ["y", *TEXTS]), (100, ["x", "y", *TEXTS])])
 def test_the_latest_lines_are_those_of_the_last_attempts(told: Database, count: int, expected: list[str]) -> None:
-    found = ask(told, lambda connection: latest_output(connection, [str(RUN)], NOW, count))  # type: ignore[arg-type]
+    found = ask(told, lambda connection: latest_output(connection, [str(RUN)], NOW, count))
     assert [entry.message for entry in found[str(RUN)]] == expected
 
 

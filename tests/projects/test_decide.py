@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -28,7 +29,8 @@ CREATED = ProjectCreated(
 
 def create(name: str = "qwen-finetune", **fields: str) -> CreateProject:
     assets = {"dataset_name": "datasets/qwen_demo.jsonl", "training_yaml_name": "configs/a.yaml"}
-    return CreateProject(name=name, **({"owner": "alice"} | assets | fields))
+    given_fields: dict[str, Any] = {"owner": "alice"} | assets | fields
+    return CreateProject(name=name, **given_fields)
 
 
 def revise(**changes: object) -> ReviseProject:

@@ -154,9 +154,11 @@ def test_the_path_of_a_placed_file_holds_nothing_of_its_name_but_the_ending(name
 # What a run is requested with.
 
 
-def start(dataset: str, config: str, stored: Stored, **project: bool) -> StartGathered:
+def start(dataset: str, config: str, stored: Stored, *, require_deidentified: bool = False) -> StartGathered:
     return StartGathered(
-        project=Project(name="p", dataset_name=dataset, training_yaml_name=config, **project),
+        project=Project(
+            name="p", dataset_name=dataset, training_yaml_name=config, require_deidentified=require_deidentified
+        ),
         assets=AssetReport(node="box", missing=("configs/a.yaml",) if config == "configs/a.yaml" else ()),
         command_template=TEMPLATE,
         own_command_setting="ALLOW_START_COMMAND",

@@ -25,8 +25,8 @@ def refused(content: bytes | str) -> InvalidTrainConfig:
     error = caught.value
     assert error.status == 400
     for language in ("zh", "en"):
-        assert "{" not in error.text(language)[:40]  # type: ignore[arg-type]
-        assert len(error.text(language)) < 2_000  # type: ignore[arg-type]
+        assert "{" not in error.text(language)[:40]
+        assert len(error.text(language)) < 2_000
     return error
 
 

@@ -107,11 +107,10 @@ class DockerEngine:
         return DockerContainer(
             IMAGE,
             docker_client_kw={"environment": {"DOCKER_HOST": self.url}},
-            command=["sleep", "100000"],
             volumes=volumes,
             network_mode="none",
             **options,
-        )
+        ).with_command(["sleep", "100000"])
 
     def import_image(self) -> None:
         with contextlib.closing(self.client()) as client:

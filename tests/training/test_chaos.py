@@ -51,7 +51,7 @@ class Part:
     """A process to be killed."""
 
     def __init__(self, program: str, settings: Settings) -> None:
-        self._arguments = [sys.executable, str(Path(__file__).parent / program), encode(settings)]
+        self._arguments: list[str | bytes] = [sys.executable, str(Path(__file__).parent / program), encode(settings)]
         self._log = settings.data_dir / f"{program}.log"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -52,7 +52,8 @@ class Box:
         self.container: Any = engine.container(name=self.name, working_dir="/home", volumes=volumes, **options)
 
     def exec(self, *command: str) -> str:
-        return self.container.get_wrapped_container().exec_run(command).output.decode()
+        output: bytes = self.container.get_wrapped_container().exec_run(command).output
+        return output.decode()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -33,7 +34,7 @@ def home(book: Ledger) -> Path:
     return book.root
 
 
-async def trained(book: Ledger, executor: Executor) -> tuple[list[tuple[object, ...]], list[str], list[str]]:
+async def trained(book: Ledger, executor: Executor) -> tuple[Sequence[tuple[object, ...]], list[str], list[str]]:
     """Metric points without times, lines without times, names of artifacts."""
     consumer = asyncio.create_task(Consumer(book.node({executor.name: executor}), book.checkpoint).run())
     try:
@@ -99,7 +100,7 @@ async def test_a_resumed_example_goes_on_with_the_steps(book: Ledger, home: Path
     assert not paths & {fact.path for fact in recorded}
 
 
-async def losses_of(book: Ledger, run_id: UUID) -> list[tuple[int, float]]:
+async def losses_of(book: Ledger, run_id: UUID) -> list[tuple[int, float | None]]:
     points = [point for batch in await book.batches(run_id) for point in batch.points]
     losses = [point for point in points if (point.name, point.source) == ("train_loss", "trainer_log")]
     return [(point.step or 0, point.value) for point in losses]

@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.telemetry import TRAINER_LOG, LogLine, MetricPoint
-from services.training.parsers import OutputParser, Parsed, advanced, read_trainer_log, training_progress
+from services.training.parsers import LINE_LIMIT, OutputParser, Parsed, advanced, read_trainer_log, training_progress
 
 NOW = 1712904843.25
 
 
-def parsed(output: bytes | str, **options: int) -> Parsed:
+def parsed(output: bytes | str, limit: int = LINE_LIMIT) -> Parsed:
     """All that a whole output says."""
-    return in_chunks([output.encode() if isinstance(output, str) else output], **options)
+    return in_chunks([output.encode() if isinstance(output, str) else output], limit)
 
 
-def in_chunks(chunks: list[bytes], **options: int) -> Parsed:
-    parser = OutputParser(**options)
+def in_chunks(chunks: list[bytes], limit: int = LINE_LIMIT) -> Parsed:
+    parser = OutputParser(limit=limit)
     parts = [parser.feed(chunk, NOW) for chunk in chunks] + [parser.finish(NOW)]
     assert all(before.end == after.start for before, after in pairwise(parts))
     return joined(parts)
@@ -39,8 +39,8 @@ def joined(parts: list[Parsed]) -> Parsed:
     )
 
 
-def texts(output: bytes | str, **options: int) -> list[str]:
-    return [line.message for line in parsed(output, **options).lines]
+def texts(output: bytes | str, limit: int = LINE_LIMIT) -> list[str]:
+    return [line.message for line in parsed(output, limit).lines]
 
 
 def level(line: str) -> str:

@@ -82,7 +82,7 @@ def test_whoever_is_first_in_line_is_asked_for_and_the_others_wait_for_him() -> 
     slots = Slots(by_gpu=True)
     slots.expect(UUID(int=1))
     second, third = (waiting(slots, number) for number in (2, 3))
-    assert slots.first is None  # nothing is known of the first yet
+    assert (slots.first, states(second, third)) == (None, [])  # nothing is known of the first yet
     first = slots.wait(UUID(int=1), 1, LOCAL)
     assert (slots.first, states(first, second, third)) == (UUID(int=1), [])
     slots.allow(UUID(int=1))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+import re._constants as of  # type: ignore[import-not-found]
+import re._parser as _parser  # type: ignore[import-not-found]
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from re import _constants as of  # type: ignore[attr-defined]
-from re import _parser  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 
 Ranges = list[tuple[int, int]]
