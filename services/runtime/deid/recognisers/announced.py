@@ -74,6 +74,7 @@ _AFTER = {
                 secret_values.KEY_TOLD,
                 secret_values.ELEMENT,
                 secret_values.ATTRIBUTE,
+                secret_values.KEY_BESIDE,
             ),
             "pass": (secret_values.ASSIGNED,),
             "password": (
@@ -81,6 +82,7 @@ _AFTER = {
                 secret_values.BESIDE,
                 secret_values.MARKED,
                 secret_values.CELL,
+                secret_values.SETTER,
                 secret_values.PIN,
                 secret_values.QUALIFIED,
                 secret_values.QUALIFIED_PIN,

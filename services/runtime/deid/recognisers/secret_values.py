@@ -139,12 +139,17 @@ OPTION = Form(
 _PART = r"(?:[A-Za-z]++[0-9]{0,8}+|[0-9]{1,8}+[A-Za-z]{0,2}+)(?![A-Za-z0-9])"
 _NAMES = rf"{_PART}(?:[-._/]{_PART})++(?![A-Za-z0-9._~+/=-])"
 _KEY = r"(?=[!-~]{0,4096}?(?:[A-Za-z][0-9]|[0-9][A-Za-z]))[A-Za-z0-9._~+/-]{16,4096}={0,2}"
+_RANDOM = r"(?=(?:[A-Za-z_+/-]*+[0-9]++){4})[A-Za-z0-9_+/-]{20,256}+={0,2}"
 BEARER = Form(
     rf"\s{{1,4}}+(?:(?:(?<=[:=\"'] [Bb]earer )|(?<=[:=\"'] [Bb]asic ))({_KEY})|(?!{_NAMES})({_KEY}))",
     _SPACES,
     (_SECRET, _SECRET),
 )
 """After the name of a header anything; else what is no name of parts, each a word or a number, as models have."""
+KEY_BESIDE = Form(rf"[ \t]{{1,2}}(?!{_NAMES})({_RANDOM})(?![A-Za-z0-9._~+/=()\[-])", _SPACES, (_SECRET,))
+"""`Token 9944b0…`, `私钥 5Kb8…`."""
+SETTER = Form(r"\(\s?(?:\"([!#-~]{6,256})\"|'([!-&(-~]{6,256})')\s?\)", among_bytes("("), (_SECRET, _SECRET))
+"""`.password("…")`."""
 
 SIGNS = among_bytes("0123456789@#$^*!+~?%")
 """Of which every secret has one."""
