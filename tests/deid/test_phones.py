@@ -64,3 +64,38 @@ def test_names_of_fields_are_words(named: str, name: str) -> None:
 @pytest.mark.parametrize("name", ["videoNo", "paidno", "gridNumber"])
 def test_what_only_ends_like_a_name_of_a_field_is_none(name: str) -> None:
     assert _value(f'{{"{name}":"110105900307123"}}', form="json")[0] == "NUMBER"
+
+
+_BLANKS = (
+    *"\u00a0\u00ad\u2002\u2003\u2007\u2009\u200a\u200b\u200c\u200d\u202f\u2060\u3000\ufeff·", "&nbsp;", "&ensp;"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("blank", _BLANKS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "138 1234 5678",
+        "手机：138 1234 5678",
+        "手机：1381234 5678",
+        "手机：１３８ 1234 5678",
+        "身份证 110105 19491231 002X",
+    ],
+)
+def test_any_blank_between_groups_is_one(text: str, blank: str) -> None:
+    spelled, plain = _ZH.texts([text.replace(" ", blank), text]).mapping
+    assert (spelled.type, spelled.original.split(blank)) == (plain.type, plain.original.split())
+    assert spelled.pseudo.split(blank) == plain.pseudo.split()
+    assert _ZH.reverse([spelled.pseudo]).texts == [spelled.original]
+
+
+@pytest.mark.parametrize("blank", [blank for blank in _BLANKS if blank != "·"])
+def test_phones_with_any_blank_between_them_stay_two(blank: str) -> None:
+    done = _ZH.texts([f"手机13812345678{blank}13912345678"])
+    assert [pair.original for pair in done.mapping] == ["13812345678", "13912345678"]
+
+
+@pytest.mark.parametrize("text", ["手机：138\t1234\t5678", "身份证\t110105\t19491231\t0022"])
+def test_tabs_join_groups_after_a_word_alone(text: str) -> None:
+    assert _value(text)[0] in {"CN_PHONE", "CN_ID"}
+    assert not {"CN_PHONE", "CN_ID"} & set(_ZH.texts([text[text.index("1") :]]).counts)

@@ -87,10 +87,11 @@ class Buffer:
     """Bytes with areas of text.
 
     `bytes` is what is searched: full-width digits, letters and a few signs are one ASCII byte each there, so that a
-    value is the same in both widths. `areas` are in offsets of `bytes`; `original` turns those into offsets of
-    `content`. `escapes` of it are signs there, too. `floors`: from where on words speak for what is in each area, which
-    is its start where nothing else is given. `documents`: where those begin that say nothing of each other, each area
-    by itself where nothing else is given. `runs`: of the digits of `content`, if known already.
+    value is the same in both widths, and so is each blank of Unicode or HTML between digits. `areas` are in offsets of
+    `bytes`; `original` turns those into offsets of `content`. `escapes` of it are signs there, too. `floors`: from
+    where on words speak for what is in each area, which is its start where nothing else is given. `documents`: where
+    those begin that say nothing of each other, each area by itself where nothing else is given. `runs`: of the digits
+    of `content`, if known already.
     """
 
     def __init__(
@@ -110,6 +111,10 @@ class Buffer:
         self.bytes, self._origin = _narrowed(shown, dropped)
         same = self._origin is None and not (escapes and escapes.numbered)
         self.runs = runs if runs is not None and same else Runs.of(self.bytes)
+        blanks, inner = _blanks(self.bytes, self.runs)
+        if len(blanks):
+            self.bytes, self._origin = _with_blanks(self.bytes, blanks, inner, self._origin)
+            self.runs = Runs.of(self.bytes)
         self.areas = areas
         self.floors = areas.starts if floors is None else floors
         self.documents = areas.starts if documents is None else documents
@@ -175,6 +180,42 @@ def _narrowed(content: Bytes, dropped: Offsets | None) -> tuple[Bytes, Offsets |
     replaced = content.copy()
     replaced[first] = narrow
     return replaced[kept[:-1]], np.flatnonzero(kept)
+
+
+_SPELLED_BLANKS = tuple(
+    spelled.encode()
+    for spelled in (
+        *"\u00a0\u00ad\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u200c\u200d\u202f\u205f\u2060\u3000\ufeff",
+        "&nbsp;", "&ensp;", "&emsp;",
+    )
+)  # fmt: skip
+"""Spaces of any width, those of none, and the hyphen that is not seen."""
+_FIRST_OF_BLANKS = np.isin(np.arange(256), [blank[0] for blank in _SPELLED_BLANKS])
+
+
+def _blanks(content: Bytes, runs: Runs) -> tuple[Offsets, Offsets]:
+    """Where one of these is all that stands between two runs, and the offsets of its bytes but the first."""
+    before = np.flatnonzero(_FIRST_OF_BLANKS[content[runs.ends[:-1]]])
+    at = runs.ends[before]
+    gap = runs.starts[before + 1] - at
+    starts, inner = [at[:0]], [at[:0]]
+    for size in {len(blank) for blank in _SPELLED_BLANKS}:
+        some = at[gap == size]
+        spelled = content[some[:, None] + np.arange(size)]
+        known = np.frombuffer(b"".join(blank for blank in _SPELLED_BLANKS if len(blank) == size), dtype=np.uint8)
+        some = some[(spelled[:, None] == known.reshape(-1, size)).all(axis=2).any(axis=1)]
+        starts.append(some)
+        inner.append((some[:, None] + np.arange(1, size)).ravel())
+    return np.concatenate(starts), np.concatenate(inner)
+
+
+def _with_blanks(content: Bytes, starts: Offsets, inner: Offsets, origin: Offsets | None) -> tuple[Bytes, Offsets]:
+    """Blanks at these places in place of the bytes from there on, and the offset of each byte (and the end) before."""
+    kept = np.ones(len(content) + 1, dtype=np.bool_)
+    kept[inner] = False
+    replaced = content.copy()
+    replaced[starts] = ord(" ")
+    return replaced[kept[:-1]], np.flatnonzero(kept) if origin is None else origin[kept]
 
 
 def narrow(text: bytes) -> bytes:

@@ -155,7 +155,7 @@ def _pair(one: Bytes, next_one: Bytes) -> Offsets:
 
 _WIDE_LINKS = {
     ") ": ")", "）": ")", " - ": "-", "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-",
-    "\u2212": "-", "\u00a0": " ", "\u3000": " ",
+    "\u2212": "-", "·": " ",
 }  # fmt: skip
 """Other ways to write the links between groups of digits, of two or three bytes."""
 

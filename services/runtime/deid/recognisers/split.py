@@ -26,10 +26,12 @@ _BEFORE_ACCOUNT = re.compile(_BETWEEN.pattern + _BANK, re.IGNORECASE)
 """An account may stand after the name of its bank."""
 _FARTHEST, _FARTHEST_ACCOUNT, _FARTHEST_GROUP = 20, 100, 3
 _DIGITS = re.compile(rb"[0-9]{1,18}([ ./-]{1,2})[0-9]{1,18}(?:\1[0-9]{1,18}){0,18}(?![0-9A-Za-z])")
-_EIGHTEEN = re.compile(rb"(?:[0-9A-Za-z][ -]?){17}[0-9A-Za-z](?![0-9A-Za-z])")
+_TABBED = re.compile(_DIGITS.pattern.replace(b"[ ", b"[\t "))
+"""Also by tabs, which stand between the values of a table, too: for what only a form of its own tells."""
+_EIGHTEEN = re.compile(rb"(?:[0-9A-Za-z][ \t-]?){17}[0-9A-Za-z](?![0-9A-Za-z])")
 _LETTERS = re.compile(rb"(?<![A-Za-z])[A-Za-z]{1,2}[ -]?\Z")
 """That a code begins with."""
-_SIGNS = b" ./-"
+_SIGNS = b" ./-\t"
 _SCORE = 0.65
 
 
@@ -61,7 +63,7 @@ _Kind = Callable[[bytes, Forms], str]
 _SPLIT: tuple[tuple[str, str, int, int, re.Pattern[bytes], int, re.Pattern[bytes], _Kind], ...] = (
     ("id", "CN_ID", 15, 17, _BETWEEN, _FARTHEST, _EIGHTEEN, _resident),
     ("uscc", "CN_USCC", 18, 0, _BETWEEN, _FARTHEST, _EIGHTEEN, _company),
-    ("phone", "CN_PHONE", 11, 11, _BETWEEN, _FARTHEST, _DIGITS, _mobile),
+    ("phone", "CN_PHONE", 11, 11, _BETWEEN, _FARTHEST, _TABBED, _mobile),
     ("account", "NUMBER", 16, 12, _BEFORE_ACCOUNT, _FARTHEST_ACCOUNT, _DIGITS, _account),
 )
 """Class of the word, a type that a policy must want, digits from which on the first group is a value by itself,
