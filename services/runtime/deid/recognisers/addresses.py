@@ -106,6 +106,8 @@ def _announced(searched: bytes, starts: Offsets, buffer: Buffer) -> list[bool]:
 
 
 _SCHEME = among_bytes("0123456789+" + LETTERS)
+_LISTING = among_bytes(",;")
+"""Between URLs of a list, each with its scheme."""
 _HOST = ALNUM | among_bytes("[:")
 _LONGEST_SCHEME = 20
 _NOBODYS = re.compile(
@@ -153,6 +155,8 @@ def _urls(groups: Groups, out: Candidates) -> None:
         return
     stops = np.flatnonzero(~_URL[content])
     ends = stops[np.minimum(np.searchsorted(stops, hosts), len(stops) - 1)]
+    listed = np.sort(starts[_LISTING[content[starts - 1]]])
+    ends = np.minimum(ends, np.append(listed, len(content))[np.searchsorted(listed, starts, side="right")])
     han = np.flatnonzero(_SIGNS[content[ends - 1]] & _HAN_LEADS[content[np.minimum(ends, len(content) - 1)]])
     for index in han.tolist():
         ends[index] = _end_of_path(groups.searched, int(hosts[index]), int(ends[index]))
