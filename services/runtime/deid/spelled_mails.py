@@ -16,7 +16,12 @@ _AT = rf" ?(?:{'|'.join(AT)}) ?| at "
 _DOT = rf" ?{_OPEN} ?(?:dot|\.) ?{_CLOSE} ?| dot "
 _LABEL = "[0-9A-Za-z-]{1,63}"
 _BETWEEN = re.compile(_AT.encode(), re.IGNORECASE)
-_LOCAL = re.compile(rf"[0-9A-Za-z_%+-]+(?:(?:\.|{_DOT})[0-9A-Za-z_%+-]+)*\Z".encode(), re.IGNORECASE)
+_LOCAL_SIGNS = rb"[0-9A-Za-z_%+-]"
+_DOT_BACKWARDS = rb" ?(?:[\])}>]|%b|%b) ?(?:tod|\.) ?(?:[\[({<]|%b|%b) ?| tod " % tuple(
+    bracket.encode()[::-1] for bracket in "）】（【"
+)
+_LOCAL_BACKWARDS = re.compile(rb"%b+(?:(?:\.|%b)%b+)*" % (_LOCAL_SIGNS, _DOT_BACKWARDS, _LOCAL_SIGNS), re.IGNORECASE)
+"""Read from its end, as where it begins is not known."""
 _DOMAIN = re.compile(rf"{_LABEL}(?:(?:\.|{_DOT}){_LABEL}){{1,8}}".encode(), re.IGNORECASE)
 _SIGNS = re.compile(rf"(?P<at>{_AT})|(?P<dot>{_DOT})".encode(), re.IGNORECASE)
 _BRACKETS = re.compile("|".join(AT).encode(), re.IGNORECASE)
@@ -29,9 +34,9 @@ def around(content: bytes, at: int) -> tuple[int, int] | None:
     """Where the address begins and ends whose parts are on both sides of what stands here, if it is one."""
     at -= content[at - 1 : at] == b" "
     between = _BETWEEN.match(content, at)
-    local = _LOCAL.search(content, max(at - _LONGEST, 0), at)
     domain = _DOMAIN.match(content, between.end(), between.end() + _LONGEST) if between else None
-    return (local.start(), domain.end()) if local and domain else None
+    local = _LOCAL_BACKWARDS.match(content[max(at - _LONGEST, 0) : at][::-1]) if domain else None
+    return (at - local.end(), domain.end()) if local and domain else None
 
 
 def has_brackets(address: bytes) -> bool:

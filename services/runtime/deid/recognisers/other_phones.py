@@ -53,12 +53,12 @@ def find(buffer: Buffer, runs: Runs, words: Words, free: Flags, out: Candidates)
     with_others = _before_others(runs, free)
     announced = words.followed("phone", buffer, runs, long | with_others, _FARTHEST)
     content = buffer.bytes.tobytes() if international or announced else b""
-    over, dialled = 0, frozenset(international)
+    over, dialled, places = 0, frozenset(international), dict[str, list[tuple[int, int]]]()
     for run in international:
         start = int(runs.starts[run])
         if start >= over and (found := _number(content, start + 2 * content.startswith(b"00", start))):
             over = found.end()
-            _add(content, found.start(), found.end(), 8, _code_length(found[0]), out)
+            _add(content, found.start(), found.end(), 8, _code_length(found[0]), places)
     first = _three_three_four(buffer, runs, free)
     out.add("PHONE", runs.starts[first], runs.ends[first + 2], 0.55)
     for before, run in announced:
@@ -67,9 +67,11 @@ def find(buffer: Buffer, runs: Runs, words: Words, free: Flags, out: Candidates)
         if not found or _QUANTITIES.fullmatch(found[0]):
             continue
         if long[run] and content[start - 1 : start] != b"+" and run not in dialled:
-            _add(content, start, found.end(), _LEAST, 0, out)
+            _add(content, start, found.end(), _LEAST, 0, places)
         for other in _others(content, found) if with_others[run] else ():
-            _add(content, other.start(), other.end(), _LEAST, 0, out)
+            _add(content, other.start(), other.end(), _LEAST, 0, places)
+    for kind, found_places in places.items():
+        out.add_all(kind if kind in out.wanted else "PHONE", found_places, 0.6)
 
 
 def _before_others(runs: Runs, free: Flags) -> Flags:
@@ -140,14 +142,14 @@ def _code_length(number: bytes) -> int:
     return 2 if number[:2] in _TWO_DIGIT_CODES else 3
 
 
-def _add(content: bytes, start: int, end: int, least: int, code: int, out: Candidates) -> None:
+def _add(content: bytes, start: int, end: int, least: int, code: int, places: dict[str, list[tuple[int, int]]]) -> None:
     digits = content[start:end].translate(None, _SIGNS)
     if least <= len(digits) <= _MOST_DIGITS:
         kind, own = _plan(digits, code)
         first = next(islice(_DIGIT.finditer(content, start, end), own, None)).start() if own else start
         if own and (trunk := _TRUNK.match(content, first)) and content.endswith(_OPENING, start, first):
             first = trunk.end()
-        out.add_one(kind if kind in out.wanted else "PHONE", first, end, 0.6)
+        places.setdefault(kind, []).append((first, end))
 
 
 _OPENING = b"(", "（".encode()
