@@ -85,19 +85,9 @@ def test_a_document_says_nothing_of_the_next(tmp_path: Path) -> None:
         assert (tmp_path / "out").read_bytes() == source.read_bytes()
 
 
-def test_other_processes_do_what_this_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_processes_do_what_this_one_does(tmp_path: Path, handed: list[Any]) -> None:
     source = written(tmp_path / "data.jsonl", "jsonl")
     whole = deidentify_file(source, tmp_path / "whole", ZH, KEYS)
-    beside = processes.helpers(1)
-    beside.wait()
-    handed: list[Any] = []
-    hand = beside.hand
-
-    def handing(*piece: Any) -> Any:
-        handed.append(piece)
-        return hand(*piece)
-
-    monkeypatch.setattr(beside, "hand", handing)
     again = deidentify_file(source, tmp_path / "again", ZH, KEYS, workers=2, chunk_bytes=5000)
     assert handed
     assert again == whole

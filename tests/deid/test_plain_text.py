@@ -11,7 +11,7 @@ import pytest
 
 from services.runtime.deid import policies
 from services.runtime.deid.engine import Deidentifier
-from services.runtime.deid.files import Report, deidentify_file, formats, processes
+from services.runtime.deid.files import Report, deidentify_file, formats
 from services.runtime.deid.keys import Keys
 from tests.deid.corpus.chinese import corpus
 
@@ -62,22 +62,12 @@ def test_neither_seams_nor_chunks_show(tmp_path: Path, monkeypatch: pytest.Monke
         assert done(source, chunk_bytes=chunk_bytes) == whole
 
 
-def test_other_processes_know_what_precedes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_processes_know_what_precedes(tmp_path: Path, handed: list[Any]) -> None:
     rng, source = random.Random(5), tmp_path / "data.txt"
     texts = [sample.text for sample in corpus(5, 300)] + [TEXT] * 300
     source.write_text("\n".join(rng.choices(texts, k=5000)), encoding="utf-8")
     assert source.stat().st_size > 4 * formats.BLOCK
     whole = done(source)
-    beside = processes.helpers(1)
-    beside.wait()
-    handed: list[Any] = []
-    hand = beside.hand
-
-    def handing(*piece: Any) -> Any:
-        handed.append(piece)
-        return hand(*piece)
-
-    monkeypatch.setattr(beside, "hand", handing)
     assert done(source, workers=2, chunk_bytes=1) == whole
     assert handed
     assert done(source, chunk_bytes=300_000) == whole

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +114,8 @@ class Buffer:
         self.runs = runs if runs is not None and same else Runs.of(self.bytes)
         blanks, inner = _blanks(self.bytes, self.runs)
         if len(blanks):
-            self.bytes, self._origin = _with_blanks(self.bytes, blanks, inner, self._origin)
+            self.bytes, before = _shortened(self.bytes, blanks, ord(" "), inner)
+            self._origin = before if self._origin is None else self._origin[before]
             self.runs = Runs.of(self.bytes)
         self.areas = areas
         self.floors = areas.starts if floors is None else floors
@@ -123,6 +125,11 @@ class Buffer:
             self.areas = Areas(*(np.searchsorted(origin, offsets) for offsets in areas))
             self.floors = np.searchsorted(origin, self.floors)
             self.documents = np.searchsorted(origin, self.documents)
+
+    @cached_property
+    def text(self) -> bytes:
+        """The same as `bytes`, for what looks at pieces of it."""
+        return self.bytes.tobytes()
 
     def area_of(self, starts: Offsets) -> Offsets:
         """The number of the area that each of these offsets of `bytes` is in; each is in one."""
@@ -173,12 +180,16 @@ def _narrowed(content: Bytes, dropped: Offsets | None) -> tuple[Bytes, Offsets |
     first, narrow = first[narrow > 0], narrow[narrow > 0]
     if not len(first) and (dropped is None or not len(dropped)):
         return content, None
+    return _shortened(content, first, narrow, first + 1, first + 2, *(() if dropped is None else (dropped,)))
+
+
+def _shortened(content: Bytes, places: Offsets, new: Any, *left_out: Offsets) -> tuple[Bytes, Offsets]:
+    """With other bytes at these places and without some, and for each byte (and the end) its offset before."""
     kept = np.ones(len(content) + 1, dtype=np.bool_)
-    kept[first + 1] = kept[first + 2] = False
-    if dropped is not None:
-        kept[dropped] = False
+    for some in left_out:
+        kept[some] = False
     replaced = content.copy()
-    replaced[first] = narrow
+    replaced[places] = new
     return replaced[kept[:-1]], np.flatnonzero(kept)
 
 
@@ -207,15 +218,6 @@ def _blanks(content: Bytes, runs: Runs) -> tuple[Offsets, Offsets]:
         starts.append(some)
         inner.append((some[:, None] + np.arange(1, size)).ravel())
     return np.concatenate(starts), np.concatenate(inner)
-
-
-def _with_blanks(content: Bytes, starts: Offsets, inner: Offsets, origin: Offsets | None) -> tuple[Bytes, Offsets]:
-    """Blanks at these places in place of the bytes from there on, and the offset of each byte (and the end) before."""
-    kept = np.ones(len(content) + 1, dtype=np.bool_)
-    kept[inner] = False
-    replaced = content.copy()
-    replaced[starts] = ord(" ")
-    return replaced[kept[:-1]], np.flatnonzero(kept) if origin is None else origin[kept]
 
 
 def narrow(text: bytes) -> bytes:

@@ -73,7 +73,7 @@ def find(buffer: Buffer, words: Words, out: Candidates) -> None:
         if kind in out.wanted:
             whole = whole[[_is_somebodys(kind, buffer, index) for index in whole.tolist()]]
         out.add(kind, buffer.areas.starts[whole] + MARGIN, buffer.areas.ends[whole] + MARGIN, 0.7)
-    content = buffer.bytes.tobytes()
+    content = buffer.text
     for kind, word, expressions in (("PERSON", "name", (_TOLD, _LATIN)), ("ADDRESS", "address", (_PLACE,))):
         if kind not in out.wanted:
             continue

@@ -52,7 +52,7 @@ def find(buffer: Buffer, runs: Runs, words: Words, free: Flags, out: Candidates)
     long = free & (runs.digits_ahead(_joined(buffer, runs)) >= _LEAST)
     with_others = _before_others(runs, free)
     announced = words.followed("phone", buffer, runs, long | with_others, _FARTHEST)
-    content = buffer.bytes.tobytes() if international or announced else b""
+    content = buffer.text if international or announced else b""
     over, dialled, places = 0, frozenset(international), dict[str, list[tuple[int, int]]]()
     for run in international:
         start = int(runs.starts[run])

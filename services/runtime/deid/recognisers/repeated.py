@@ -31,7 +31,7 @@ def repeated(spans: Spans, buffer: Buffer) -> Spans:
     free = apart(tokens, spans)
     if not free.any():
         return Spans.none(spans.names)
-    content = buffer.bytes.tobytes()
+    content = buffer.text
     known = dict[tuple[int, bytes], int]()
     columns = documents, spans.starts[told], spans.ends[told], told
     for document, start, end, index in zip(*(column.tolist() for column in columns), strict=True):

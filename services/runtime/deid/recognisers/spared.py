@@ -38,7 +38,7 @@ class Dois:
         areas = buffer.areas
         told = words.ends[(words.bits & BITS["doi"]) > 0]
         told = np.unique(np.concatenate([told, areas.starts[(words.of_names(areas) & BITS["doi"]) > 0]]))
-        content, places = buffer.bytes.tobytes(), list[tuple[int, int]]()
+        content, places = buffer.text, list[tuple[int, int]]()
         for place in told.tolist():
             if found := _DOI.match(content, place):
                 area = buffer.area_of(np.array([found.start(1)]))[0]
