@@ -30,6 +30,7 @@ from services.runtime.deid.recognisers.counterevidence import AGAINST, CLASSES, 
 from services.runtime.deid.recognisers.groups import MARGIN, Groups
 from services.runtime.deid.recognisers.repeated import repeated
 from services.runtime.deid.recognisers.resolution import apart, resolved, within
+from services.runtime.deid.recognisers.scan import scanned
 from services.runtime.deid.recognisers.spared import Dois, spared
 from services.runtime.deid.recognisers.words import BITS, Words
 from services.runtime.deid.spans import Spans
@@ -82,9 +83,9 @@ class Recogniser:
         runs = buffer.runs
         if not self._typed and not self._patterns:
             return self._with_numbers(Spans.none(self._names), runs, np.ones(len(runs.starts), dtype=np.bool_), buffer)
-        words = Words.of(buffer.bytes, self._classes)
         groups = Groups(buffer.bytes, runs, self._forms)
-        spans = self._candidates(buffer, runs, groups, words)
+        words, begun = scanned(buffer, groups, self._classes)
+        spans = self._candidates(buffer, runs, groups, words, begun)
         spans, area = _inside(_moved(spans, -MARGIN), buffer)
         dois = Dois(words, buffer)
         own = ~within(spans, dois)
@@ -95,14 +96,13 @@ class Recogniser:
         spans = self._with_brackets(_merged(spans, again), buffer)
         return self._with_numbers(spans, runs, free, buffer, groups, words)
 
-    def _candidates(self, buffer: Buffer, runs: Runs, groups: Groups, words: Words) -> Spans:
+    def _candidates(self, buffer: Buffer, runs: Runs, groups: Groups, words: Words, begun: Beginnings) -> Spans:
         lift = self._bonus * ((self._bits & words.every_bit()) > 0)
         out = Candidates(self._names, self._wanted, self._least, lift)
         if self._typed:
             phones.find(groups, out)
             digits.find(groups, out)
             dates.find(groups, out)
-            begun = Beginnings.of(groups)
             addresses.find(groups, begun, buffer, out)
             codes.find(groups, out)
             anchored.find(groups, begun, out)

@@ -1,16 +1,16 @@
-"""One look of hyperscan at a content: where what is told by its beginning begins, and which shapes are there at all."""
+"""Where what is told by its beginning begins, and which shapes are there at all."""
 
 from __future__ import annotations
 
 import re
-from functools import cache
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
+import hyperscan
 import msgspec
 
 from services.runtime.deid import spelled_dates, spelled_mails
 from services.runtime.deid.pseudonyms.plans import KEY_PREFIXES, PLATE_SIGNS
-from services.runtime.deid.recognisers.groups import Groups
 
 Shape = Literal["scheme", "www", "colons", "dashes", "dots", "bots"]
 
@@ -39,51 +39,41 @@ class Beginnings(msgspec.Struct, frozen=True):
     shapes: frozenset[Shape]
 
     @classmethod
-    def of(cls, groups: Groups) -> Beginnings:
-        import hyperscan
-
-        found: tuple[list[int], ...] = tuple([] for _ in range(_FIRST_SHAPE + len(_SHAPES)))
-        database = _database(groups.forms.plate_provinces)
-        database.scan(
-            groups.searched,
-            match_event_handler=lambda number, start, *_: found[number].append(start),
-            scratch=hyperscan.Scratch(database),
+    def of(cls, found: Iterable[tuple[int, int]]) -> Beginnings:
+        """`found`: numbers of expressions, and where what they match begins."""
+        places: tuple[list[int], ...] = tuple([] for _ in range(COUNT))
+        for number, start in found:
+            places[number].append(start)
+        shapes = frozenset(shape for shape, at in zip(_SHAPES, places[_FIRST_SHAPE:], strict=True) if at)
+        return cls(
+            sorted(places[_PLATE]), sorted(places[_DATE]), sorted(places[_KEY]), sorted({*places[_MAIL]}), shapes
         )
-        shapes = frozenset(shape for shape, at in zip(_SHAPES, found[_FIRST_SHAPE:], strict=True) if at)
-        return cls(sorted(found[_PLATE]), sorted(found[_DATE]), sorted(found[_KEY]), sorted({*found[_MAIL]}), shapes)
 
 
-@cache
-def _database(provinces: str) -> Any:
-    import hyperscan
+COUNT = _FIRST_SHAPE + len(_SHAPES)
+"""Of numbers that expressions have."""
 
+
+class Expression(NamedTuple):
+    """Of hyperscan; several may have one number."""
+
+    number: int
+    expression: str
+    flags: int
+
+
+def expressions(provinces: str) -> list[Expression]:
     begins, signs = hyperscan.HS_FLAG_SOM_LEFTMOST, "|".join(map(re.escape, PLATE_SIGNS))
-    expressions = [
-        *(
-            (_PLATE, f"(?:{'|'.join(some)})(?:{signs})?[A-HJ-NP-Za-hj-np-z]", begins)
-            for some in (
-                provinces[::2],
-                provinces[1::2],
-            )  # of more than 32 in one, the search takes three times as long
-        ),
-        *(
-            (_DATE, expression, begins | hyperscan.HS_FLAG_CASELESS)
-            for expression in (*spelled_dates.ENGLISH, spelled_dates.CHINESE)
-        ),
-        *(
-            (_MAIL, expression, begins | hyperscan.HS_FLAG_CASELESS)
-            for expression in (*spelled_mails.AT, spelled_mails.AT_AS_WORD)
-        ),
+    caseless = begins | hyperscan.HS_FLAG_CASELESS
+    halves = provinces[::2], provinces[1::2]  # of more than 32 in one, the search takes three times as long
+    every = [
+        *((_PLATE, f"(?:{'|'.join(some)})(?:{signs})?[A-HJ-NP-Za-hj-np-z]", begins) for some in halves),
+        *((_DATE, expression, caseless) for expression in (*spelled_dates.ENGLISH, spelled_dates.CHINESE)),
+        *((_MAIL, expression, caseless) for expression in (*spelled_mails.AT, spelled_mails.AT_AS_WORD)),
         *((_KEY, re.escape(prefix) + rest, begins) for prefix, rest in KEY_PREFIXES.items()),
         *(
             (number, shape, hyperscan.HS_FLAG_SINGLEMATCH)
-            for number, shape in enumerate(_SHAPES.values(), start=_FIRST_SHAPE)
+            for number, shape in enumerate(_SHAPES.values(), _FIRST_SHAPE)
         ),
     ]
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(
-        expressions=[expression.encode() for _, expression, _ in expressions],
-        ids=[number for number, _, _ in expressions],
-        flags=[flags for _, _, flags in expressions],
-    )
-    return database
+    return [Expression(*each) for each in every]

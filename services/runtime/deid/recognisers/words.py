@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,8 +102,8 @@ _CALLED_OTHERWISE = re.compile(
 
 
 @cache
-def _listed(classes: frozenset[str]) -> tuple[list[bytes], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Each word once, with its length, the bits of its classes, and whether it is of letters."""
+def listed(classes: frozenset[str]) -> tuple[list[bytes], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Each word once, caseless, with its length, the bits of its classes, and whether it is of letters."""
     bits: dict[str, int] = {}
     for name in sorted(classes):
         words = WORDS[name]
@@ -119,18 +119,6 @@ def _listed(classes: frozenset[str]) -> tuple[list[bytes], NDArray[np.int64], ND
     )
 
 
-@cache
-def _database(classes: frozenset[str]) -> Any:
-    import hyperscan
-
-    listed = _listed(classes)[0]
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(
-        expressions=listed, ids=list(range(len(listed))), flags=[hyperscan.HS_FLAG_CASELESS] * len(listed), literal=True
-    )
-    return database
-
-
 class Words:
     """The words of a buffer, by where they end: `starts`, `ends`, `bits` of their classes."""
 
@@ -140,21 +128,9 @@ class Words:
         self._named: tuple[Areas, Offsets] | None = None
 
     @classmethod
-    def of(cls, content: Bytes, classes: frozenset[str]) -> Words:
-        """`content` as bytes that hyperscan reads; a word of letters stands apart from other letters."""
-        import hyperscan
-
-        found: list[int] = []
-        add = found.append
-
-        def matched(number: int, _start: int, end: int, _flags: int, _context: None) -> None:
-            add(number)
-            add(end)
-
-        database = _database(classes)
-        database.scan(content.data, match_event_handler=matched, scratch=hyperscan.Scratch(database))
-        number, ends = np.array(found, dtype=np.int64).reshape(-1, 2).T
-        _, lengths, bits, ascii_words = _listed(classes)
+    def of(cls, content: Bytes, classes: frozenset[str], number: Offsets, ends: Offsets) -> Words:
+        """`number`: of each word that is found, as `listed`, with its end; a word of letters is apart from others."""
+        _, lengths, bits, ascii_words = listed(classes)
         starts = ends - lengths[number]
         before = content[np.maximum(starts - 1, 0)] * (starts > 0)
         after = content[np.minimum(ends, len(content) - 1)] * (ends < len(content)) if len(content) else before
