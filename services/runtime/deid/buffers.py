@@ -92,7 +92,7 @@ class Buffer:
     `bytes`; `original` turns those into offsets of `content`. `escapes` of it are signs there, too. `floors`: from
     where on words speak for what is in each area, which is its start where nothing else is given. `documents`: where
     those begin that say nothing of each other, each area by itself where nothing else is given. `runs`: of the digits
-    of `content`, if known already.
+    of `content`, and `wide`: where full-width forms may begin in it, if known already.
     """
 
     def __init__(
@@ -103,13 +103,14 @@ class Buffer:
         floors: Offsets | None = None,
         documents: Offsets | None = None,
         runs: Runs | None = None,
+        wide: Offsets | None = None,
     ) -> None:
         self.content = content
         self.raw: Bytes = np.frombuffer(content, dtype=np.uint8)
         self.raw_areas = areas
         self.escapes = escapes
         shown, dropped = (self.raw, None) if escapes is None else (escapes.shown, escapes.dropped)
-        self.bytes, self._origin = _narrowed(shown, dropped)
+        self.bytes, self._origin = _narrowed(shown, dropped, wide)
         same = self._origin is None and not (escapes and escapes.numbered)
         self.runs = runs if runs is not None and same else Runs.of(self.bytes)
         blanks, inner = _blanks(self.bytes, self.runs)
@@ -170,11 +171,13 @@ class Buffer:
         return content
 
 
-def _narrowed(content: Bytes, dropped: Offsets | None) -> tuple[Bytes, Offsets | None]:
+def _narrowed(
+    content: Bytes, dropped: Offsets | None = None, wide: Offsets | None = None
+) -> tuple[Bytes, Offsets | None]:
     """Full-width forms as ASCII and without the bytes `dropped`, and for each byte (and the end) its offset before;
     None where nothing changed.
     """
-    first = np.flatnonzero(content[:-2] == 0xEF)
+    first = np.flatnonzero(content[:-2] == 0xEF) if wide is None else wide
     second, third = content.take(first + 1), content.take(first + 2)
     narrow = np.where(second == 0xBC, _NARROW[0].take(third), _NARROW[1].take(third) * (second == 0xBD))
     first, narrow = first[narrow > 0], narrow[narrow > 0]
@@ -222,7 +225,7 @@ def _blanks(content: Bytes, runs: Runs) -> tuple[Offsets, Offsets]:
 
 def narrow(text: bytes) -> bytes:
     """The text with full-width forms as ASCII."""
-    return _narrowed(np.frombuffer(text, dtype=np.uint8), None)[0].tobytes()
+    return _narrowed(np.frombuffer(text, dtype=np.uint8))[0].tobytes()
 
 
 def _narrow_forms() -> Bytes:

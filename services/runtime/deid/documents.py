@@ -158,7 +158,7 @@ class Rewriter:
 
 def _uncoded(content: bytes, documents: Offsets, strings: Strings) -> Buffer:
     areas = strings.areas.take(~strings.coded)
-    return Buffer(content, areas, strings.escapes, documents=documents, runs=strings.runs)
+    return Buffer(content, areas, strings.escapes, documents=documents, runs=strings.runs, wide=strings.wide)
 
 
 _COUNTS_NOTHING = 7

@@ -24,8 +24,8 @@ class Backslashes(NamedTuple):
     odd: Flags
 
     @classmethod
-    def of(cls, raw: Bytes) -> Backslashes:
-        at = np.flatnonzero(raw == _BACKSLASH)
+    def of(cls, raw: Bytes, at: Offsets) -> Backslashes:
+        """`at`: the places of all backslashes."""
         apart = np.ones(len(at) + 1, dtype=np.bool_)
         np.not_equal(np.diff(at), 1, out=apart[1:-1])
         starts, ends = at[apart[:-1]], at[apart[1:]] + 1
@@ -78,7 +78,7 @@ def of_text(content: bytes, *, to_the_letter: bool = False) -> Escapes | None:
     if b"\\" not in content:
         return None
     raw: Bytes = np.frombuffer(content, dtype=np.uint8)
-    found = of_json(raw, Backslashes.of(raw), within=False)
+    found = of_json(raw, Backslashes.of(raw, np.flatnonzero(raw == _BACKSLASH)), within=False)
     return found and found._replace(shown=raw, dropped=raw[:0].astype(np.int64)) if to_the_letter else found
 
 

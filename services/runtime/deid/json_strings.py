@@ -11,10 +11,11 @@ import numpy as np
 from services.runtime.deid import escapes, exponents
 from services.runtime.deid.buffers import Areas, Bytes, Flags, Offsets, Runs
 from services.runtime.deid.escapes import Backslashes, Escapes
+from services.runtime.deid.marks import Marks
 from services.runtime.deid.reaches import among_bytes
 
 _BLANKS = np.frombuffer(b" \n\r\t", dtype=np.uint8)
-_QUOTE, _COLON = 34, 58
+_COLON = 58
 _CODES = among_bytes("u/")
 _SHORTEST, _SHORTEST_NAME = 5, 6
 
@@ -24,7 +25,7 @@ class Strings(NamedTuple):
 
     `numbers`: areas that are the whole part of a number, without its sign, instead or, coded, a whole number that is
     written with an exponent. `names`: areas that are the name of a field. `escapes`: all others. `fields`: those asked
-    for that are there. `runs` of all digits.
+    for that are there. `runs` of all digits. `wide`: where full-width forms may begin.
     """
 
     areas: Areas
@@ -34,6 +35,7 @@ class Strings(NamedTuple):
     escapes: Escapes | None
     fields: frozenset[str]
     runs: Runs
+    wide: Offsets
 
 
 def of(content: bytes, documents: Offsets, fields: Sequence[str] | None, *, to_the_letter: bool = False) -> Strings:
@@ -45,8 +47,8 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None, *, to_t
     where recognisers find nothing at escapes of one character, and shorter names are wanted too.
     """
     raw: Bytes = np.frombuffer(content, dtype=np.uint8)
-    quotes = np.flatnonzero(raw == _QUOTE)
-    backslashes = Backslashes.of(raw) if b"\\" in content else None
+    quotes, at, wide = Marks.of(raw)
+    backslashes = Backslashes.of(raw, at) if len(at) else None
     if backslashes:
         escaped = np.zeros(len(raw), dtype=np.bool_)
         escaped[backslashes.ends[backslashes.odd]] = True
@@ -86,7 +88,7 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None, *, to_t
         coded = coded | (_any_between(coding, areas.starts, areas.ends) & ~is_number[chosen])
         coded |= _any_between(coding, areas.name_starts, areas.name_ends)
     shown = None if to_the_letter or not backslashes else escapes.of_json(raw, backslashes)
-    return Strings(areas, coded, is_number[chosen], is_key[chosen], shown, frozenset(found), runs)
+    return Strings(areas, coded, is_number[chosen], is_key[chosen], shown, frozenset(found), runs, wide)
 
 
 def _any_between(places: Offsets, starts: Offsets, ends: Offsets) -> Flags:
