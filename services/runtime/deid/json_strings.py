@@ -15,7 +15,7 @@ from services.runtime.deid.marks import Marks
 from services.runtime.deid.reaches import among_bytes
 
 _BLANKS = np.frombuffer(b" \n\r\t", dtype=np.uint8)
-_COLON = 58
+_QUOTE, _COLON = 34, 58
 _CODES = among_bytes("u/")
 _SHORTEST, _SHORTEST_NAME = 5, 6
 
@@ -50,9 +50,8 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None, *, to_t
     quotes, at, wide = Marks.of(raw)
     backslashes = Backslashes.of(raw, at) if len(at) else None
     if backslashes:
-        escaped = np.zeros(len(raw), dtype=np.bool_)
-        escaped[backslashes.ends[backslashes.odd]] = True
-        quotes = quotes[~escaped[quotes]]
+        escaped = backslashes.ends[backslashes.odd & (backslashes.after == _QUOTE)]
+        quotes = np.delete(quotes, np.searchsorted(quotes, escaped)) if len(escaped) else quotes
     opened, closed = quotes[0::2], quotes[1::2]
     is_key = _next_character(raw, closed) == _COLON
     runs = Runs.of(raw)
