@@ -27,7 +27,9 @@ VALUES = {
     "身份证": "11010519491231002X", "url": "https://a.com/x?y=1", "mac": "001A2B3C4D5E", "ip": "192.168.1.20",
     "host": "2001:db8::ff00:42:8329", "生日": "2024-03-05", "qq": "1234567", "护照": "E12345678", "车牌": "粤B12345",
     "iban": "DE89370400440532013000", "银行卡": "6222021234567890128", "信用代码": "91110108551385082Q",
-    "通行证": "C12345678", "imei": "490154203237518", "ssn": "536-22-1234", "n": "12345678",
+    "通行证": "C12345678", "imei": "490154203237518", "ssn": "536-22-1234", "n": "12345678", "密码": "Xyz@9876",
+    "微信号": "ls_6666", "姓名": "王小明", "地址": "北京市朝阳区建国路88号", "手机": "１３９12345678",
+    "出生": "1990年3月7日",
 }  # fmt: skip
 
 
@@ -52,17 +54,36 @@ def unwrapped(text: str, depth: int) -> Any:
     return json.loads(text)
 
 
+@pytest.mark.parametrize("ascii_only", [False, True])
 @pytest.mark.parametrize("action", ACTIONS)
-def test_every_depth_is_as_the_plain_text(action: str) -> None:
+def test_every_depth_is_as_the_plain_text(action: str, ascii_only: bool) -> None:
     by = Deidentifier(policy_of(action), KEYS)
     plain = by.texts([wrapped(VALUES, 0)], format="json")
-    assert {"Abc@1234", "zs_8888", "62345678", "(415) 555-2671"} <= {pair.original for pair in plain.mapping}
+    told = {"Abc@1234", "zs_8888", "62345678", "(415) 555-2671", "Xyz@9876", "ls_6666", "王小明", "１３９12345678"}
+    assert told <= {pair.original for pair in plain.mapping}
     for depth in (1, 2, 3):
-        nested = by.texts([wrapped(VALUES, depth)], format="json")
+        text = wrapped(VALUES, depth, ascii_only=ascii_only)
+        nested = by.texts([text], format="json")
         assert unwrapped(nested.texts[0], depth) == unwrapped(plain.texts[0], 0)
         assert nested.mapping == plain.mapping
-        as_text = by.texts([wrapped(VALUES, depth)])
+        as_text = by.texts([text])
         assert unwrapped(as_text.texts[0], depth) == unwrapped(plain.texts[0], 0)
+
+
+def test_characters_by_number_come_back_in_their_place() -> None:
+    by = Deidentifier(policy_of("pseudonymise", own=True), KEYS)
+    inner = (
+        json.dumps({"手机": "１３９12345678", "密码": "Pa&ss1234"})
+        .replace("&", "\\u0026")
+        .replace("\\uff11", "\\uFF11")
+    )
+    for outer_ascii in (False, True):
+        text = json.dumps({"名": "é", "arguments": inner}, ensure_ascii=outer_ascii)
+        for form in ("json", "text"):
+            done = by.texts([text], format=form)
+            assert {"１３９12345678", "Pa&ss1234"} <= {pair.original for pair in done.mapping}
+            assert done.texts[0].isascii() == outer_ascii
+            assert by.reverse(done.texts, format=form).texts == [text]
 
 
 PARTS = st.one_of(

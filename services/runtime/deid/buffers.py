@@ -109,9 +109,10 @@ class Buffer:
         self.raw: Bytes = np.frombuffer(content, dtype=np.uint8)
         self.raw_areas = areas
         self.escapes = escapes
-        shown, dropped = (self.raw, None) if escapes is None else (escapes.shown, escapes.dropped)
-        self.bytes, self._origin = _narrowed(shown, dropped, wide)
-        same = self._origin is None and not (escapes and escapes.numbered)
+        numbered = escapes is not None and escapes.numbered
+        self._shown, dropped = (self.raw, None) if escapes is None else (escapes.shown, escapes.dropped)
+        self.bytes, self._origin = _narrowed(self._shown, dropped, None if numbered else wide)
+        same = self._origin is None and not numbered
         self.runs = runs if runs is not None and same else Runs.of(self.bytes)
         blanks, inner = _blanks(self.bytes, self.runs)
         if len(blanks):
@@ -155,12 +156,11 @@ class Buffer:
         """
         content = changed if self._origin is None else self._widened(changed, self._origin)
         if self.escapes is not None:
-            places = self.escapes.places
-            content[places] = self.raw[places]
+            self.escapes.put_back(content, self.raw)
         return content
 
     def _widened(self, changed: Bytes, origin: Offsets) -> Bytes:
-        content = self.raw.copy()
+        content = self._shown.copy()
         places = np.flatnonzero(changed != self.bytes)
         new, at = changed[places], origin[places]
         wide = (content[at] == 0xEF) & (new < 0x80)

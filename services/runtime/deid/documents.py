@@ -12,7 +12,7 @@ import numpy as np
 
 from services.runtime.deid import exponents, json_strings
 from services.runtime.deid.buffers import APART, Areas, Buffer, Flags, Offsets
-from services.runtime.deid.escapes import Escapes
+from services.runtime.deid.escapes import Escapes, spelled_out
 from services.runtime.deid.escapes import of_text as escapes_of_text
 from services.runtime.deid.exponents import Place, SpelledOut
 from services.runtime.deid.json_strings import Strings
@@ -153,6 +153,8 @@ class Rewriter:
         if spared is not None and spared.any():
             short = (spans.kinds == spans.names.index("NUMBER")) & (spans.ends - spans.starts < _COUNTS_NOTHING)
             spans = spans.take(~(short & spared[buffer.area_of(spans.starts)]))
+        if buffer.escapes is not None and buffer.escapes.numbered:
+            return self._replacer.replace(buffer, spans, lambda part: spelled_out(said(part)))
         return self._replacer.replace(buffer, spans, said)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -34,10 +35,36 @@ class Backslashes(NamedTuple):
         return cls(starts, ends, after, ((ends - starts) & 1).astype(np.bool_))
 
 
+class Spelled(NamedTuple):
+    """Characters written as `\\u…`, ascending: where each begins and ends, and its bytes in UTF-8."""
+
+    starts: Offsets
+    ends: Offsets
+    sizes: Offsets
+
+    def within(self, starts: Offsets, ends: Offsets) -> Flags:
+        """Which stretches have one."""
+        return _any_within(self.starts, starts, ends)
+
+    def points(self, shown: Bytes) -> Offsets:
+        """The code points of the characters that begin where these do."""
+        first, second, third = (shown.take(self.starts + by, mode="clip").astype(np.int64) for by in range(3))
+        two = ((first & 0x1F) << 6) | (second & 0x3F)
+        three = ((first & 0x0F) << 12) | ((second & 0x3F) << 6) | (third & 0x3F)
+        return np.choose(self.sizes - 1, (first, two, three))
+
+    def write(self, content: Bytes, chosen: Flags, points: Offsets) -> None:
+        """Writes other code points over the digits of those chosen, in capitals where they had any."""
+        at = self.ends[chosen][:, None] + np.arange(-4, 0)
+        capital = (content[at] - np.uint8(0x41) < 26).any(axis=1)
+        digits = _DIGITS[(points[chosen][:, None] >> np.arange(12, -4, -4)) & 0xF]
+        content[at] = np.where(capital[:, None] & (digits >= 0x61), digits - np.uint8(0x20), digits)
+
+
 class Escapes(NamedTuple):
     """The escapes of a content, of any depth; ascending. They stay as they are, and no value begins or ends in one.
 
-    `places`: of all their bytes, in whatever order.
+    `spelled`: others, which are characters of the text like any. `places`: of all their bytes, in whatever order.
     `shown`: what is searched in place of the content: each as blanks and the sign that it stands for, a quote or a
     line's end, but backslashes as they are. `dropped`: bytes of it that are left out there, so that no depth puts
     values further apart than the first. `numbered`: whether some had digits.
@@ -45,6 +72,7 @@ class Escapes(NamedTuple):
 
     starts: Offsets
     ends: Offsets
+    spelled: Spelled
     places: Offsets
     shown: Bytes
     dropped: Offsets
@@ -52,7 +80,13 @@ class Escapes(NamedTuple):
 
     def within(self, starts: Offsets, ends: Offsets) -> Flags:
         """Which stretches have one."""
-        return np.asarray(np.searchsorted(self.starts, starts) < np.searchsorted(self.starts, ends))
+        return _any_within(self.starts, starts, ends)
+
+    def put_back(self, content: Bytes, raw: Bytes) -> None:
+        """Writes them over what they are shown as, the characters with what they became there."""
+        before, after = self.spelled.points(self.shown), self.spelled.points(content)
+        content[self.places] = raw[self.places]
+        self.spelled.write(content, before != after, after)
 
     def between(self, start: int, end: int) -> list[tuple[int, int]]:
         """Those that begin in a stretch."""
@@ -68,18 +102,43 @@ class Escapes(NamedTuple):
         return self._moved(offsets, self.ends)
 
     def _moved(self, offsets: Offsets, to: Offsets) -> Offsets:
+        if not len(self.starts):
+            return offsets
         last = np.maximum(np.searchsorted(self.starts, offsets) - 1, 0)
         amid = (self.starts[last] < offsets) & (offsets < self.ends[last])
         return np.where(amid, to[last], offsets)
 
 
+def _any_within(places: Offsets, starts: Offsets, ends: Offsets) -> Flags:
+    return np.asarray(np.searchsorted(places, starts) < np.searchsorted(places, ends))
+
+
+def spelled_out(text: str) -> str:
+    """With the characters that are written as `\\u…`, of any depth."""
+    return _SPELLED.sub(_character, text)
+
+
+def _character(found: re.Match[str]) -> str:
+    point = int(found[1], 16)
+    return chr(point) if _is_text(np.array([point]))[0] else found[0]
+
+
+_SPELLED = re.compile(r"\\+u(?!1[0-9]{3})([0-9A-Fa-f]{4})")
+
+
 def of_text(content: bytes, *, to_the_letter: bool = False) -> Escapes | None:
-    """Those of JSON that a text may hold. `to_the_letter`: it is searched as it is."""
+    """Those of JSON that a text may hold. `to_the_letter`: it is searched as it is, but for characters."""
     if b"\\" not in content:
         return None
     raw: Bytes = np.frombuffer(content, dtype=np.uint8)
     found = of_json(raw, Backslashes.of(raw, np.flatnonzero(raw == _BACKSLASH)), within=False)
-    return found and found._replace(shown=raw, dropped=raw[:0].astype(np.int64)) if to_the_letter else found
+    if found is None or not to_the_letter:
+        return found
+    shown, spelled = raw.copy(), found.spelled
+    begins = spelled.starts + spelled.sizes
+    characters = _ranges(spelled.starts, begins)
+    shown[characters] = found.shown[characters]
+    return found._replace(shown=shown, dropped=_ranges(begins, spelled.ends))
 
 
 def of_json(raw: Bytes, runs: Backslashes, *, within: bool = True) -> Escapes | None:
@@ -87,17 +146,19 @@ def of_json(raw: Bytes, runs: Backslashes, *, within: bool = True) -> Escapes | 
     starts, ends, after, odd = runs
     sign = _SIGNS[after] & (odd | (after != _QUOTE))
     by_number = (after == ord("u")) & ~(odd & within)
+    points = np.zeros(len(starts), dtype=np.int64)
     if by_number.any():
         four = raw.take(ends[by_number][:, None] + np.arange(1, 5), mode="clip")
         rare = (four[:, 0] == ord("1")) & is_digit(four).all(axis=1)  # letters, and in paths the number of a user
+        points[by_number] = (_VALUES[four] << np.arange(12, -4, -4)).sum(axis=1)
         by_number[by_number] = _HEXADECIMAL[four].all(axis=1) & ~rare & (ends[by_number] + 5 <= len(raw))
-    numbered = bool(by_number.any())
     alone = within & ~odd & ~sign & ~by_number
     chosen = sign | by_number | alone
     if not chosen.any():
         return None
     ends = (ends + np.where(by_number, 5, ~alone))[chosen]
     starts, after, sign, alone = starts[chosen], after[chosen], sign[chosen], alone[chosen]
+    points, by_number = points[chosen], by_number[chosen]
     places = _ranges(starts, ends)
     shown = raw.copy()
     shown[places] = _BLANK
@@ -106,7 +167,28 @@ def of_json(raw: Bytes, runs: Backslashes, *, within: bool = True) -> Escapes | 
         backslashes = _ranges(starts[alone], ends[alone])
         shown[backslashes] = raw[backslashes]
     deep = (sign | alone) & (ends - starts > _DEEP)
-    return Escapes(starts, ends, places, shown, _ranges(starts[deep] + 1, ends[deep] - 1), numbered)
+    dropped = _ranges(starts[deep] + 1, ends[deep] - 1)
+    text = by_number & _is_text(points)
+    spelled = Spelled(starts[text], ends[text], 1 + (points[text] >= 0x80) + (points[text] >= 0x800))
+    if text.any():
+        _spell_out(spelled, points[text], shown)
+        dropped = np.concatenate([dropped, _ranges(spelled.starts + spelled.sizes, spelled.ends)])
+    return Escapes(starts[~text], ends[~text], spelled, places, shown, dropped, bool(by_number.any()))
+
+
+def _is_text(points: Offsets) -> Flags:
+    """Of what JSON may have as it is, and not controls or halves of a pair."""
+    control = (points < 0x20) | ((points >= 0x7F) & (points < 0xA0))
+    text: Flags = ~(control | (points == _QUOTE) | (points == _BACKSLASH) | ((points >= 0xD800) & (points < 0xE000)))
+    return text
+
+
+def _spell_out(spelled: Spelled, points: Offsets, shown: Bytes) -> None:
+    for size, lead in ((1, 0), (2, 0xC0), (3, 0xE0)):
+        some, at = points[spelled.sizes == size], spelled.starts[spelled.sizes == size]
+        shown[at] = lead | (some >> (6 * (size - 1)))
+        for following in range(1, size):
+            shown[at + following] = 0x80 | ((some >> (6 * (size - 1 - following))) & 0x3F)
 
 
 _DEEP = 3
@@ -126,3 +208,7 @@ _SHOWN = np.full(256, _BLANK, dtype=np.uint8)
 _SHOWN[_QUOTE] = _QUOTE
 _SHOWN[np.frombuffer(b"bfnrt", dtype=np.uint8)] = _NEWLINE
 _SIGNS, _HEXADECIMAL = among_bytes('"bfnrt'), among_bytes("0123456789abcdefABCDEF")
+_DIGITS = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+_VALUES = np.zeros(256, dtype=np.int64)
+for _value, _digit in enumerate(b"0123456789abcdef"):
+    _VALUES[[_digit, ord(chr(_digit).upper())]] = _value

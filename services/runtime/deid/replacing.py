@@ -117,9 +117,11 @@ class Replacer:
         known = dict[tuple[bytes, bool], bytes]()
         starts, ends = spans.starts[chosen], spans.ends[chosen]
         firsts, lasts = buffer.original(starts), buffer.original(ends)
-        escaped = abroad & False if buffer.escapes is None else buffer.escapes.within(firsts, lasts)
-        columns = chosen, starts, ends, firsts, lasts, abroad, escaped
-        for index, start, end, first, last, trunk, has in zip(*(column.tolist() for column in columns), strict=True):
+        escaped = spelled = abroad & False
+        if buffer.escapes is not None:
+            escaped, spelled = buffer.escapes.within(firsts, lasts), buffer.escapes.spelled.within(firsts, lasts)
+        columns = chosen, starts, ends, firsts, lasts, abroad, escaped, spelled
+        for index, start, end, first, last, trunk, has, by_number in zip(*(c.tolist() for c in columns), strict=True):
             if has and rule.action == "mask":
                 pieces[index] = _masked_between_escapes(rule, buffer, first, last, said).encode()
                 continue
@@ -128,7 +130,8 @@ class Replacer:
             new = known.get(old)
             if new is None:
                 new = known[old] = written("0" * trunk + value.decode()).encode()
-            if in_place and not has and len(new) == end - start:
+            apart = by_number and not value.isascii()  # their places are of one character each
+            if in_place and not has and not apart and len(new) == end - start:
                 after[start:end] = new
             elif rule.action == "date_shift":
                 pieces[index] = in_widths(new.decode(), buffer.content[first:last].decode()).encode()
@@ -198,10 +201,10 @@ def _masked_between_escapes(rule: Rule, buffer: Buffer, first: int, last: int, s
     assert buffer.escapes is not None
     parts, signs, at = [], [], first
     for start, end in buffer.escapes.between(first, last):
-        parts.append(buffer.content[at:start].decode())
+        parts.append(said(buffer.content[at:start]))
         signs.append(said(buffer.content[start:end]))
         at = end
-    parts.append(buffer.content[at:last].decode())
+    parts.append(said(buffer.content[at:last]))
     new = masked(" ".join(parts), rule.mask, rule.keep_last)
     done, at = "", 0
     for part, sign in zip(parts, [*signs, ""], strict=True):

@@ -23,10 +23,10 @@ _LONG_SURNAMES = (
 _HAN = r"[\u4e00-\u9fa5]"
 _SURNAME = f"(?:{both(_LONG_SURNAMES)}|[{''.join(way for one in SURNAMES for way in spelled(one))}])"
 _TITLED = re.compile(rf"{_SURNAME}{_HAN}{{0,2}}?(?=$)")
-_TOLD = re.compile(rf"[\s:：为為是叫\"“]{{0,3}}({_SURNAME}(?![我你您他她它咱]){_HAN}{{1,2}})(?!{_HAN})")
-_LATIN = re.compile(r"[\s:：]{0,3}([A-Z][a-z]+(?: [A-Z][a-z'.-]+){1,3})")
+_TOLD = re.compile(rf"[\s:：为為是叫\"“]{{0,8}}({_SURNAME}(?![我你您他她它咱]){_HAN}{{1,2}})(?!{_HAN})")
+_LATIN = re.compile(r"[\s:：\"“]{0,8}([A-Z][a-z]+(?: [A-Z][a-z'.-]+){1,3})")
 _PLACE = re.compile(
-    rf"[\s:：为為是在于於\"“]{{0,3}}({_HAN}{{2,8}}(?:省|市|自治[区區]|[区區]|[县縣])[\u4e00-\u9fa50-9A-Za-z（）()#-]{{2,40}}?"
+    rf"[\s:：为為是在于於\"“]{{0,8}}({_HAN}{{2,8}}(?:省|市|自治[区區]|[区區]|[县縣])[\u4e00-\u9fa50-9A-Za-z（）()#-]{{2,40}}?"
     r"(?:[号號室栋棟楼樓弄村组組座层層]|单元|單元)(?:[0-9A-Za-z\u4e00-\u9fa5-]{0,12}?(?:[号號室栋棟楼樓层層]|单元|單元))*)"
 )
 _HIDDEN_PLACE = re.compile(rf"[\s:：为是在于\"“]{{0,3}}{_HAN}[\u4e00-\u9fa50-9A-Za-z（）()#-]{{3,61}}")
