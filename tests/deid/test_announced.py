@@ -47,6 +47,13 @@ def _one(by: Deidentifier, text: str, kind: str) -> None:
         "The password for my account on github is: ⟦Hunter2x⟧", "密码（数据库）：⟦abc12345⟧",
         "密码(数据库)是⟦abc12345⟧",
         "密码（支付）：⟦482193⟧", "mysql -u root -p⟦S3cretPass1⟧", "mysqldump -h db -p'⟦S3cret Pass1⟧' shop",
+        "curl -u admin:⟦Secr3tPw!⟧ https://", "curl -sX POST -u 'admin:⟦Secr3tPw!⟧' -d x", "curl -uadmin:⟦Secr3tPw⟧ x",
+        "curl -X PUT \\\n  --user admin:⟦Secr3tPw⟧ x", "docker login -u x -p ⟦Secr3tPw⟧ registry.example.com",
+        "sshpass -p '⟦Secr3t Pw⟧' ssh root@host", "sshpass -p⟦Secr3tPw⟧ scp a b", "mongosh -u admin -p ⟦Secr3tPw⟧ shop",
+        "redis-cli -h h -p 6379 -a ⟦Secr3tPw⟧ ping", "hf auth login --token ⟦abcd1234efgh⟧",
+        "wandb login --relogin ⟦0123456789abcdef0123456789abcdef01234567⟧", "ALIYUN_SK=⟦Kx8fAbCdEfGhIjKlMnOp⟧",
+        'export HW_AK="⟦KX8FABCDEFGHIJKLMNOP⟧"', "AccessKeyId: ⟦AbCd5fGhIjKlMnOp⟧", '{"sk":"⟦Kx8fAbCdEfGhIjKlMn⟧"}',
+        "AK/SK：⟦AbCd5fGhIjKlMnOp⟧", "密码 是 ⟦Aa123456⟧", "密码 为 ⟦Aa123456⟧", "密码 为：⟦Aa123456⟧",
         "PIN is ⟦4821⟧", "PIN: ⟦4821⟧", "PIN码：⟦4821⟧", "Your pin code is ⟦4821⟧.",
     ],
 )  # fmt: skip
@@ -78,6 +85,11 @@ def test_a_secret(text: str) -> None:
         "check_password(pw): token1 = x", "password for {user}: {pw1}", "password for the user is required!",
         "password (optional): string", "password of length 8", "the password for this is in the vault 2",
         "mysql -u root -p shopdb1", "docker run mysql -p3306:3306", "mysql -port3306x", "mysql -h x; cc -pthread1",
+        "docker run -p 8080x:80a nginx1", "docker login && docker run -p 8080x:80a nginx1", "curl -u user:password x1",
+        "curl -u $USER:$PASS x1", "the curl of a1:b2c3d4e5f", "redis-cli -h a -n 1x keys*",
+        "sshpass -f file1 ssh -p 2222 h",
+        "--token $HF_TOKEN", "--token limit1", "the AK-47 and SK: Hynix2024", "SK: alpha_beta_gamma_delta_12",
+        "sk = AttentionKernelVersion2.run(x)", "密码 为空时 Aa123456", "密码 是 必填项1",
         "the pin is 1000 mm long", "pin = 1024", "PIN 17", "PIN is 12",
         "We use Basic Llama-3.1-8B-Instruct as baseline", "the bearer Qwen2.5-72B-Instruct-AWQ",
         "token Qwen2-72B-Instruct-v2-128k-2024", 'getPassword("${db1}")', "csrftoken is missing",
@@ -88,6 +100,14 @@ def test_a_secret(text: str) -> None:
 def test_code_and_prose_are_no_secrets(text: str) -> None:
     for engine in (_ZH, _EN):
         assert engine.texts([text]).texts == [text]
+
+
+def test_a_pair_of_keys() -> None:
+    text = "AK/SK：AbCd5fGhIjKlMnOp / Kx8fAbCdEfGhIjKlMn"
+    for engine in (_ZH, _EN):
+        done = engine.texts([text])
+        assert [pair.original for pair in done.mapping] == ["AbCd5fGhIjKlMnOp", "Kx8fAbCdEfGhIjKlMn"]
+        assert engine.reverse(done.texts).texts == [text]
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,11 @@ NASTY: dict[str, Callable[[int], str]] = {
     "qualified passwords": lambda n: "password for a b c " * (n // 19) + "1",
     "passwords in brackets": lambda n: "密码(a1" * (n // 9),
     "commands": lambda n: "mysql -a1 -b " * (n // 13),
+    "commands for the web": lambda n: "curl -a1 -b " * (n // 12),
+    "options of users": lambda n: "curl" + " -u a1" * (n // 7),
+    "continued commands": lambda n: "redis-cli \\\n -b1 " * (n // 17),
+    "pairs of keys": lambda n: "ak/sk:abcdefghijklmno1/" * (n // 23),
+    "passwords with blanks": lambda n: "密码 是 是 是1" * (n // 18),
     "untold mails": lambda n: "mail a@b.zz " * (n // 12),
 }
 

@@ -44,7 +44,8 @@ _CONTEXT = {
 }  # fmt: skip
 _CONTEXT_CLASSES = frozenset(
     {name for name, _ in _CONTEXT.values()}
-    | {"secret", "password", "pass", "pin", "client", "bearer", "mac", "wxid", "isbn", "doi", "account", *CLASSES}
+    | {"secret", "password", "pass", "pin", "keys", "client", "login", "redis", "curl", "wandb", "option", "bearer"}
+    | {"mac", "wxid", "isbn", "doi", "account", *CLASSES}
 )
 _NUMBER_SCORE = 0.5
 

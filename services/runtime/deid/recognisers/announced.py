@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from services.runtime.deid.buffers import APART, Areas, Bytes, Flags, Offsets
-from services.runtime.deid.recognisers import secret_values
+from services.runtime.deid.recognisers import command_options, secret_values
 from services.runtime.deid.recognisers.between import MARKUP
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
@@ -88,7 +88,13 @@ _AFTER = {
                 secret_values.QUALIFIED_PIN,
             ),
             "pin": (secret_values.PIN_CODE,),
-            "client": (secret_values.OPTION,),
+            "keys": (secret_values.KEY_PAIR,),
+            "client": (command_options.ATTACHED,),
+            "login": (command_options.PASSWORD,),
+            "redis": (command_options.AUTHENTICATION,),
+            "curl": (command_options.USER,),
+            "wandb": (command_options.KEY,),
+            "option": (command_options.TOKEN,),
             "bearer": (secret_values.BEARER,),
         }
     ),
@@ -125,11 +131,11 @@ class _Search:
         area += self._names_next[area]
         limits = np.minimum(ends + _FARTHEST, areas.ends[area])
         find = {choice: announced.chosen(choice).find for choice in np.unique(choices).tolist()}
-        over, places = 0, list[tuple[int, int]]()
+        begin, over, places = 0, 0, list[tuple[int, int]]()
         columns = (ends + MARGIN).tolist(), (limits + MARGIN).tolist(), choices.tolist()
         for end, limit, choice in zip(*columns, strict=True):
-            if end >= over and (place := find[choice](self._searched, end, limit)):
-                over = place[1]  # a word within a value announces nothing
+            if not begin < end < over and (place := find[choice](self._searched, end, limit)):
+                begin, over = place  # a word within a value announces nothing
                 places.append(place)
         self._out.add_all(kind, places, _SCORE)
 

@@ -37,7 +37,7 @@ def _judge(sign: str, *others: str) -> re.Pattern[bytes]:
 
 
 _TEMPLATE_AT_START = re.compile(_TEMPLATE.encode())
-_SECRET, _BARE, _SAID = _judge(_SIGN), _judge(_SIGN, _EXPRESSION), _judge(_SIGN_WITHIN, _EXPRESSION)
+SECRET, BARE, _SAID = _judge(_SIGN), _judge(_SIGN, _EXPRESSION), _judge(_SIGN_WITHIN, _EXPRESSION)
 """Of a whole value, in quotes, without, and in a sentence, where a sign at the end is the sentence's."""
 
 _SPACES, _OTHERS = among_bytes(" \t\n\r\f\v"), np.arange(256) >= 0x80
@@ -57,16 +57,17 @@ _ASSIGNED = (
     rf"|[bBuU]?'{_INNER}(?:([ -&(-~]{{6,64}})'|([!-&(-~]{{6,256}}))"
     rf"|(?<=\*)([!#-&()+-_a-~]{{6,256}}+)(?=\*)|((?=[!#-&(-_a-~]){_UNQUOTED}))"
 )
-ASSIGNED = Form(_ASSIGNED, _AFTER_NAME | among_bytes(":="), (_SECRET, _SECRET, _SECRET, _SECRET, _SECRET, _BARE))
+ASSIGNED = Form(_ASSIGNED, _AFTER_NAME | among_bytes(":="), (SECRET, SECRET, SECRET, SECRET, SECRET, BARE))
 """`password = "…"`, `password: str = "…"`, `密码：…`."""
 ARGUMENT = Form(
     r"[\"']\s?,\s?[\"'](?=[!-~]{0,255}?[0-9])([!#-&(-~]{8,256})[\"']\s?(?:\)|,\s?[A-Za-z_]{1,32}=)",
     among_bytes("\"'"),
-    (_SECRET,),
+    (SECRET,),
 )
 """`set("token", "…")`."""
 _TELLS = (
-    r"(?:\s(?:is|was|has|been|now|set|reset|changed|to)\b|了|已|被|都|还|仍|均|修改|更改|重置|设置|设定|改|设|换|变|是|为|為|成){1,5}"
+    r"(?:\s(?:is|was|has|been|now|set|reset|changed|to)\b"
+    r"|[ \t]?(?:了|已|被|都|还|仍|均|修改|更改|重置|设置|设定|改|设|换|变|是|为|為|成)){1,5}"
     rf"(?::|：)?(?:{_OPENS}|[\"'(]|（){{0,4}}"
 )
 _TOLD = rf"{_TELLS}((?=[!#-&(-_a-~]){_UNQUOTED})"
@@ -89,7 +90,7 @@ MARKED = Form(
     (_SAID,),
 )
 """`密码 → …`, `| 密码 | … |`, "password `…`"."""
-ELEMENT = Form(r"(?:\s[^<>\n]{0,64}+)?>\s{0,8}+([!-;=-~]{6,256}+)\s{0,8}</", _SPACES | among_bytes(">"), (_BARE,))
+ELEMENT = Form(r"(?:\s[^<>\n]{0,64}+)?>\s{0,8}+([!-;=-~]{6,256}+)\s{0,8}</", _SPACES | among_bytes(">"), (BARE,))
 """`<password>…</password>`."""
 CELL = Form(
     rf"\s{{0,4}}+(?:{TAG}\s{{0,8}}+){{1,4}}+([!-;=-~]{{6,256}}+)\s{{0,8}}</", _SPACES | among_bytes("<"), (_SAID,)
@@ -98,7 +99,7 @@ CELL = Form(
 ATTRIBUTE = Form(
     r"[\"']?,?\s{1,16}+[\"']?(?i:value)[\"']?\s?[:=]\s?[\"']([!#-&(-~]{6,256})[\"']",
     _SPACES | among_bytes("\"'"),
-    (_SECRET,),
+    (SECRET,),
 )
 """`name="password" value="…"`."""
 _OF_SOMETHING = (  # in brackets right after a word of letters it would be an argument
@@ -129,13 +130,6 @@ PIN_CODE = Form(
     least=4,
 )
 """`PIN is …`; in small letters pins are of connectors."""
-_ARGUMENTS = r"(?:[ \t]{1,4}+(?!-p|mysql|mariadb)[^\s;|&]{1,64}+){0,12}?[ \t]{1,4}+"
-OPTION = Form(
-    rf"{_ARGUMENTS}-p(?!ort)(?:'([ -&(-~]{{6,64}})'|\"([ !#-~]{{6,64}})\"|([!#-&(-_a-~][!#-_a-~]{{5,63}}))",
-    among_bytes(" \t"),
-    (_SECRET, _SECRET, _BARE),
-)
-"""`mysql -p…`."""
 _PART = r"(?:[A-Za-z]++[0-9]{0,8}+|[0-9]{1,8}+[A-Za-z]{0,2}+)(?![A-Za-z0-9])"
 _NAMES = rf"{_PART}(?:[-._/]{_PART})++(?![A-Za-z0-9._~+/=-])"
 _KEY = r"(?=[!-~]{0,4096}?(?:[A-Za-z][0-9]|[0-9][A-Za-z]))[A-Za-z0-9._~+/-]{16,4096}={0,2}"
@@ -143,20 +137,29 @@ _RANDOM = r"(?=(?:[A-Za-z_+/-]*+[0-9]++){4})[A-Za-z0-9_+/-]{20,256}+={0,2}"
 BEARER = Form(
     rf"\s{{1,4}}+(?:(?:(?<=[:=\"'] [Bb]earer )|(?<=[:=\"'] [Bb]asic ))({_KEY})|(?!{_NAMES})({_KEY}))",
     _SPACES,
-    (_SECRET, _SECRET),
+    (SECRET, SECRET),
 )
 """After the name of a header anything; else what is no name of parts, each a word or a number, as models have."""
-KEY_BESIDE = Form(rf"[ \t]{{1,2}}(?!{_NAMES})({_RANDOM})(?![A-Za-z0-9._~+/=()\[-])", _SPACES, (_SECRET,))
+KEY_BESIDE = Form(rf"[ \t]{{1,2}}(?!{_NAMES})({_RANDOM})(?![A-Za-z0-9._~+/=()\[-])", _SPACES, (SECRET,))
 """`Token 9944b0…`, `私钥 5Kb8…`."""
-SETTER = Form(r"\(\s?(?:\"([!#-~]{6,256})\"|'([!-&(-~]{6,256})')\s?\)", among_bytes("("), (_SECRET, _SECRET))
+SETTER = Form(r"\(\s?(?:\"([!#-~]{6,256})\"|'([!-&(-~]{6,256})')\s?\)", among_bytes("("), (SECRET, SECRET))
 """`.password("…")`."""
+_PAIRED = r"[A-Za-z0-9+/]{16,64}+={0,2}(?![A-Za-z0-9_.(\[-])"
+_PAIRED_SIGNS = rf"(?:=|:|：){_OPENS}{{0,4}}"
+KEY_PAIR = Form(
+    rf"(?:(?<=/[SsAa][Kk])\s?{_PAIRED_SIGNS}{_PAIRED}\s{{0,2}}(?:[/,;|]|，|、)\s{{0,2}}({_PAIRED})"
+    rf"|(?:\s?/\s?[AaSs][Kk])?{_NAME_ENDS}{_PAIRED_SIGNS}[\"']?({_PAIRED}))",
+    _AFTER_NAME | among_bytes(":=/"),
+    (SECRET, SECRET),
+)
+"""`SK=…`, `AK/SK：… / …`."""
 
 SIGNS = among_bytes("0123456789@#$^*!+~?%")
 """Of which every secret has one."""
 
 
 def is_secret(text: bytes) -> bool:
-    return _SECRET.match(text) is not None
+    return SECRET.match(text) is not None
 
 
 def is_template(text: bytes) -> bool:
