@@ -61,6 +61,8 @@ def test_whatever_signs_a_secret_holds(value: str, after: str) -> None:
         '{"name": "password", "value": "⟦Abc@1234⟧"}', "<td>密码</td><td>⟦Abc@1234⟧</td>",
         "<strong>密码：</strong> ⟦Abc@1234⟧", "密码：<b>⟦Abc@1234⟧</b>",
         "| 密码 | ⟦Abc@1234⟧ |", "密码 → ⟦Abc@1234⟧", "密码 - ⟦Abc@1234⟧", "password -> ⟦Abc@1234⟧",
+        "__密码__：⟦Abc@1234⟧", "__密码：__ ⟦Abc@1234⟧", "密码：__⟦Abc@1234⟧__", "___password___: ⟦Abc@1234⟧",
+        "密码：⟦_Abc@12_34⟧", "密码：⟦__Abc@12_34⟧",
         "密码：⟦*Abc@12*34⟧", "password=⟦Abc@1234*⟧",
     ],
 )  # fmt: skip
@@ -75,6 +77,8 @@ def test_a_secret_in_markup(marked: str) -> None:
         ("**微信号**：⟦zs_8888⟧", "WECHAT"),
         ("**微信**：⟦zhangsan⟧", "WECHAT"),
         ("微信号：**⟦zs_8888⟧**", "WECHAT"),
+        ("__微信号__：⟦zs_8888⟧", "WECHAT"),
+        ("__电话__：⟦6234-5678⟧", "PHONE"),
         ("微信号：`⟦zs_8888⟧`", "WECHAT"),
         ("<WeChat>⟦zhangsan⟧</WeChat>", "WECHAT"),
         ("<td>微信</td><td>⟦zs_8888⟧</td>", "WECHAT"),
@@ -98,6 +102,8 @@ def test_other_values_in_markup(marked: str, kind: str) -> None:
     "text",
     [
         "| Tokens | GPT-4o |", "<td>Tokens</td><td>Llama-3.1</td>", "| password | varchar(64) |",
+        "token__init__ = 1", "class Token2: def __init__(self, token, x1)",
+        "密码：__init__", "if token is self.__token__: a1", "password__min = max(a1, b2)",
         "if token >= limit_2b:",
         "The `password` field2 is hashed", "| password | 必填项 |", "<password>${db.password1}</password>",
         "password -> sha256", "token->next2 = a->b2", "<td>password</td><td>String</td>", "**password** must be reset",

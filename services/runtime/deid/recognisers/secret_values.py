@@ -41,7 +41,7 @@ SECRET, BARE, _SAID = _judge(_SIGN), _judge(_SIGN, _EXPRESSION), _judge(_SIGN_WI
 """Of a whole value, in quotes, without, and in a sentence, where a sign at the end is the sentence's."""
 
 _SPACES, _OTHERS = among_bytes(" \t\n\r\f\v"), np.arange(256) >= 0x80
-_AFTER_NAME = _SPACES | among_bytes("\"'\\])*`<|") | _OTHERS
+_AFTER_NAME = _SPACES | among_bytes("\"'\\])*_`<|") | _OTHERS
 _STRUCTURE = (
     r"(?:[;,|]|&(?:amp;)?)\s?(?:[A-Za-z_][A-Za-z0-9_. -]{0,31}+[=:]|\Z)|\|[\s\x80-\xff]"
     r"|</?[A-Za-z][A-Za-z:_-]{0,31}+[1-6]?(?:[\s/]|>)|</[A-Za-z][\w:.-]{0,63}+>|&(?:lt|gt|quot|apos|nbsp);"
@@ -55,9 +55,9 @@ _ASSIGNED = (
     rf"{_NAME_ENDS}(?=[:=\xef])(?::\s?[A-Za-z][\w.\[\]]{{0,31}}+\s?=|=>|:=|={{1,3}}|:|：){_OPENS}{{0,4}}"
     rf"(?:[bBuU]?\"{_INNER}(?:([ !#-~]{{6,64}})\"|([!#-~]{{6,256}}))"
     rf"|[bBuU]?'{_INNER}(?:([ -&(-~]{{6,64}})'|([!-&(-~]{{6,256}}))"
-    rf"|(?<=\*)([!#-&()+-_a-~]{{6,256}}+)(?=\*)|((?=[!#-&(-_a-~]){_UNQUOTED}))"
+    rf"|(?<=\*)([!#-&()+-_a-~]{{6,256}}+)(?=\*)|(?<=__)([!#-&(-^a-~]{{6,256}}+)(?=__)|((?=[!#-&(-_a-~]){_UNQUOTED}))"
 )
-ASSIGNED = Form(_ASSIGNED, _AFTER_NAME | among_bytes(":="), (SECRET, SECRET, SECRET, SECRET, SECRET, BARE))
+ASSIGNED = Form(_ASSIGNED, _AFTER_NAME | among_bytes(":="), (*[SECRET] * 6, BARE))
 """`password = "…"`, `password: str = "…"`, `密码：…`."""
 ARGUMENT = Form(
     r"[\"']\s?,\s?[\"'](?=[!-~]{0,255}?[0-9])([!#-&(-~]{8,256})[\"']\s?(?:\)|,\s?[A-Za-z_]{1,32}=)",
