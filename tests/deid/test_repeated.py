@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from contracts.deid import FileFormat
 from services.runtime.deid import policies
 from services.runtime.deid.engine import Deidentifier
+from services.runtime.deid.files import deidentify_file
 from services.runtime.deid.keys import Keys
 
-ENGINE = Deidentifier(policies.built_in()["zh-pii"], Keys(bytes(16)))
+POLICY, KEYS = policies.built_in()["zh-pii"], Keys(bytes(16))
+ENGINE = Deidentifier(POLICY, KEYS)
 WECHAT, SECRET = "zs_8888", "Abc@1234"
 
 
@@ -38,6 +42,25 @@ def test_it_is_found_again_in_other_strings_of_a_document() -> None:
     first, second = (message["content"] for message in changed["messages"])
     assert SECRET not in first + second
     assert first.split()[-1] == second.split()[0]
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 1 << 20])
+@pytest.mark.parametrize(("kind", "apart"), [("csv", ","), ("tsv", "\t")])
+def test_it_is_found_again_in_other_cells_of_a_row(
+    tmp_path: Path, kind: FileFormat, apart: str, chunk_bytes: int
+) -> None:
+    told, again = f"我的微信号是 {WECHAT}", f"好的，{WECHAT}"
+    rows = [("instruction", "input", "output"), ("问候", told, again), ("", "", again), (again, "", told)]
+    (tmp_path / "in").write_text("".join(f"{apart.join(row)}\n" for row in rows), encoding="utf-8")
+    deidentify_file(tmp_path / "in", tmp_path / "out", POLICY, KEYS, format=kind, chunk_bytes=chunk_bytes)
+    [first, other, last] = [
+        line.split(apart) for line in (tmp_path / "out").read_text(encoding="utf-8").splitlines()[1:]
+    ]
+    pseudonym = first[1].split()[-1]
+    assert WECHAT not in f"{first}{last}"
+    assert pseudonym in first[2]
+    assert pseudonym in last[0]
+    assert other[2] == again
 
 
 def test_words_of_letters_alone_are_not_told() -> None:

@@ -61,9 +61,13 @@ class Rewriter:
     def __init__(self, recogniser: Recogniser, replacer: Replacer, locale: str) -> None:
         self._recogniser, self._replacer, self._locale = recogniser, replacer, locale
 
-    def text(self, content: bytes, areas: Areas, floors: Offsets | None = None) -> Rewriting:
-        """`floors`: where the context of each area begins, which stands before it and stays as it is."""
-        return self._rewritten(Buffer(content, areas, self._escapes(content), floors=floors))
+    def text(
+        self, content: bytes, areas: Areas, floors: Offsets | None = None, documents: Offsets | None = None
+    ) -> Rewriting:
+        """`floors`: where the context of each area begins, which stands before it and stays as it is. `documents`:
+        where those begin that areas make up together, each one by itself where nothing else is given.
+        """
+        return self._rewritten(Buffer(content, areas, self._escapes(content), floors=floors, documents=documents))
 
     def json(self, content: bytes, documents: Offsets, fields: Sequence[str] | None) -> Rewriting:
         """`content` is of valid JSON documents, which begin at `documents`; only strings and numbers in it change.

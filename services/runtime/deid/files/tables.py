@@ -138,8 +138,10 @@ def _line(row: list[str], raw: str, kind: FileFormat) -> str:
 _EVERY_END = "\r\n"
 
 
-def cells_rewritten(rewriter: Rewriter, cells: Sequence[tuple[str, bytes]]) -> tuple[list[bytes], Counter[str]]:
-    """Cells, each with its column's name, de-identified in one go."""
+def cells_rewritten(
+    rewriter: Rewriter, cells: Sequence[tuple[str, bytes]], *, per_row: int = 1
+) -> tuple[list[bytes], Counter[str]]:
+    """Cells row by row, each with its column's name, de-identified in one go."""
     if not cells:
         return [], Counter()
     names = {name: at for at, name in enumerate(dict.fromkeys(name for name, _ in cells))}
@@ -151,5 +153,6 @@ def cells_rewritten(rewriter: Rewriter, cells: Sequence[tuple[str, bytes]]) -> t
     cell_ends = len(front) + np.cumsum(lengths + 1) - 1
     number = np.array([names[name] for name, _ in cells], dtype=np.int64)
     areas = Areas(cell_ends - lengths, cell_ends, starts[number], ends[number])
-    done = rewriter.text(front + APART.join([cell for _, cell in cells]), areas)
+    content = front + APART.join([cell for _, cell in cells])
+    done = rewriter.text(content, areas, documents=areas.starts[::per_row])
     return list(done.stretches(areas.starts, areas.ends)), done.counts()

@@ -165,7 +165,7 @@ class Work:
         table = tables.read(chunk, job.kind, len(job.header))
         names = itertools.cycle([job.header[column] for column in columns])
         cells = [(name, cell.encode()) for cell, name in zip(table.cells(columns), names, strict=False)]
-        new, counts = tables.cells_rewritten(self._rewriter, cells)
+        new, counts = tables.cells_rewritten(self._rewriter, cells, per_row=len(columns))
         content = table.written(columns, [cell.decode() for cell in new])
         zh, en = "列数与表头不符", "has another number of columns than the header"
         bad = [Bad(line, zh, en) for line in table.ragged]
