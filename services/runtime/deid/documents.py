@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -21,12 +21,20 @@ from services.runtime.deid.replacing import Edits, Replacer, Said
 
 
 class Rewriting:
-    """Content with values replaced in place, and `places` (ascending) to be replaced by text of another length."""
+    """Content with values replaced in place, and `places` (ascending) to be replaced by text of another length.
+
+    `spelled`: the content that this is of, where it is not the one that was given.
+    """
 
     def __init__(
-        self, whole: bytes, places: list[Place], edits: Sequence[Edits], fields: frozenset[str] = frozenset()
+        self,
+        whole: bytes,
+        places: list[Place],
+        edits: Sequence[Edits],
+        fields: frozenset[str] = frozenset(),
+        spelled: SpelledOut | None = None,
     ) -> None:
-        self.whole, self.places, self.fields, self.edits = whole, places, fields, edits
+        self.whole, self.places, self.fields, self.edits, self._spelled = whole, places, fields, edits, spelled
 
     def counts(self) -> Counter[str]:
         total: Counter[str] = Counter()
@@ -40,12 +48,17 @@ class Rewriting:
             yield from edits.pairs()
 
     def joined(self) -> bytes:
-        return next(self.stretches(np.array([0]), np.array([len(self.whole)])))
+        return next(self._after([(0, len(self.whole))]))
 
     def stretches(self, starts: Offsets, ends: Offsets) -> Iterator[bytes]:
-        """What became of these stretches of the content, in ascending order."""
+        """What became of these stretches of the content that was given, in ascending order."""
+        if self._spelled is not None:
+            starts, ends = self._spelled.moved(starts), self._spelled.moved(ends)
+        return self._after(zip(starts.tolist(), ends.tolist(), strict=True))
+
+    def _after(self, stretches: Iterable[tuple[int, int]]) -> Iterator[bytes]:
         following = 0
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        for start, end in stretches:
             pieces, at = [], start
             while following < len(self.places) and self.places[following][0] < end:
                 first, last, new = self.places[following]
@@ -141,10 +154,8 @@ class Rewriter:
         floors, documents = (spelled.moved(buffer.original(offsets)) for offsets in (buffer.floors, buffer.documents))
         escapes = self._escapes(spelled.content)
         edits = self._edited(Buffer(spelled.content, areas, escapes, floors=floors, documents=documents), spared)
-        places = edits.places()
-        starts, ends = spelled.stretches((start, end) for start, end, _ in places)
-        new = Rewriting(edits.whole, places, []).stretches(starts, ends)
-        return Rewriting(*spelled.undone(edits.whole, starts, ends, new), [edits])
+        places = spelled.restored(edits.whole, edits.places())
+        return Rewriting(edits.whole, places, [edits], spelled=spelled)
 
     def _escapes(self, content: bytes) -> Escapes | None:
         return escapes_of_text(content, to_the_letter=self._recogniser.has_patterns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -77,49 +77,35 @@ def _is_apart(text: Bytes, start: int, end: int) -> bool:
 
 
 class SpelledOut:
-    """A content with the digits of numbers in their place, and the way back.
-
-    `starts`, `ends`: where in it those digits are.
-    """
+    """A content with the digits of numbers in their place. `starts`, `ends`: where in it those digits are."""
 
     def __init__(self, content: bytes, numbers: Sequence[Number]) -> None:
-        self._before = content
-        self._starts, self._ends = np.array([number[:2] for number in numbers], dtype=np.int64).T
+        starts, self._ends = np.array([number[:2] for number in numbers], dtype=np.int64).T
         sizes = np.array([len(number.digits) for number in numbers], dtype=np.int64)
-        self._shift = np.append(0, np.cumsum(sizes - (self._ends - self._starts)))
-        self.starts, self.ends = self._starts + self._shift[:-1], self._ends + self._shift[1:]
-        self.content = _with(content, [(number.start, number.end, number.digits) for number in numbers])
+        self._shift = np.append(0, np.cumsum(sizes - (self._ends - starts)))
+        self.starts, self.ends = starts + self._shift[:-1], self._ends + self._shift[1:]
+        self._written = [content[number.start : number.end] for number in numbers]
+        pieces, at = list[bytes](), 0
+        for number in numbers:
+            pieces += [content[at : number.start], number.digits]
+            at = number.end
+        self.content = b"".join((*pieces, content[at:]))
 
     def moved(self, offsets: Offsets) -> Offsets:
         """Offsets of the content before, none of them within a number."""
         moved: Offsets = offsets + self._shift[np.searchsorted(self._ends, offsets, side="right")]
         return moved
 
-    def stretches(self, others: Iterable[tuple[int, int]]) -> tuple[Offsets, Offsets]:
-        """The numbers and others of its stretches, those that overlap as one: starts and ends."""
-        found = list[list[int]]()
-        for start, end in sorted([*zip(self.starts.tolist(), self.ends.tolist(), strict=True), *others]):
-            if found and start < found[-1][1]:
-                found[-1][1] = max(found[-1][1], end)
-            else:
-                found.append([start, end])
-        starts, ends = np.array(found, dtype=np.int64).T
-        return starts, ends
-
-    def undone(self, changed: bytes, starts: Offsets, ends: Offsets, new: Iterable[bytes]) -> tuple[bytes, list[Place]]:
-        """The content before, changed as this one is, which is as long as before: `new` at its stretches."""
-        numbers = zip(self.starts.tolist(), self.ends.tolist(), self._starts.tolist(), self._ends.tolist(), strict=True)
-        old = [(start, end, self._before[first:last]) for start, end, first, last in numbers]
-        back = [offsets - self._shift[np.searchsorted(self.ends, offsets, side="right")] for offsets in (starts, ends)]
-        columns = zip(*(column.tolist() for column in (starts, ends, *back)), new, strict=True)
-        places = [(first, last, text) for start, end, first, last, text in columns if text != self.content[start:end]]
-        return _with(changed, old), places
-
-
-def _with(content: bytes, places: Iterable[Place]) -> bytes:
-    """With others in these places, in ascending order."""
-    pieces, at = list[bytes](), 0
-    for start, end, new in places:
-        pieces += [content[at:start], new]
-        at = end
-    return b"".join((*pieces, content[at:]))
+    def restored(self, changed: bytes, places: Sequence[Place]) -> list[Place]:
+        """With those `places` (ascending) of the content, which became `changed`, also the numbers in which nothing
+        did, as they were written.
+        """
+        others = np.array([place[:2] for place in places], dtype=np.int64).reshape(-1, 2)
+        free = np.searchsorted(others[:, 1], self.starts, side="right") == np.searchsorted(others[:, 0], self.ends)
+        numbers = zip(self.starts.tolist(), self.ends.tolist(), self._written, free.tolist(), strict=True)
+        same = [
+            (start, end, old)
+            for start, end, old, is_free in numbers
+            if is_free and changed[start:end] == self.content[start:end]
+        ]
+        return sorted([*places, *same])
