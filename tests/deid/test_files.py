@@ -373,11 +373,14 @@ def test_a_record_may_be_long_but_not_too_long(
         deidentify_file(source, target, ZH, KEYS, format=kind, chunk_bytes=chunk_bytes)
 
 
-def test_a_json_document_has_a_limit_and_json_lines_have_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_json_document_has_a_limit_and_records_in_json_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(formats, "LONGEST_RECORD", 2_000)
     records = [json.dumps({"a": "手机 13812345678"})] * 100
-    (tmp_path / "data.json").write_text(f"[{','.join(records)}]")
-    with pytest.raises(FileRefused, match=r"a JSON document has more than .* as JSONL"):
+    (tmp_path / "data.json").write_text(f'{{"a":[{",".join(records)}]}}')
+    with pytest.raises(FileRefused, match=r"a JSON document has more than .* as an array of records, or JSONL"):
         deidentify_file(tmp_path / "data.json", tmp_path / "out", ZH, KEYS)
-    (tmp_path / "data.json").write_text("\n".join(records))
-    assert deidentify_file(tmp_path / "data.json", tmp_path / "out", ZH, KEYS).records == 100
+    for content in ("\n".join(records), f"[{','.join(records)}]"):
+        (tmp_path / "data.json").write_text(content)
+        assert deidentify_file(tmp_path / "data.json", tmp_path / "out", ZH, KEYS).records == 100

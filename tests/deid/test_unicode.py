@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.runtime.deid.files import work
+from services.runtime.deid.files import faults
 
 _NEARLY = st.lists(
     st.one_of(
@@ -21,18 +21,18 @@ _NEARLY = st.lists(
 @pytest.fixture(scope="module")
 def much() -> bytes:
     """Text of which one more byte makes much."""
-    return "微调 x".encode() * (work._MUCH // 8 + 1)
+    return "微调 x".encode() * (faults._MUCH // 8 + 1)
 
 
 @given(_NEARLY)
 @example(b"\xe4\xb8")
 def test_python_and_arrow_agree(much: bytes, content: bytes) -> None:
-    assert work.is_utf8(much + content) == work.is_utf8(content)
-    assert work.is_utf8(content + much) == work.is_utf8(content)
+    assert faults.is_utf8(much + content) == faults.is_utf8(content)
+    assert faults.is_utf8(content + much) == faults.is_utf8(content)
 
 
 def test_what_python_decodes_is_utf8(much: bytes) -> None:
-    assert len(much) >= work._MUCH
-    assert work.is_utf8(much)
-    assert not work.is_utf8(b"\xff")
-    assert not work.is_utf8(much + b"\xff")
+    assert len(much) >= faults._MUCH
+    assert faults.is_utf8(much)
+    assert not faults.is_utf8(b"\xff")
+    assert not faults.is_utf8(much + b"\xff")

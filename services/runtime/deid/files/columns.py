@@ -11,7 +11,8 @@ import numpy as np
 from services.runtime.deid.files import column_kinds as kinds
 from services.runtime.deid.files import measures
 from services.runtime.deid.files.column_kinds import Path
-from services.runtime.deid.files.work import Work, json_fault
+from services.runtime.deid.files.faults import json_fault
+from services.runtime.deid.files.work import Work
 from services.runtime.deid.refusals import FileRefused
 
 Names = Sequence[str]

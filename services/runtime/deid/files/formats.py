@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+import numpy as np
 
 from contracts import deid
 from contracts.deid import FileFormat
+from services.runtime.deid.files.json_arrays import Commas
 from services.runtime.deid.refusals import FileRefused
 from services.runtime.delimited import delimiter_of, sample_of
 
 LONGEST_RECORD = 64 * 1024 * 1024
-"""Bytes of a line, of a CSV record, or of a whole JSON document."""
+"""Bytes of a line, of a CSV record, of an element of a JSON array, or of another JSON document as a whole."""
 
 BLOCK = 256 * 1024
 """Bytes of plain text after which the line that they end in ends a block: blocks are searched each by itself."""
@@ -63,8 +65,9 @@ def _json_by_content(source: Path) -> FileFormat:
     with source.open("rb") as file:
         lines = (line.removeprefix(BYTE_ORDER_MARK) for line in iter(lambda: file.readline(LONGEST_RECORD), b""))
         solid = (line for line in lines if not line.isspace())
-        first, second = next(solid, b""), next(solid, b"")
-    if not second:  # the whole document may be one line
+        first = next(solid, b"")
+        second = next(solid, b"") if first.endswith(b"\n") else b""  # the whole document may be one line
+    if not second:
         return "json"
     try:
         msgspec.json.decode(first, type=msgspec.Raw)
@@ -78,7 +81,9 @@ def chunks(file: BinaryIO, kind: FileFormat, size_at: Callable[[int], int]) -> I
 
     Raises FileRefused where a record is too long.
     """
-    if kind == "json":
+    if kind == "json" and is_array(file):
+        yield from _of_elements(file, size_at)
+    elif kind == "json":
         content = file.read(LONGEST_RECORD + 1)
         if len(content) > LONGEST_RECORD:
             raise _too_long_a_document()
@@ -90,6 +95,33 @@ def chunks(file: BinaryIO, kind: FileFormat, size_at: Callable[[int], int]) -> I
         yield from _of_blocks(file, size_at)
     else:
         yield from _of_lines(file, size_at)
+
+
+def is_array(file: BinaryIO) -> bool:
+    """Whether what is left of the file begins as a JSON array does."""
+    start = file.tell()
+    while (head := file.read(_HEAD)) and head.isspace():
+        pass
+    file.seek(start)
+    return head.lstrip().startswith(b"[")
+
+
+def _of_elements(file: BinaryIO, size_at: Callable[[int], int]) -> Iterator[bytes]:
+    """Each ends with the comma after an element, but for the last, which is all that follows, if only nothing."""
+    commas, held = Commas(), list[bytes]()
+    start = element = place = file.tell()
+    while block := file.read(BLOCK):
+        ends = commas.ends(block) + place
+        if np.diff(ends, prepend=element, append=place + len(block)).max() > LONGEST_RECORD:
+            raise too_long()
+        element = ends[-1] if len(ends) else element
+        while (following := np.searchsorted(ends, start + max(size_at(start), 1))) < len(ends):
+            end = int(ends[following])
+            yield b"".join([*held, block[: end - place]])
+            block, held, start, place = block[end - place :], [], end, end
+        held.append(block)
+        place += len(block)
+    yield b"".join(held)
 
 
 def _of_lines(file: BinaryIO, size_at: Callable[[int], int]) -> Iterator[bytes]:
@@ -163,6 +195,6 @@ def too_long() -> FileRefused:
 def _too_long_a_document() -> FileRefused:
     limit = LONGEST_RECORD // 2**20
     return FileRefused(
-        f"JSON 文档超过 {limit} MiB：请改为每行一条记录的 JSONL，大小不限",
-        f"a JSON document has more than {limit} MiB; as JSONL, a record a line, it may have any size",
+        f"JSON 文档超过 {limit} MiB：请改为记录的数组，或每行一条记录的 JSONL，大小不限",
+        f"a JSON document has more than {limit} MiB; as an array of records, or JSONL, it may have any size",
     )

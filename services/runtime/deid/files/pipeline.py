@@ -95,7 +95,8 @@ def _write(source: Path, target: Path, out: BinaryIO, job: Job, tally: Tally, wo
             file.seek(0)
         if job.kind in ("csv", "tsv"):
             job = _with_header(file, out, job, tally)
-        workers = workers if tally.size > _FEW_CHUNKS * chunk_bytes else 1
+        in_pieces = job.kind != "json" or formats.is_array(file)
+        workers = workers if in_pieces and tally.size > _FEW_CHUNKS * chunk_bytes else 1
         crew = _Crew(source, target, job, workers)
         waiting: deque[tuple[Done | Handed, int]] = deque()
 
@@ -137,7 +138,7 @@ class _Crew:
 
     def __init__(self, source: Path, target: Path, job: Job, workers: int) -> None:
         self._source, self._work = source, Work(job)
-        self._helpers = processes.helpers(workers - 1) if workers > 1 and job.kind != "json" else None
+        self._helpers = processes.helpers(workers - 1) if workers > 1 else None
         self._workers = workers
         self._told = processes.told(job)
         # A process that outlives this one by an instant writes nothing that the next attempt takes for its own.

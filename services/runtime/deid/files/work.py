@@ -17,6 +17,8 @@ from contracts.field_names import has_number, is_data
 from services.runtime.deid.buffers import APART, Areas, Offsets
 from services.runtime.deid.documents import Rewriter, Rewriting
 from services.runtime.deid.files import formats, tables
+from services.runtime.deid.files.faults import is_utf8, json_fault, line_of_fault, unicode_fault
+from services.runtime.deid.files.json_arrays import Commas
 from services.runtime.deid.keys import DerivedKeys
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.recognisers import Recogniser
@@ -67,12 +69,12 @@ class Work:
         self._rewriter = Rewriter(recogniser, replacer, job.locale)
 
     def do(self, chunk: bytes, before: bytes = b"") -> Done:
-        """`before`: the end of all chunks before it, as much as is context of plain text."""
+        """`before`: the end of all chunks before it, as much as is context of plain text; empty before the first."""
         match self._job.kind:
             case "jsonl":
                 return self._jsonl(chunk)
             case "json":
-                return self._json(chunk)
+                return self._elements(chunk, first=not before) if before or _is_array(chunk) else self._json(chunk)
             case "csv" | "tsv":
                 return self._table(chunk)
             case _:
@@ -124,13 +126,19 @@ class Work:
         return _done(self._rewriter.json(chunk, _starts(kept), self._job.fields), len(lines), records, bad)
 
     def _json(self, chunk: bytes) -> Done:
-        fault = json_fault(chunk)
-        if fault:
-            bad = (Bad(_line_of_fault(chunk), *fault, fatal=True),)
-            return Done(content=b"", lines=1, records=0, counts=Counter(), bad=bad)
-        done = self._rewriter.json(chunk, np.zeros(1, dtype=np.int64), self._job.fields)
-        records = len(_ELEMENTS.decode(chunk)) if chunk.lstrip().startswith(b"[") else 1
-        return _done(done, len(_lines(chunk)), records, [])
+        if fault := json_fault(chunk):
+            return _broken(chunk, fault)
+        return _done(self._rewriter.json(chunk, np.zeros(1, dtype=np.int64), self._job.fields), 1, 1, [])
+
+    def _elements(self, chunk: bytes, *, first: bool) -> Done:
+        """Of an array, each a document. With one in place of all others the chunk is an array if the whole is one."""
+        array = (b"" if first else b"[0,") + chunk + (b"0]" if chunk.endswith(b",") else b"")
+        if fault := json_fault(array):
+            return _broken(array, fault)
+        ends = Commas(depth=not first).ends(chunk)
+        starts = np.append(0, ends[ends < len(chunk)])
+        records = 0 if _EMPTY.fullmatch(array) else len(starts)
+        return _done(self._rewriter.json(chunk, starts, self._job.fields), chunk.count(b"\n"), records, [])
 
     def _text(self, chunk: bytes, before: bytes) -> Done:
         """A block is searched with what precedes it and nothing else, whatever else is in its chunk."""
@@ -141,7 +149,7 @@ class Work:
             lines = _lines(block)
             kept, good = lines, sum(not line.isspace() for line in lines)
             if not fine:
-                kept, good, faults = _good_lines(lines, _unicode_fault)
+                kept, good, faults = _good_lines(lines, unicode_fault)
                 bad += [msgspec.structs.replace(fault, line=fault.line + count) for fault in faults]
             context = before.decode(errors="ignore").encode()
             text = block if fine else b"".join(kept)
@@ -198,10 +206,19 @@ def _done(done: Rewriting, lines: int, records: int, bad: list[Bad]) -> Done:
     return Done(content=content, lines=lines, records=records, counts=done.counts(), bad=tuple(bad), fields=done.fields)
 
 
+def _broken(document: bytes, fault: tuple[str, str]) -> Done:
+    bad = Bad(line_of_fault(document), *fault, fatal=True)
+    return Done(content=b"", lines=0, records=0, counts=Counter(), bad=(bad,))
+
+
+def _is_array(document: bytes) -> bool:
+    return document.lstrip().startswith(b"[")
+
+
+_EMPTY = re.compile(rb"\s*\[\s*\]\s*")
 _LINE = msgspec.json.Decoder(msgspec.Raw)
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 _FIELD = msgspec.json.Decoder(dict[str, dict[str, msgspec.Raw]])
-_MUCH = 256 * 1024
 
 
 def _all_json(chunk: bytes, lines: list[bytes]) -> bool:
@@ -213,58 +230,6 @@ def _all_json(chunk: bytes, lines: list[bytes]) -> bool:
         for line in lines:
             decode(line)
     except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def json_fault(line: bytes) -> tuple[str, str] | None:
-    if fault := _unicode_fault(line):
-        return fault
-    try:
-        _LINE.decode(line)
-    except RecursionError:
-        return "嵌套过深", "is nested too deeply"
-    except ValueError:
-        return "不是有效的 JSON", "is not valid JSON"
-    return None
-
-
-def _line_of_fault(document: bytes) -> int:
-    """Where it shows that it is no JSON, from 0; what is missing does at the end."""
-    at = len(document.rstrip())
-    try:
-        document.decode()
-        _LINE.decode(document)
-    except UnicodeDecodeError as error:
-        at = error.start
-    except (ValueError, RecursionError) as error:
-        told = _PLACE.search(str(error))
-        at = int(told[1]) - ("trailing" in str(error)) if told else at
-    return document.count(b"\n", 0, at)
-
-
-_PLACE = re.compile(r"\(byte ([0-9]+)\)")
-
-
-def _unicode_fault(content: bytes) -> tuple[str, str] | None:
-    return None if is_utf8(content) else formats.NOT_UTF8
-
-
-def is_utf8(content: bytes) -> bool:
-    """Of much text Arrow finds it out in half the time, as it builds none."""
-    if len(content) < _MUCH:
-        try:
-            content.decode()
-        except UnicodeDecodeError:
-            return False
-        return True
-    import pyarrow as pa  # only where it is worth its 0.2 s
-
-    offsets = np.array([0, len(content)], dtype=np.int64)
-    text = pa.Array.from_buffers(pa.large_string(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(content)])
-    try:
-        text.validate(full=True)
-    except pa.ArrowInvalid:
         return False
     return True
 
