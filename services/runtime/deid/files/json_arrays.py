@@ -68,7 +68,7 @@ def _are_escaped(raw: Bytes, is_quote: Flags) -> Flags:
     escaped = np.zeros(len(raw), dtype=np.bool_)
     np.logical_and(is_backslash[:-1], is_quote[1:], out=escaped[1:])
     if (is_backslash[:-2] & escaped[2:]).any():
-        runs = Backslashes.of(raw)
+        runs = Backslashes.of(raw, np.flatnonzero(is_backslash))
         escaped[:] = False
         escaped[runs.ends[runs.odd]] = True
     return escaped
