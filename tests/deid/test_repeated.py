@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from contracts.deid import FileFormat
@@ -12,6 +13,8 @@ from services.runtime.deid import policies
 from services.runtime.deid.engine import Deidentifier
 from services.runtime.deid.files import deidentify_file
 from services.runtime.deid.keys import Keys
+from services.runtime.deid.policies import Policy
+from services.runtime.deid.rules import Pattern
 
 POLICY, KEYS = policies.built_in()["zh-pii"], Keys(bytes(16))
 ENGINE = Deidentifier(POLICY, KEYS)
@@ -61,6 +64,42 @@ def test_it_is_found_again_in_other_cells_of_a_row(
     assert pseudonym in first[2]
     assert pseudonym in last[0]
     assert other[2] == again
+
+
+OWN = msgspec.structs.replace(POLICY, patterns=(Pattern(name="OWN", pattern="own-[0-9]{4}", action="redact"),))
+
+
+@pytest.mark.parametrize("policy", [POLICY, OWN], ids=["typed", "patterns"])
+@pytest.mark.parametrize(
+    ("told", "again", "value"),
+    [
+        (f'"我的微信号是 {WECHAT}"', f'"好的\\/{WECHAT} \\u8bb0\\u5f55"', WECHAT),
+        (f'"微信号：{WECHAT}"', f'"第一行\\n{WECHAT} 已记录"', WECHAT),
+        (f'"密码是 {SECRET}"', f'"\\u597d\\uff0c{SECRET}\\uff0c"', SECRET),
+        ('"座机电话 62345678"', "6.2345678E7", "62345678"),
+        ('"座机电话 62345678"', '"6.2345678e+7"', "62345678"),
+        ('"QQ 1234567"', "1234567", "1234567"),
+    ],
+)
+def test_it_is_found_again_however_strings_of_a_document_are_written(
+    policy: Policy, told: str, again: str, value: str
+) -> None:
+    """Whichever comes first; the first document has a code that means nothing, the last no code at all."""
+    engine = Deidentifier(policy, KEYS)
+    other = f'{{"a": "{value}", "b": "\\u8bb0"}}'
+    record, turned = (
+        f'{{"messages": [{{"content": {first}}}, {{"content": {second}}}]}}'
+        for first, second in ((told, again), (again, told))
+    )
+    given = [other, record, f'["{value}"]', turned, other]
+    result = engine.texts(given, format="json")
+    alone = engine.texts([record], format="json").mapping
+    [pseudonym] = {entry.pseudo for entry in alone if entry.original == value}
+    for text in (result.texts[1], result.texts[3]):
+        for message in json.loads(text)["messages"]:
+            assert value not in str(message["content"])
+            assert pseudonym in str(message["content"])
+    assert result.texts == [engine.texts([text], format="json").texts[0] for text in given]
 
 
 def test_words_of_letters_alone_are_not_told() -> None:

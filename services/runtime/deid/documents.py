@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,6 +19,7 @@ from services.runtime.deid.exponents import Place, SpelledOut
 from services.runtime.deid.json_strings import Strings
 from services.runtime.deid.recognisers import Recogniser
 from services.runtime.deid.replacing import Edits, Replacer, Said
+from services.runtime.deid.spans import Spans
 
 
 class Rewriting:
@@ -80,7 +82,9 @@ class Rewriter:
         """`floors`: where the context of each area begins, which stands before it and stays as it is. `documents`:
         where those begin that areas make up together, each one by itself where nothing else is given.
         """
-        return self._rewritten(Buffer(content, areas, self._escapes(content), floors=floors, documents=documents))
+        part = self._part(content, areas, floors, documents)
+        [edits] = self._edited([part])
+        return part.rewriting(edits)
 
     def json(self, content: bytes, documents: Offsets, fields: Sequence[str] | None) -> Rewriting:
         """`content` is of valid JSON documents, which begin at `documents`; only strings and numbers in it change.
@@ -97,26 +101,85 @@ class Rewriter:
             buffer = _uncoded(content, documents, strings)
         spared = strings.names | strings.numbers if fields is None else strings.names
         numbers = strings.numbers[~strings.coded]
-        edits = self._edited(buffer, spared[~strings.coded], said=json_strings.said)
+        parts = [_Part(buffer, spared[~strings.coded], json_strings.said)]
+        decoded = _Decoded(content, strings) if strings.coded.any() else None
+        if decoded:
+            begins = decoded.begins(documents)
+            parts.append(self._part(decoded.content, decoded.areas, None, begins, spared[strings.coded]))
+        every = self._edited(parts)
+        edits = every[0]
         places = [(start, end, _quoted(new.decode())) for start, end, new in edits.places()]
         if numbers.any() and len(edits.spans):
             places = _with_numbers(content, edits, places, buffer, numbers)
-        every = [edits]
-        if strings.coded.any():
-            decoded, more = self._coded(content, documents, strings, spared[strings.coded])
-            every += decoded
-            places = sorted([*places, *more])
+        if decoded:
+            after = parts[1].rewriting(every[1]).stretches(decoded.areas.starts, decoded.areas.ends)
+            places = sorted([*places, *decoded.places(after)])
         return Rewriting(edits.whole, places, every, strings.fields)
 
-    def _coded(
-        self, content: bytes, documents: Offsets, strings: Strings, spared: Flags
-    ) -> tuple[Sequence[Edits], list[Place]]:
-        """Values with exponents, or with escapes there or in their names, are decoded, and written anew on change."""
-        areas = strings.areas.take(strings.coded)
-        numbers = strings.numbers[strings.coded]
+    def _part(
+        self,
+        content: bytes,
+        areas: Areas,
+        floors: Offsets | None,
+        documents: Offsets | None,
+        spared: Flags | None = None,
+    ) -> _Part:
+        """Numbers with an exponent are read as what they stand for, and stay as they are where nothing is found."""
+        buffer = Buffer(content, areas, self._escapes(content), floors=floors, documents=documents)
+        numbers = exponents.within(buffer)
+        if not numbers:
+            return _Part(buffer, spared)
+        spelled = SpelledOut(content, numbers)
+        floors, documents = (given if given is None else spelled.moved(given) for given in (floors, documents))
+        areas, escapes = Areas(*map(spelled.moved, areas)), self._escapes(spelled.content)
+        buffer = Buffer(spelled.content, areas, escapes, floors=floors, documents=documents)
+        return _Part(buffer, spared, spelled=spelled)
+
+    def _escapes(self, content: bytes) -> Escapes | None:
+        return escapes_of_text(content, to_the_letter=self._recogniser.has_patterns)
+
+    def _edited(self, parts: Sequence[_Part]) -> list[Edits]:
+        found = self._recogniser.find([part.buffer for part in parts], self._locale)
+        return [self._replaced(part, spans) for part, spans in zip(parts, found, strict=True)]
+
+    def _replaced(self, part: _Part, spans: Spans) -> Edits:
+        buffer, spared = part.buffer, part.spared
+        spans.starts, spans.ends = buffer.outside_escapes(spans.starts, spans.ends)
+        spans = spans.take(spans.starts < spans.ends)
+        if spared is not None and spared.any():
+            short = (spans.kinds == spans.names.index("NUMBER")) & (spans.ends - spans.starts < _COUNTS_NOTHING)
+            spans = spans.take(~(short & spared[buffer.area_of(spans.starts)]))
+        if buffer.escapes is not None and buffer.escapes.numbered:
+            return self._replacer.replace(buffer, spans, lambda stretch: spelled_out(part.said(stretch)))
+        return self._replacer.replace(buffer, spans, part.said)
+
+
+class _Part(NamedTuple):
+    """Of what is searched together. `spared`: areas in which only long runs of digits as such change. `said`: the text
+    that a stretch is of. `spelled`: what the buffer is of, where that is not the content itself.
+    """
+
+    buffer: Buffer
+    spared: Flags | None = None
+    said: Said = bytes.decode
+    spelled: SpelledOut | None = None
+
+    def rewriting(self, edits: Edits) -> Rewriting:
+        places = edits.places()
+        if self.spelled is not None:
+            places = self.spelled.restored(edits.whole, places)
+        return Rewriting(edits.whole, places, [edits], spelled=self.spelled)
+
+
+class _Decoded:
+    """Values with exponents, or with escapes there or in their names, which are written anew on change."""
+
+    def __init__(self, content: bytes, strings: Strings) -> None:
+        self._content, self._areas = content, strings.areas.take(strings.coded)
+        self._numbers = strings.numbers[strings.coded].tolist()
         pieces, spots, at = [], [], 0
         for start, end, name_start, name_end, is_number in zip(
-            *(column.tolist() for column in areas), numbers.tolist(), strict=True
+            *(column.tolist() for column in self._areas), self._numbers, strict=True
         ):
             name = json_strings.decoded(content[name_start - 1 : name_end + 1]).encode() if name_end else b""
             sign, value, rest = _number(content, start, end) if is_number else _text(content, start, end)
@@ -124,53 +187,28 @@ class Rewriter:
             spots.append((first, first + len(value), at, at + len(name)))
             pieces += [name, b"\n", sign, value, rest, APART]
             at = first + len(value) + len(rest) + 1
-        columns = np.array(spots, dtype=np.int64).T
-        _, begins = np.unique(np.searchsorted(documents, areas.starts, side="right"), return_index=True)
-        decoded = b"".join(pieces)
-        buffer = Buffer(decoded, Areas(*columns), self._escapes(decoded), documents=columns[2][begins])
-        done = self._rewritten(buffer, spared)
-        before = pieces[3::6]
-        after = done.stretches(columns[0], columns[1])
+        self.content, self._before = b"".join(pieces), pieces[3::6]
+        self.areas = Areas(*np.array(spots, dtype=np.int64).T)
+
+    def begins(self, documents: Offsets) -> Offsets:
+        """Of the same documents here; one that has none of the values is empty."""
+        first = np.searchsorted(self._areas.starts, documents)
+        return np.append(self.areas.name_starts, len(self.content))[first]
+
+    def places(self, after: Iterable[bytes]) -> list[Place]:
+        """Where in the content those belong that became others."""
         places = []
         for start, end, is_number, old, new in zip(
-            areas.starts.tolist(), areas.ends.tolist(), numbers.tolist(), before, after, strict=True
+            self._areas.starts.tolist(), self._areas.ends.tolist(), self._numbers, self._before, after, strict=True
         ):
             if old != new and is_number:
-                rest = _rest(content, end)
+                rest = _rest(self._content, end)
                 fits = _NUMBER.fullmatch(new + rest)
-                places.append((start, end, new) if fits else _as_string(content, start, end + len(rest), new + rest))
+                string = _as_string(self._content, start, end + len(rest), new + rest)
+                places.append((start, end, new) if fits else string)
             elif old != new:
-                places.append((start, end, _quoted(new.decode(), like=content[start:end])))
-        return done.edits, places
-
-    def _rewritten(self, buffer: Buffer, spared: Flags | None = None) -> Rewriting:
-        """Numbers with an exponent are read as what they stand for, and stay as they are where nothing is found."""
-        numbers = exponents.within(buffer)
-        if not numbers:
-            edits = self._edited(buffer, spared)
-            return Rewriting(edits.whole, edits.places(), [edits])
-        spelled = SpelledOut(buffer.content, numbers)
-        areas = Areas(*map(spelled.moved, buffer.raw_areas))
-        floors, documents = (spelled.moved(buffer.original(offsets)) for offsets in (buffer.floors, buffer.documents))
-        escapes = self._escapes(spelled.content)
-        edits = self._edited(Buffer(spelled.content, areas, escapes, floors=floors, documents=documents), spared)
-        places = spelled.restored(edits.whole, edits.places())
-        return Rewriting(edits.whole, places, [edits], spelled=spelled)
-
-    def _escapes(self, content: bytes) -> Escapes | None:
-        return escapes_of_text(content, to_the_letter=self._recogniser.has_patterns)
-
-    def _edited(self, buffer: Buffer, spared: Flags | None, said: Said = bytes.decode) -> Edits:
-        """`spared`: areas in which only long runs of digits as such change. `said`: the text that a stretch is of."""
-        spans = self._recogniser.find(buffer, self._locale)
-        spans.starts, spans.ends = buffer.outside_escapes(spans.starts, spans.ends)
-        spans = spans.take(spans.starts < spans.ends)
-        if spared is not None and spared.any():
-            short = (spans.kinds == spans.names.index("NUMBER")) & (spans.ends - spans.starts < _COUNTS_NOTHING)
-            spans = spans.take(~(short & spared[buffer.area_of(spans.starts)]))
-        if buffer.escapes is not None and buffer.escapes.numbered:
-            return self._replacer.replace(buffer, spans, lambda part: spelled_out(said(part)))
-        return self._replacer.replace(buffer, spans, said)
+                places.append((start, end, _quoted(new.decode(), like=self._content[start:end])))
+        return places
 
 
 def _uncoded(content: bytes, documents: Offsets, strings: Strings) -> Buffer:

@@ -44,7 +44,7 @@ def found_in(recogniser: Recogniser, sample: Sample) -> list[Truth]:
         buffer = Buffer(content, strings.areas, strings.escapes)
     else:
         buffer = Buffer(content, Areas.plain(np.array([0]), np.array([len(content)])))
-    spans = recogniser.find(buffer, "zh-CN")
+    [spans] = recogniser.find([buffer], "zh-CN")
     starts, ends = buffer.original(spans.starts).tolist(), buffer.original(spans.ends).tolist()
     return [
         Truth(spans.names[kind], len(content[:start].decode()), len(content[:end].decode()))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -76,14 +77,20 @@ class Recogniser:
         """Of the policy's author, which may match any character."""
         return bool(self._patterns)
 
-    def find(self, buffer: Buffer, locale: str) -> Spans:
-        """Spans in ascending order that do not overlap, each inside one area of the buffer."""
+    def find(self, buffers: Sequence[Buffer], locale: str) -> list[Spans]:
+        """Of each buffer, spans in ascending order that do not overlap, each inside one of its areas.
+
+        The documents of all buffers are the same, by their numbers.
+        """
         del locale
-        if not len(buffer.areas.starts):
-            return Spans.none(self._names)
+        found = [self._found(buffer) for buffer in buffers]
+        again = repeated([one.spans for one in found], buffers)
+        return [self._completed(*three) for three in zip(found, again, buffers, strict=True)]
+
+    def _found(self, buffer: Buffer) -> _Found:
         runs = buffer.runs
-        if not self._typed and not self._patterns:
-            return self._with_numbers(Spans.none(self._names), runs, np.ones(len(runs.starts), dtype=np.bool_), buffer)
+        if not len(buffer.areas.starts) or (not self._typed and not self._patterns):
+            return _Found(Spans.none(self._names), np.ones(len(runs.starts), dtype=np.bool_))
         groups = Groups(buffer.bytes, runs, self._forms)
         words, begun = scanned(buffer, groups, self._classes)
         spans = self._candidates(buffer, runs, groups, words, begun)
@@ -92,10 +99,12 @@ class Recogniser:
         own = ~within(spans, dois)
         spans = resolved(self._weighed(spans.take(own), area[own], words, buffer))
         free = apart(runs, dois)
-        spans = self._with_phones(spans, words, runs, free, buffer)
-        again, _ = _inside(repeated(spans, buffer), buffer)
-        spans = self._with_brackets(_merged(spans, again), buffer)
-        return self._with_numbers(spans, runs, free, buffer, groups, words)
+        return _Found(self._with_phones(spans, words, runs, free, buffer), free, groups, words)
+
+    def _completed(self, found: _Found, again: Spans, buffer: Buffer) -> Spans:
+        again, _ = _inside(again, buffer)
+        spans = self._with_brackets(_merged(found.spans, again), buffer)
+        return self._with_numbers(spans, found, buffer)
 
     def _candidates(self, buffer: Buffer, runs: Runs, groups: Groups, words: Words, begun: Beginnings) -> Spans:
         lift = self._bonus * ((self._bits & words.every_bit()) > 0)
@@ -148,29 +157,31 @@ class Recogniser:
         spans.starts[opened] -= 1
         return spans
 
-    def _with_numbers(
-        self,
-        spans: Spans,
-        runs: Runs,
-        free: Flags,
-        buffer: Buffer,
-        groups: Groups | None = None,
-        words: Words | None = None,
-    ) -> Spans:
-        """Runs of digits of which nothing else is part; with `groups` and `words` without what is nobody's."""
+    def _with_numbers(self, spans: Spans, found: _Found, buffer: Buffer) -> Spans:
+        """Runs of digits of which nothing else is part, and where types were looked for, without what is nobody's."""
         rule = self._rules.get("NUMBER")
         if rule is None:
             return spans
-        long = np.flatnonzero((runs.digits >= rule.min_digits) & free & apart(runs, spans))
+        runs, groups, words = buffer.runs, found.groups, found.words
+        long = np.flatnonzero((runs.digits >= rule.min_digits) & found.free & apart(runs, spans))
         if groups and words:
             long = long[~spared(groups, long, words, buffer)]
             if self._hides_places:
                 long = long[~names.in_hidden_places(buffer, words, runs.starts[long])]
         n = len(long)
         kind, score = np.full(n, self._names.index("NUMBER"), dtype=np.int16), np.full(n, _NUMBER_SCORE, np.float32)
-        found = Spans(self._names, kind, runs.starts[long], runs.ends[long], score, np.zeros(n, dtype=np.bool_))
-        found, _ = _inside(found, buffer)
-        return _merged(spans, found)
+        numbers = Spans(self._names, kind, runs.starts[long], runs.ends[long], score, np.zeros(n, dtype=np.bool_))
+        numbers, _ = _inside(numbers, buffer)
+        return _merged(spans, numbers)
+
+
+class _Found(NamedTuple):
+    """What a buffer has by itself: spans, the runs that may be anybody's, and what else was seen there."""
+
+    spans: Spans
+    free: Flags
+    groups: Groups | None = None
+    words: Words | None = None
 
 
 def _merged(spans: Spans, others: Spans) -> Spans:

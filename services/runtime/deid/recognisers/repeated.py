@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -18,42 +20,54 @@ _SIGNS = "@#$%^&*!?~+.-"
 _TOKEN, _SIGN = among_bytes("0123456789_" + LETTERS + _SIGNS), frozenset(_SIGNS.encode())
 
 
-def repeated(spans: Spans, buffer: Buffer) -> Spans:
-    """The tokens of each document, apart from `spans`, that are values which those tell in it.
+def repeated(spans: Sequence[Spans], buffers: Sequence[Buffer]) -> list[Spans]:
+    """Of each buffer, the tokens apart from its `spans` that are values which those of any tell in the same document.
 
     A sign before or after a token may be the sentence's. What has letters alone may be any word elsewhere.
     """
-    told = _told(spans)
-    if not len(told):
-        return Spans.none(spans.names)
-    documents = np.searchsorted(buffer.documents, spans.starts[told], side="right") - 1
-    tokens = _tokens(buffer, np.unique(documents), np.unique(spans.ends[told] - spans.starts[told]))
-    free = apart(tokens, spans)
-    if not free.any():
-        return Spans.none(spans.names)
-    content = buffer.text
+    told = [_told(some) for some in spans]
+    every = reduce(Spans.joined, told)
+    if not len(every):
+        return [every] * len(buffers)
+    documents = [
+        np.searchsorted(buffer.documents, some.starts, side="right") - 1
+        for some, buffer in zip(told, buffers, strict=True)
+    ]
+    asked, lengths = np.unique(np.concatenate(documents)), np.unique(every.ends - every.starts)
+    tokens = [_tokens(buffer, asked, lengths).apart(some) for some, buffer in zip(spans, buffers, strict=True)]
+    if not any(len(some.starts) for some in tokens):
+        return [Spans.none(every.names)] * len(buffers)
+    values = [
+        (document, buffer.text[start:end])
+        for some, buffer, of in zip(told, buffers, documents, strict=True)
+        for document, start, end in zip(of.tolist(), some.starts.tolist(), some.ends.tolist(), strict=True)
+    ]
     known = dict[tuple[int, bytes], int]()
-    columns = documents, spans.starts[told], spans.ends[told], told
-    for document, start, end, index in zip(*(column.tolist() for column in columns), strict=True):
-        if not content[start:end].isalpha():
-            known.setdefault((document, content[start:end]), index)
-    places = list[tuple[int, int, int]]()
-    for document, start, end in zip(*(column[free].tolist() for column in tokens), strict=True):
-        first, last = start + (content[start] in _SIGN), end - (content[end - 1] in _SIGN)
-        for place in ((start, end), (first, end), (start, last), (first, last)):
-            index = known.get((document, content[slice(*place)]))
-            if index is not None:
-                places.append((index, *place))
-                break
-    like, starts, ends = np.array(places, dtype=np.int64).reshape(-1, 3).T
-    same = spans.take(like)
-    return Spans(spans.names, same.kinds, starts, ends, same.scores, same.checked)
+    for number, (document, value) in enumerate(values):
+        if not value.isalpha():
+            known.setdefault((document, value), number)
+    return [_again(some, buffer.text, known, every) for some, buffer in zip(tokens, buffers, strict=True)]
 
 
-def _told(spans: Spans) -> Offsets:
+def _told(spans: Spans) -> Spans:
     lengths = spans.ends - spans.starts
     kinds = [number for number, name in enumerate(spans.names) if name in TOLD]
-    return np.flatnonzero(np.isin(spans.kinds, kinds) & (lengths >= _SHORTEST) & (lengths <= _LONGEST))
+    return spans.take(np.isin(spans.kinds, kinds) & (lengths >= _SHORTEST) & (lengths <= _LONGEST))
+
+
+def _again(tokens: _Tokens, content: bytes, known: dict[tuple[int, bytes], int], every: Spans) -> Spans:
+    """The tokens that are known, as those of `every` that they are like."""
+    places = list[tuple[int, int, int]]()
+    for document, start, end in zip(*(column.tolist() for column in tokens), strict=True):
+        first, last = start + (content[start] in _SIGN), end - (content[end - 1] in _SIGN)
+        for place in ((start, end), (first, end), (start, last), (first, last)):
+            number = known.get((document, content[slice(*place)]))
+            if number is not None:
+                places.append((number, *place))
+                break
+    like, starts, ends = np.array(places, dtype=np.int64).reshape(-1, 3).T
+    same = every.take(like)
+    return Spans(every.names, same.kinds, starts, ends, same.scores, same.checked)
 
 
 class _Tokens(NamedTuple):
@@ -62,6 +76,10 @@ class _Tokens(NamedTuple):
     documents: Offsets
     starts: Offsets
     ends: Offsets
+
+    def apart(self, spans: Spans) -> _Tokens:
+        free = apart(self, spans)
+        return _Tokens(*(column[free] for column in self))
 
 
 def _tokens(buffer: Buffer, documents: Offsets, lengths: Offsets) -> _Tokens:
