@@ -49,7 +49,7 @@ _META = ("id", "context", "aggregate_id", "version", "position", "time", "origin
 async def collect(log: EventLog, count: int, position: int = 0, contexts: tuple[str, ...] = ()) -> list[Recorded]:
     """The next facts above a position; fails after 20 s."""
     facts: list[Recorded] = []
-    async with asyncio.timeout(60), aclosing(log.follow(position, contexts)) as batches:  # type: ignore[type-var]
+    async with asyncio.timeout(60), aclosing(log.follow(position, contexts)) as batches:
         async for batch in batches:
             assert batch
             facts += batch
@@ -250,7 +250,7 @@ class LogSuite:
 
         writing = asyncio.create_task(write())
         positions: list[int] = []
-        async with asyncio.timeout(60), aclosing(log.follow(0)) as batches:  # type: ignore[type-var]
+        async with asyncio.timeout(60), aclosing(log.follow(0)) as batches:
             async for batch in batches:
                 positions += [one.meta.position for one in batch]
                 if len(positions) == total:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -70,7 +70,7 @@ class EventLog(Protocol):
         """All facts of an aggregate above position `after`, oldest first. Reads what was appended before."""
         ...
 
-    def follow(self, after: int, contexts: Sequence[str] = ()) -> AsyncIterator[list[Recorded]]:
+    def follow(self, after: int, contexts: Sequence[str] = ()) -> AsyncGenerator[list[Recorded], None]:
         """Batches of every fact above position `after` (of those contexts, or of all), in order, for ever.
 
         Each fact is given once. It survives reconnects and server restarts. A batch is not empty.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -54,7 +54,7 @@ class JetStreamLog:
         subject = subjects.of_aggregate(context, aggregate_id)
         return [decode(stored) for stored in await self._reader.of_subject(subject, after + 1)]
 
-    async def follow(self, after: int, contexts: Sequence[str] = ()) -> AsyncIterator[list[Recorded]]:
+    async def follow(self, after: int, contexts: Sequence[str] = ()) -> AsyncGenerator[list[Recorded], None]:
         """As the port says. LogReplaced when the stream is gone or another one; UnreadableFact."""
         wanted = [subjects.of_context(context) for context in contexts]
         async with contextlib.aclosing(follow(self._wire, self._stream, after, wanted)) as batches:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -48,7 +48,7 @@ class MemoryLog:
         positions = self._of_subject.get(subjects.of_aggregate(context, aggregate_id), [])
         return [decode(self._messages[position - 1]) for position in positions if position > after]
 
-    async def follow(self, after: int, contexts: Sequence[str] = ()) -> AsyncIterator[list[Recorded]]:
+    async def follow(self, after: int, contexts: Sequence[str] = ()) -> AsyncGenerator[list[Recorded], None]:
         if after > len(self._messages):
             raise LogReplaced(f"this log has no position {after}")
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -14,7 +14,7 @@ def _one(_: object) -> int:
 
 
 async def gathered(
-    batches: AsyncIterator[list[T]], most: int, weight: Callable[[T], int] = _one
+    batches: AsyncGenerator[list[T], None], most: int, weight: Callable[[T], int] = _one
 ) -> AsyncGenerator[list[T], None]:
     """What came while the last was worked on, as one batch, which stops growing once it weighs `most`.
 
@@ -40,8 +40,7 @@ async def gathered(
         finally:
             ended = True
             came.set()
-            if isinstance(batches, AsyncGenerator):
-                await batches.aclose()  # now, and not when it is collected, lets it go of what it holds
+            await batches.aclose()  # now, and not when it is collected, lets it go of what it holds
 
     reader = asyncio.create_task(read())
     try:

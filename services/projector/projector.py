@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol, TypeVar
@@ -53,7 +53,7 @@ def _lines_in(stored: StoredTelemetry) -> int:
 class TelemetrySource(Protocol):
     """Where telemetry comes from; `TelemetryStream` is the real one."""
 
-    def follow(self, after: int) -> AsyncIterator[list[StoredTelemetry]]: ...
+    def follow(self, after: int) -> AsyncGenerator[list[StoredTelemetry], None]: ...
 
     async def extent(self) -> Extent: ...
 

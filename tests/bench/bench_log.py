@@ -73,7 +73,7 @@ async def followed(log: JetStreamLog, facts: int = 20_000) -> tuple[int, float]:
     for _ in range(facts // 1_000):
         await log.append(Change(context="projects", aggregate_id=uuid4(), facts=(_FACT,) * 1_000), origin=_ORIGIN)
     begin, seen = time.perf_counter(), 0
-    async with aclosing(log.follow(start)) as batches:  # type: ignore[type-var]
+    async with aclosing(log.follow(start)) as batches:
         async for batch in batches:
             seen += len(batch)
             if seen >= facts:

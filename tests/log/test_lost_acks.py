@@ -174,7 +174,7 @@ async def test_what_was_on_its_way_to_a_follower_comes_again(
     proxy: Proxy, log: JetStreamLog, direct: JetStreamLog
 ) -> None:
     positions: list[int] = []
-    async with asyncio.timeout(60), aclosing(log.follow(0)) as batches:  # type: ignore[type-var]
+    async with asyncio.timeout(60), aclosing(log.follow(0)) as batches:
         positions += [one.meta.position for one in await anext(batches)]
         following = asyncio.ensure_future(anext(batches))
         proxy.to_client.hold()

@@ -54,7 +54,7 @@ async def test_kill_9_under_writers_loses_and_doubles_nothing(nats_server: NatsS
 
     async def follow() -> list[Recorded]:
         seen: list[Recorded] = []
-        async with aclosing(log.follow(0)) as batches:  # type: ignore[type-var]
+        async with aclosing(log.follow(0)) as batches:
             async for batch in batches:
                 seen += batch
                 if end.done() and seen[-1].meta.position == end.result():
@@ -86,7 +86,7 @@ async def test_kill_9_under_writers_loses_and_doubles_nothing(nats_server: NatsS
 async def test_follows_across_a_restart(nats_server: NatsServer, log: JetStreamLog) -> None:
     await log.append(creation(), origin=ORIGIN)
     positions: list[int] = []
-    async with asyncio.timeout(60), aclosing(log.follow(0)) as batches:  # type: ignore[type-var]
+    async with asyncio.timeout(60), aclosing(log.follow(0)) as batches:
         async for batch in batches:
             positions += [one.meta.position for one in batch]
             if len(positions) >= 4:
@@ -100,7 +100,7 @@ async def test_follows_on_when_its_consumer_is_gone(nc: Connection, log: JetStre
     js = nc.jetstream()
     await log.append(creation(), origin=ORIGIN)
     positions: list[int] = []
-    async with asyncio.timeout(60), aclosing(log.follow(0)) as batches:  # type: ignore[type-var]
+    async with asyncio.timeout(60), aclosing(log.follow(0)) as batches:
         async for batch in batches:
             positions += [one.meta.position for one in batch]
             if len(positions) == 3:
@@ -124,7 +124,7 @@ async def test_leaves_no_consumer_behind(nc: Connection, log: JetStreamLog) -> N
 async def test_a_follower_notices_that_the_stream_was_deleted(again: bool, nc: Connection, log: JetStreamLog) -> None:
     await log.append(creation(), origin=ORIGIN)
     await log.append(creation(), origin=ORIGIN)
-    async with asyncio.timeout(60), aclosing(log.follow(0)) as batches:  # type: ignore[type-var]
+    async with asyncio.timeout(60), aclosing(log.follow(0)) as batches:
         assert await anext(batches)
         await nc.jetstream().delete_stream(EVENTS)
         if again:
