@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import nats
 import pytest
 from nats.aio.client import Client
 
 from events.log.streams import ensure_streams
+from events.tokens import Role
 from services.runtime.nats.accounts import add_user
 from services.runtime.nats.embedded import EmbeddedNats
 from services.runtime.nats.roles import announce_users
@@ -26,8 +28,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedNats]:
     """Users: alice and bob operate, carol administers, rita reads."""
     embedded = EmbeddedNats(tmp_path_factory.mktemp("bus"), free_port())
     embedded.users.ensure_built_in()
-    for name, role in (("alice", "operator"), ("bob", "operator"), ("carol", "admin"), ("rita", "reader")):
-        add_user(embedded.users, name, role)  # type: ignore[arg-type]
+    roles: dict[str, Role] = {"alice": "operator", "bob": "operator", "carol": "admin", "rita": "reader"}
+    for name, role in roles.items():
+        add_user(embedded.users, name, role)
     embedded.start()
     try:
         deadline = time.monotonic() + 20
@@ -49,17 +52,18 @@ async def _prepare(embedded: EmbeddedNats) -> None:
         await client.close()
 
 
-async def _connect(embedded: EmbeddedNats, user: str, **options: object) -> Client:
+async def _connect(embedded: EmbeddedNats, user: str, **options: Any) -> Client:
     """As anybody would: a seed file and the official client."""
     seed = embedded.users.seed_file(user)
-    return await nats.connect(embedded.url, nkeys_seed=str(seed), **options)  # type: ignore[arg-type]
+    assert embedded.url is not None
+    return await nats.connect(embedded.url, nkeys_seed=str(seed), **options)
 
 
 @pytest.fixture
 async def connect(server: EmbeddedNats) -> AsyncIterator[Connect]:
     clients: list[Client] = []
 
-    async def as_user(user: str = "service", **options: object) -> Client:
+    async def as_user(user: str = "service", **options: Any) -> Client:
         clients.append(await _connect(server, user, **options))
         return clients[-1]
 

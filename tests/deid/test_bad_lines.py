@@ -91,7 +91,8 @@ def test_a_nul_is_told_with_its_line(tmp_path: Path, kind: FileFormat, chunk_byt
 
 def test_what_cannot_be_read_on_is_never_left_out(tmp_path: Path) -> None:
     lenient = msgspec.structs.replace(ZH, bad_lines="quarantine")
-    for kind, content in (("json", b'{"a":'), ("csv", b'a,b\n1,"2"x\n1,2\n')):
+    broken: dict[FileFormat, bytes] = {"json": b'{"a":', "csv": b'a,b\n1,"2"x\n1,2\n'}
+    for kind, content in broken.items():
         (tmp_path / "data").write_bytes(content)
         with pytest.raises(FileRefused):
-            deidentify_file(tmp_path / "data", tmp_path / "out", lenient, KEYS, format=kind)  # type: ignore[arg-type]
+            deidentify_file(tmp_path / "data", tmp_path / "out", lenient, KEYS, format=kind)

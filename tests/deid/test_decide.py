@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -182,9 +183,9 @@ def test_a_job_is_lost_with_its_node() -> None:
 
 
 def test_texts_are_recorded_once() -> None:
-    fields = {"policy_id": "default", "policy_version": "1", "texts": 2, "counts": {"NUMBER": 1}}
-    options = {"locale": "zh-CN", "format": "text", "seeded": True, "mapping_given": False}
-    command = RecordTextsDeidentified(**fields, **options)  # type: ignore[arg-type]
-    fact = TextsDeidentified(**fields, **options)  # type: ignore[arg-type]
+    fields: dict[str, Any] = {"policy_id": "default", "policy_version": "1", "texts": 2, "counts": {"NUMBER": 1}}
+    options: dict[str, Any] = {"locale": "zh-CN", "format": "text", "seeded": True, "mapping_given": False}
+    command = RecordTextsDeidentified(**fields, **options)
+    fact = TextsDeidentified(**fields, **options)
     given().when(command).then(fact)
     given(fact).when(command).then()

@@ -33,11 +33,11 @@ VALUES = {
 }  # fmt: skip
 
 
-def policy_of(action: str, *, own: bool = False) -> Policy:
-    of_dates = {"DATE": Rule(action=action)}  # type: ignore[arg-type]
-    every = "pseudonymise" if action == "date_shift" else action
-    rules = {kind: Rule(action=every) for kind in TYPES} | of_dates  # type: ignore[arg-type]
-    patterns = (Pattern(name=OWN.name, pattern=OWN.pattern, action=every),) if own else ()  # type: ignore[arg-type]
+def policy_of(action: Action, *, own: bool = False) -> Policy:
+    of_dates = {"DATE": Rule(action=action)}
+    every: Action = "pseudonymise" if action == "date_shift" else action
+    rules = {kind: Rule(action=every) for kind in TYPES} | of_dates
+    patterns = (Pattern(name=OWN.name, pattern=OWN.pattern, action=every),) if own else ()
     return Policy(id="every", version="1", types=rules, patterns=patterns)
 
 
@@ -56,7 +56,7 @@ def unwrapped(text: str, depth: int) -> Any:
 
 @pytest.mark.parametrize("ascii_only", [False, True])
 @pytest.mark.parametrize("action", ACTIONS)
-def test_every_depth_is_as_the_plain_text(action: str, ascii_only: bool) -> None:
+def test_every_depth_is_as_the_plain_text(action: Action, ascii_only: bool) -> None:
     by = Deidentifier(policy_of(action), KEYS)
     plain = by.texts([wrapped(VALUES, 0)], format="json")
     told = {"Abc@1234", "zs_8888", "62345678", "(415) 555-2671", "Xyz@9876", "ls_6666", "王小明", "１３９12345678"}
@@ -102,7 +102,7 @@ TEXTS = st.lists(PARTS, min_size=1, max_size=12).map("".join)
 @example('{"password": "Abc@1234"}', 0, False, "hash", False)
 @example("邮箱\nzhang@example.com", 1, True, "redact", False)
 @example('password="Pa"ss中1234', 1, False, "mask", True)
-def test_whatever_is_replaced_it_stays_json(text: str, depth: int, ascii_only: bool, action: str, own: bool) -> None:
+def test_whatever_is_replaced_it_stays_json(text: str, depth: int, ascii_only: bool, action: Action, own: bool) -> None:
     by = Deidentifier(policy_of(action, own=own), KEYS)
     given = {"content": text, "password": text, "nested": json.dumps([text, {"token": text}])}
     for form in ("json", "text"):

@@ -133,10 +133,11 @@ def test_blank_lines_stay(tmp_path: Path) -> None:
     ],
 )
 def test_a_number_with_an_exponent_is_what_it_stands_for(tmp_path: Path, cell: str, value: str) -> None:
-    for kind, apart in (("csv", ","), ("tsv", "\t")):
+    separators: dict[FileFormat, str] = {"csv": ",", "tsv": "\t"}
+    for kind, apart in separators.items():
         for column in ("手机", "n"):
-            spelled = outcome(tmp_path, f"{column}{apart}b\n{cell}{apart}2\n".encode(), kind)  # type: ignore[arg-type]
-            plain = outcome(tmp_path, f"{column}{apart}b\n{value}{apart}2\n".encode(), kind)  # type: ignore[arg-type]
+            spelled = outcome(tmp_path, f"{column}{apart}b\n{cell}{apart}2\n".encode(), kind)
+            plain = outcome(tmp_path, f"{column}{apart}b\n{value}{apart}2\n".encode(), kind)
             assert spelled == plain
             assert value.strip().encode() not in spelled[0]
 

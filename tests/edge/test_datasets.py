@@ -51,8 +51,8 @@ async def uploaded(http: httpx.AsyncClient, dataset: str, content: bytes = CONTE
     return identifier
 
 
-async def shown(http: httpx.AsyncClient, dataset: str, **query: object) -> dict[str, Any]:
-    answer = await http.get(f"/v1/datasets/{dataset}", params=query)  # type: ignore[arg-type]
+async def shown(http: httpx.AsyncClient, dataset: str, **query: str | int) -> dict[str, Any]:
+    answer = await http.get(f"/v1/datasets/{dataset}", params=query)
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()
     return body

@@ -65,13 +65,13 @@ FACTS = st.one_of([_fields(kind) for union in (AnyProjectFact, AnyRunFact, AnyTo
 
 @given(fact=FACTS, origin=ORIGINS, time=MOMENTS, event_id=st.uuids(), aggregate_id=st.uuids(), version=st.integers(1))
 def test_a_fact_comes_back_as_it_went(
-    fact: Event, origin: Origin, time: datetime, event_id: object, aggregate_id: object, version: int
+    fact: Event, origin: Origin, time: datetime, event_id: UUID, aggregate_id: UUID, version: int
 ) -> None:
     message = encode(
         fact,
-        event_id=event_id,  # type: ignore[arg-type]
+        event_id=event_id,
         context=fact.context,
-        aggregate_id=aggregate_id,  # type: ignore[arg-type]
+        aggregate_id=aggregate_id,
         version=version % 2**60 + 1,
         time=time,
         origin=origin,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid5
 
 from events.event import Event, Meta, Origin, Recorded
@@ -65,8 +66,8 @@ class History:
         return self
 
 
-def project_created(number: int = 1, **changes: object) -> ProjectCreated:
-    fields: dict[str, object] = {
+def project_created(number: int = 1, **changes: Any) -> ProjectCreated:
+    fields: dict[str, Any] = {
         "name": f"qwen-finetune-{number}",
         "owner": OWNER,
         "dataset_name": "datasets/qwen_demo.jsonl",
@@ -74,7 +75,7 @@ def project_created(number: int = 1, **changes: object) -> ProjectCreated:
         "description": "微调 Qwen 以适配客服场景",
         "tags": ("demo", "customer-service"),
     }
-    return ProjectCreated(**fields | changes)  # type: ignore[arg-type]
+    return ProjectCreated(**fields | changes)
 
 
 def run_requested(project_id: UUID) -> RunRequested:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -66,7 +67,7 @@ COMPLETED = RunCompleted(attempt=1, output_bytes=0, output_sha256=None)
 ALL_THERE = AssetReport(node="box")
 START = StartRun(project="qwen-finetune")
 CANCEL = CancelRun(project="qwen-finetune", run_id=RUN)
-OUTPUT = {"output_bytes": 7, "output_sha256": "ab" * 32, "telemetry": 5}
+OUTPUT: dict[str, Any] = {"output_bytes": 7, "output_sha256": "ab" * 32, "telemetry": 5}
 
 
 def gathered(
@@ -78,8 +79,8 @@ def gathered(
     return StartGathered(project=project, assets=assets, command_template=template, own_command_setting=setting)
 
 
-def ended(exit_code: int | None, **fields: str) -> ReportRunEnded:
-    return ReportRunEnded(run_id=RUN, attempt=1, exit_code=exit_code, **OUTPUT, **fields)  # type: ignore[arg-type]
+def ended(exit_code: int | None, **fields: Any) -> ReportRunEnded:
+    return ReportRunEnded(run_id=RUN, attempt=1, exit_code=exit_code, **OUTPUT, **fields)
 
 
 def test_a_run_is_requested_with_the_documented_command() -> None:
@@ -166,12 +167,10 @@ def test_a_failed_launch_is_final() -> None:
 
 def test_how_a_run_ends() -> None:
     history = (REQUESTED, ASSIGNED, STARTED)
-    given(*history).when(ended(0)).then(RunCompleted(attempt=1, **OUTPUT))  # type: ignore[arg-type]
-    given(*history).when(ended(3)).then(
-        RunFailed(attempt=1, cause="exit", exit_code=3, reason="exit code 3", **OUTPUT)  # type: ignore[arg-type]
-    )
+    given(*history).when(ended(0)).then(RunCompleted(attempt=1, **OUTPUT))
+    given(*history).when(ended(3)).then(RunFailed(attempt=1, cause="exit", exit_code=3, reason="exit code 3", **OUTPUT))
     given(*history).when(ended(None, cause="lost", reason="gone")).then(
-        RunFailed(attempt=1, cause="lost", exit_code=None, reason="gone", **OUTPUT)  # type: ignore[arg-type]
+        RunFailed(attempt=1, cause="lost", exit_code=None, reason="gone", **OUTPUT)
     )
 
 
@@ -195,9 +194,7 @@ def test_cancel_of_a_running_run_waits_for_the_node() -> None:
     given(*history[:3]).when(CANCEL).then(RunCancelRequested())
     given(*history).when(CANCEL).then()
     for exit_code in (143, 0, None):
-        given(*history).when(ended(exit_code)).then(
-            RunCanceled(attempt=1, exit_code=exit_code, **OUTPUT)  # type: ignore[arg-type]
-        )
+        given(*history).when(ended(exit_code)).then(RunCanceled(attempt=1, exit_code=exit_code, **OUTPUT))
 
 
 def test_a_run_is_found_only_in_its_project() -> None:

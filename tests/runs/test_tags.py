@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 import pytest
@@ -24,9 +25,9 @@ TAGGED = RunArtifactTagged(artifact_id=ARTIFACT, tag="最佳")
 UNTAGGED = RunArtifactUntagged(artifact_id=ARTIFACT, tag="最佳")
 
 
-def tag(text: str = "最佳", **changes: object) -> TagArtifact:
-    fields: dict[str, object] = {"project": "p", "run_id": RUN, "artifact_id": ARTIFACT, "tag": text}
-    return TagArtifact(**fields | changes)  # type: ignore[arg-type]
+def tag(text: str = "最佳", **changes: Any) -> TagArtifact:
+    fields: dict[str, Any] = {"project": "p", "run_id": RUN, "artifact_id": ARTIFACT, "tag": text}
+    return TagArtifact(**fields | changes)
 
 
 def untag(text: str = "最佳") -> UntagArtifact:
