@@ -1,4 +1,4 @@
-"""Parquet: every column, also inside lists and structs, row group by row group."""
+"""Parquet: every column, also inside lists and structs, batch by batch of each row group."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from services.runtime.deid.files.tally import Tally
 
 _BLOCK = 1 << 20
+_BATCH, _MOST_ROWS = 4 << 20, 1 << 16
 
 
 def deidentify_parquet(source: Path, out: BinaryIO, job: Job, tally: Tally) -> None:
@@ -44,30 +45,44 @@ def deidentify_parquet(source: Path, out: BinaryIO, job: Job, tally: Tally) -> N
         chosen = [number for number, name in enumerate(schema.names) if columns.wanted((name,))]
         measured = sorted({schema.names[n] for n in chosen if not is_text(schema.field(n).type)})
         for group in range(file.num_row_groups if measured else 0):
-            with _reading():
-                table = file.read_row_group(group, measured)
-            for name, column in zip(table.column_names, table.columns, strict=True):
-                with _rewriting(name):
-                    columns.rewritten(column, (name,), Counter(), spelling=True)
+            for batch in _batches(file, group, measured):
+                for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                    with _rewriting(name):
+                        columns.rewritten(column, (name,), Counter(), spelling=True)
                 tally.take(b"")
         written = pa.schema([columns.field(field, ()) for field in schema])
-        target = _Counted(out, tally)
+        target, rows = _Counted(out, tally), 0
         with pq.ParquetWriter(target, written) as writer:
             for group in range(file.num_row_groups):
-                with _reading():
-                    table = file.read_row_group(group)
-                counts: Counter[str] = Counter()
-                for number in chosen:
-                    name = schema.names[number]
-                    with _rewriting(name):
-                        new = columns.rewritten(table.column(number), (name,), counts)
-                    table = table.set_column(number, written.field(number), new)
-                writer.write_table(table.replace_schema_metadata(None))
-                done = Done(content=b"", lines=0, records=table.num_rows, counts=counts)
-                tally.add(done, out, int(source.stat().st_size * (group + 1) / file.num_row_groups))
-                tally.take(b"")
+                batches = []
+                for batch in _batches(file, group):
+                    arrays, counts = batch.columns, Counter[str]()
+                    for number in chosen:
+                        name = schema.names[number]
+                        with _rewriting(name):
+                            arrays[number] = columns.rewritten(arrays[number], (name,), counts)
+                    batches.append(pa.RecordBatch.from_arrays(arrays, schema=written))
+                    rows += batch.num_rows
+                    done = Done(content=b"", lines=0, records=batch.num_rows, counts=counts)
+                    tally.add(done, out, tally.size * rows // max(file.metadata.num_rows, 1))
+                    tally.take(b"")
+                table = pa.Table.from_batches(batches, written).unify_dictionaries()
+                writer.write_table(table, max(table.num_rows, 1))
         while block := raw.read(_BLOCK):
             tally.take(block)
+
+
+def _batches(file: Any, group: int, columns: list[str] | None = None) -> Iterator[Any]:
+    """Each of about `_BATCH` bytes, as what is made of them meanwhile is many times as large."""
+    told = file.metadata.row_group(group)
+    size = told.num_rows * _BATCH // max(told.total_byte_size, 1)
+    batches = file.iter_batches(min(max(size, 1), _MOST_ROWS), [group], columns)
+    while True:
+        with _reading():
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
 
 
 @contextmanager
