@@ -118,9 +118,9 @@ def test_elements_are_what_lines_are(elements: Any, before: str, after: str) -> 
 def test_what_is_broken_anywhere_is_broken_in_chunks(
     elements: Any, before: str, after: str, rng: random.Random, put: str
 ) -> None:
-    content = array_of(elements, before, after)
-    at = rng.randint(content.index(b"[") + 1, len(content))
-    content = content[:at] + put.encode() + content[at + rng.randint(0, 1) :]
+    text = array_of(elements, before, after).decode()
+    at = rng.randint(text.index("[") + 1, len(text))
+    content = (text[:at] + put + text[rng.choice([at, at + 1, len(text)]) :]).encode()
     fault = json_fault(content)
     for size in (1, 10, 1 << 20):
         if fault:
@@ -133,7 +133,8 @@ def test_what_is_broken_anywhere_is_broken_in_chunks(
     ("content", "line"),
     [
         (b"[1,\n2,\n]", 2), (b"[1\n2]", 2), (b"[1,\n,2]", 2), (b"[,1]", 1), (b"[\n1] [2]", 2), (b"[1,2]\n,[3,\n4]", 2),
-        (b"[1,\n2\n", 2), (b"[1,\n2,\n", 2), (b"[1,\n", 1), (b"[", 1), (b'[1,\n"a,\n', 2), (b"[1,\n\xef\xbb\xbf2]", 2),
+        (b"[1,\n2\n", 2), (b"[1,\n2,\n", 2), (b"[1,\n2,", 2), (b"[1,", 1), (b'["a,', 1), (b"[[1,", 1),
+        (b"[1,\n", 1), (b"[", 1), (b'[1,\n"a,\n', 2), (b"[1,\n\xef\xbb\xbf2]", 2),
         (b'[{"a":1},\n{"a":\n}]', 3), (b"[1,\n\xff,3]", 2), (b"[1]]", 1), (b"[1,\n{2]}]", 2), (b"\x0b[1,2]", 1),
         (b"[1,\n2]\n\n,", 4), (b"[[1,\n2},3]", 2), (b"[1,\n2,3]x", 2),
     ],

@@ -107,7 +107,7 @@ def is_array(file: BinaryIO) -> bool:
 
 
 def _of_elements(file: BinaryIO, size_at: Callable[[int], int]) -> Iterator[bytes]:
-    """Each ends with the comma after an element, but for the last, which is all that follows, if only nothing."""
+    """All but the last, and only those, end with a comma, the one after an element; the last may be empty."""
     commas, held = Commas(), list[bytes]()
     start = element = place = file.tell()
     while block := file.read(BLOCK):
@@ -121,7 +121,9 @@ def _of_elements(file: BinaryIO, size_at: Callable[[int], int]) -> Iterator[byte
             block, held, start, place = block[end - place :], [], end, end
         held.append(block)
         place += len(block)
-    yield b"".join(held)
+    yield (rest := b"".join(held))
+    if rest.endswith(b","):
+        yield b""
 
 
 def _of_lines(file: BinaryIO, size_at: Callable[[int], int]) -> Iterator[bytes]:
