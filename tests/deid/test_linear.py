@@ -111,6 +111,12 @@ NASTY: dict[str, Callable[[int], str]] = {
     "continued commands": lambda n: "redis-cli \\\n -b1 " * (n // 17),
     "pairs of keys": lambda n: "ak/sk:abcdefghijklmno1/" * (n // 23),
     "passwords with blanks": lambda n: "密码 是 是 是1" * (n // 18),
+    "small tables": lambda n: "|密码|\n|-|\n" * (n // 16),
+    "separators of tables": lambda n: "\n|-|-|" * (n // 6),
+    "cells of tables": lambda n: "|密码|微信|\n|-|-|\n" + "|a1b2c3|zs_8888|\n" * (n // 17),
+    "columns of tables": lambda n: "|密码|微信|\n|-|-|\n" + "|a" * (n // 2),
+    "inserts": lambda n: "(pwd)values" * (n // 11) + "(",
+    "values inserted": lambda n: "(pwd,qq)values" + "(1,2)," * (n // 6),
     "untold mails": lambda n: "mail a@b.zz " * (n // 12),
 }
 

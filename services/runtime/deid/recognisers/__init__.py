@@ -24,6 +24,7 @@ from services.runtime.deid.recognisers import (
     phones,
     private_keys,
     split,
+    tables,
 )
 from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
@@ -33,6 +34,7 @@ from services.runtime.deid.recognisers.repeated import repeated
 from services.runtime.deid.recognisers.resolution import apart, resolved, within
 from services.runtime.deid.recognisers.scan import scanned
 from services.runtime.deid.recognisers.spared import Dois, spared
+from services.runtime.deid.recognisers.tables import Cells
 from services.runtime.deid.recognisers.words import BITS, Words
 from services.runtime.deid.spans import Spans
 
@@ -93,11 +95,11 @@ class Recogniser:
             return _Found(Spans.none(self._names), np.ones(len(runs.starts), dtype=np.bool_))
         groups = Groups(buffer.bytes, runs, self._forms)
         words, begun = scanned(buffer, groups, self._classes)
-        spans = self._candidates(buffer, runs, groups, words, begun)
+        spans, cells = self._candidates(buffer, runs, groups, words, begun)
         spans, area = _inside(_moved(spans, -MARGIN), buffer)
         dois = Dois(words, buffer)
         own = ~within(spans, dois)
-        spans = resolved(self._weighed(spans.take(own), area[own], words, buffer))
+        spans = resolved(self._weighed(spans.take(own), area[own], words, buffer, cells))
         free = apart(runs, dois)
         return _Found(self._with_phones(spans, words, runs, free, buffer), free, groups, words)
 
@@ -106,9 +108,12 @@ class Recogniser:
         spans = self._with_brackets(_merged(found.spans, again), buffer)
         return self._with_numbers(spans, found, buffer)
 
-    def _candidates(self, buffer: Buffer, runs: Runs, groups: Groups, words: Words, begun: Beginnings) -> Spans:
+    def _candidates(
+        self, buffer: Buffer, runs: Runs, groups: Groups, words: Words, begun: Beginnings
+    ) -> tuple[Spans, Cells]:
         lift = self._bonus * ((self._bits & words.every_bit()) > 0)
         out = Candidates(self._names, self._wanted, self._least, lift)
+        cells = Cells.none()
         if self._typed:
             phones.find(groups, out)
             digits.find(groups, out)
@@ -120,11 +125,13 @@ class Recogniser:
             announced.find(groups.searched, buffer.areas, words, out)
             split.find(buffer, groups, runs, words, out)
             names.find(buffer, words, out)
+            cells = tables.cells(groups, buffer.areas, begun, words)
+            tables.find(groups.searched, cells, out)
         patterns.find(self._patterns, buffer, out)
-        return out.spans()
+        return out.spans(), cells
 
-    def _weighed(self, spans: Spans, area: Offsets, words: Words, buffer: Buffer) -> Spans:
-        near = words.near(spans.starts, spans.ends, buffer, area)
+    def _weighed(self, spans: Spans, area: Offsets, words: Words, buffer: Buffer, cells: Cells) -> Spans:
+        near = words.near(spans.starts, spans.ends, buffer, area) | cells.around(spans.starts, spans.ends)
         scores = spans.scores + self._bonus[spans.kinds] * ((near & self._bits[spans.kinds]) > 0)
         least = self._least[spans.kinds]
         decided = np.flatnonzero((scores >= least) & (scores - self._malus[spans.kinds] < least))

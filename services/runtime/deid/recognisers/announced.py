@@ -116,6 +116,10 @@ def find(searched: bytes, areas: Areas, words: Words, out: Candidates) -> None:
         _named_fields(searched, areas, words, out)
 
 
+def is_wechat(text: bytes) -> bool:
+    return _WHOLE_WECHAT.fullmatch(text) is not None
+
+
 class _Search:
     """Of one content, for whatever its words announce."""
 
@@ -198,7 +202,7 @@ def _named_fields(searched: bytes, areas: Areas, words: Words, out: Candidates) 
         for index in np.flatnonzero(short & ((named & BITS[name]) > 0)).tolist():
             start, end = int(areas.starts[index]) + MARGIN, int(areas.ends[index]) + MARGIN
             text = searched[start:end]
-            if _WHOLE_WECHAT.fullmatch(text) if kind == "WECHAT" else is_secret(text) and b" " not in text:
+            if is_wechat(text) if kind == "WECHAT" else is_secret(text) and b" " not in text:
                 out.add_one(kind, start, end, _SCORE)
     if "API_KEY" in out.wanted:
         passwords = np.flatnonzero(named & BITS["password"])

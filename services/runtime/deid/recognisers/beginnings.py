@@ -12,7 +12,7 @@ import msgspec
 from services.runtime.deid import spelled_dates, spelled_mails
 from services.runtime.deid.pseudonyms.plans import KEY_PREFIXES, PLATE_SIGNS
 
-Shape = Literal["scheme", "www", "colons", "dashes", "dots", "bots"]
+Shape = Literal["scheme", "www", "colons", "dashes", "dots", "bots", "rows", "inserts"]
 
 # Without any of them nobody has to look at each colon, point or dash of a content.
 _SHAPES: dict[Shape, str] = {
@@ -22,6 +22,8 @@ _SHAPES: dict[Shape, str] = {
     "dashes": "-[0-9A-Fa-f]{2}-",
     "dots": r"\.[0-9A-Fa-f]{4}\.",
     "bots": "[0-9]{8}:[A-Za-z0-9_-]{35}",
+    "rows": r"\|[ \t]{0,8}:?-",
+    "inserts": r"[Vv][Aa][Ll][Uu][Ee][Ss]\s{0,16}\(",
 }
 _PLATE, _DATE, _KEY, _MAIL = range(4)
 _FIRST_SHAPE = 4
