@@ -20,7 +20,8 @@ _NAMED = Deidentifier(policies.load(b"id: named\nversion: '1'\ntypes: {PERSON: {
         '{"model":{"name":"chatglm"}}', '{"產品": {"name": "手機"}}', '{"address":"0x7f8a"}',
         '{"address":"localhost:8080"}',
         '{"address":"10.0.0.1"}',
-        '{"name":"get_weather"}',
+        '{"name":"get_weather"}', '{"name":"chatglm"}', '{"name":"login"}', '{"name":"苹果手机"}', '{"NAME":"iPhone"}',
+        '{"客户":"某某科技公司"}', '{"name":"GLM 4"}', '{"name":"my little shop"}', '{"contact":"sales team"}',
     ],
 )  # fmt: skip
 def test_what_is_no_persons(text: str) -> None:
@@ -31,7 +32,11 @@ def test_what_is_no_persons(text: str) -> None:
     ("text", "name"),
     [
         ('{"user":{"name":"张三"},"product":{"name":"手机"}}', "张三"),
-        ('{"name":"zhangsan","phone":"1"}', "zhangsan"),
+        ('{"full_name":"zhangsan","phone":"1"}', "zhangsan"),
+        ('{"name":"Zhang San"}', "Zhang San"),
+        ('{"name":"Ludwig van Beethoven"}', "Ludwig van Beethoven"),
+        ('{"name":"王小明"}', "王小明"),
+        ('{"name":"阿不都·热合曼"}', "阿不都·热合曼"),
         ('{"data":{"name":"John Smith"}}', "John Smith"),
         ('{"姓名":"歐陽娜娜"}', "歐陽娜娜"),
         ('{"address":"北京市朝阳区建国路88号"}', "北京市朝阳区建国路88号"),

@@ -49,6 +49,10 @@ _CALLED_WITH = re.compile(
     re.IGNORECASE,
 )
 """What stands after the name of a function."""
+_OF_ANYTHING = frozenset(word.encode() for way in ("name", "contact", "客户") for word in spelled(way))
+"""Names of fields that people have, and things as well."""
+_NO_PERSON = re.compile(rf"{_HAN}{{4,}}|[^\w\n]*[a-z].*|.*[0-9].*", re.DOTALL)
+"""What is rather called so in such a field: long in 汉字, without a capital, numbered."""
 _NOWHERE = re.compile(rb"[!-~]*[0-9:/@._\\][!-~]*")
 """Addresses of machines and of memory, and paths."""
 _LONGEST_NAME = 12
@@ -87,13 +91,15 @@ def find(buffer: Buffer, words: Words, out: Candidates) -> None:
 
 def _is_somebodys(kind: str, buffer: Buffer, area: int) -> bool:
     """Nothing tells it but what a pseudonym has, too: the form of the value, and what stands around its field."""
-    start, end, name, _ = (int(column[area]) for column in buffer.areas)
+    start, end, name, name_end = (int(column[area]) for column in buffer.areas)
     content = buffer.bytes
     value = content[start:end].tobytes()
     if _PLACEHOLDER.fullmatch(value.decode()):
         return False
     if kind == "ADDRESS":
         return not _NOWHERE.fullmatch(value)
+    if content[name:name_end].tobytes().lower() in _OF_ANYTHING and _NO_PERSON.fullmatch(value.decode()):
+        return False
     before, after = content[max(0, name - 1 - _FARTHEST) : max(0, name - 1)], content[end : end + _FARTHEST]
     return not (_NOBODY.fullmatch(value) or _OF_A_THING.search(before.tobytes()) or _CALLED_WITH.match(after.tobytes()))
 
