@@ -20,26 +20,45 @@ _LETTERS = frozenset({"EMAIL", "API_KEY", "WECHAT", "MAC", "IPV6", "CN_PLATE"})
 
 
 def write(
-    characters: Characters, kind: str, content: Bytes, changed: Bytes, starts: Offsets, ends: Offsets, *, inverse: bool
+    characters: Characters,
+    kind: str,
+    content: Bytes,
+    changed: Bytes,
+    starts: Offsets,
+    ends: Offsets,
+    kept: Flags | None = None,
+    *,
+    inverse: bool,
 ) -> Flags:
     """Writes over `changed` what takes the place of the texts of one type that `content` has at these places.
 
-    Returns those that it leaves: without a letter or digit, or with a letter that may be one of no alphabet.
+    `kept`: by byte of the content what of it is not written over. Returns the texts that it leaves: without a letter or
+    digit, or with a letter that may be one of no alphabet.
     """
     left = np.zeros(len(starts), dtype=np.bool_)
     for chosen in _by_length(ends - starts):
-        left[chosen] = _write(characters, kind, content, changed, starts[chosen], ends[chosen], inverse=inverse)
+        left[chosen] = _write(characters, kind, content, changed, starts[chosen], ends[chosen], kept, inverse=inverse)
     return left
 
 
 def _write(
-    characters: Characters, kind: str, content: Bytes, changed: Bytes, starts: Offsets, ends: Offsets, *, inverse: bool
+    characters: Characters,
+    kind: str,
+    content: Bytes,
+    changed: Bytes,
+    starts: Offsets,
+    ends: Offsets,
+    kept: Flags | None,
+    *,
+    inverse: bool,
 ) -> Flags:
     width = int((ends - starts).max())
     steps = np.arange(width)
     inside = steps < (ends - starts)[:, None]
-    window = np.where(inside, content[np.minimum(starts[:, None] + steps, len(content) - 1)], 0).astype(np.uint8)
-    inside &= _permuted_positions(kind, window, inside)
+    places = np.minimum(starts[:, None] + steps, len(content) - 1)
+    window = np.where(inside, content[places], 0).astype(np.uint8)
+    done = np.zeros(window.shape, dtype=np.bool_) if kept is None else inside & kept[places]
+    inside &= _permuted_positions(kind, window, inside) & ~done
     hexadecimal = kind in {"MAC", "IPV6"}
     values, radices = _CLASSES.get(kind, _PLAIN)
     radix = np.where(inside, radices[window], 0)
@@ -50,7 +69,7 @@ def _write(
     alphabet = np.zeros(window.shape, dtype=np.uint8)
     if kind not in _LETTERS and (window >= 0x80).any():
         value, radix, alphabet = _with_letters(window, value, radix)
-    left: Flags = (alphabet == UNKNOWN).any(axis=1) | ~(radix > 0).any(axis=1)
+    left: Flags = (alphabet == UNKNOWN).any(axis=1) | ~((radix > 0) | done).any(axis=1)
     radix = np.where(left[:, None], 0, radix)
     compact = np.argsort(radix == 0, axis=1, kind="stable")
     value, radix = np.take_along_axis(value, compact, 1), np.take_along_axis(radix, compact, 1)

@@ -11,7 +11,7 @@ from services.runtime.deid.buffers import Bytes, Flags, Offsets
 from services.runtime.deid.checksums import USCC_ALPHABET
 from services.runtime.deid.keys import DerivedKeys
 from services.runtime.deid.policies import Policy
-from services.runtime.deid.pseudonyms import ibans, texts
+from services.runtime.deid.pseudonyms import hosts, ibans, texts
 from services.runtime.deid.pseudonyms.characters import Characters
 from services.runtime.deid.pseudonyms.layouts import Layout, layouts
 from services.runtime.deid.pseudonyms.numbers import Numbers
@@ -63,7 +63,10 @@ class Pseudonyms:
             self._without_trunk(content, changed, starts[abroad], ends[abroad], inverse=inverse)
             starts, ends = starts[~abroad], ends[~abroad]
         if kind not in _NUMBERED:
-            return texts.write(self._characters, kind, content, changed, starts, ends, inverse=inverse)
+            kept = None
+            if kind == "URL":
+                kept = self._hosts(content, changed, starts, ends, inverse=inverse)
+            return texts.write(self._characters, kind, content, changed, starts, ends, kept, inverse=inverse)
         alike = defaultdict[int, list[Layout]](list)
         for layout in layouts(content, starts, ends, letters=kind in _LETTERED):
             if kind == "IPV4":
@@ -76,6 +79,18 @@ class Pseudonyms:
             for layout, rows in zip(some, np.split(new, edges[:-1]), strict=True):
                 layout.write(changed, rows)
         return left
+
+    def _hosts(self, content: Bytes, changed: Bytes, starts: Offsets, ends: Offsets, *, inverse: bool) -> Flags | None:
+        """Addresses in URLs are those of the text. Returns by byte what is done with, which ports are, too."""
+        first, last, after = hosts.addresses(content, starts, ends)
+        if not len(first):
+            return None
+        for layout in layouts(content, first, last):
+            layout.write(changed, self._addresses(layout, inverse=inverse))
+        edges = np.zeros(len(content) + 1, dtype=np.int8)
+        edges[first] = 1
+        edges[after] -= 1
+        return np.cumsum(edges[:-1], dtype=np.int8) > 0
 
     def _without_trunk(self, content: Bytes, changed: Bytes, starts: Offsets, ends: Offsets, *, inverse: bool) -> None:
         """Landlines as if they had the digit before the area that they have at home."""
