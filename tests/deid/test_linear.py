@@ -117,6 +117,8 @@ NASTY: dict[str, Callable[[int], str]] = {
     "columns of tables": lambda n: "|密码|微信|\n|-|-|\n" + "|a" * (n // 2),
     "inserts": lambda n: "(pwd)values" * (n // 11) + "(",
     "values inserted": lambda n: "(pwd,qq)values" + "(1,2)," * (n // 6),
+    "words by number": lambda n: "\\u5fae\\u4fe1\\uff1aab_12345 " * (n // 28),
+    "hosts of URLs": lambda n: "http://" + "1.2.3.4," * (n // 8),
     "untold mails": lambda n: "mail a@b.zz " * (n // 12),
 }
 
