@@ -16,6 +16,7 @@ USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 
 _DOUBLED = np.array([(2 * d) // 10 + (2 * d) % 10 for d in range(10)], dtype=np.uint8)
 _ID_WEIGHTS = np.array([7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2], dtype=np.int64)
+_ORGANISATION_WEIGHTS = np.array([3, 7, 9, 10, 5, 8, 4, 2], dtype=np.int64)
 _USCC_WEIGHTS = np.array([pow(3, i, 31) for i in range(17)], dtype=np.int64)
 
 
@@ -36,6 +37,12 @@ def resident_id(body: Rows) -> Checks:
 def uscc(body: Rows) -> Checks:
     """GB 32100-2015: of N x 17 indices into its alphabet, 0 to 30."""
     checks: Checks = -(body @ _USCC_WEIGHTS) % 31
+    return checks
+
+
+def organisation(body: Rows) -> Checks:
+    """GB 11714-1997: of N x 8 indices into the alphabet of a USCC that are digits, 0 to 10, where 10 is written X."""
+    checks: Checks = -(body @ _ORGANISATION_WEIGHTS) % 11
     return checks
 
 

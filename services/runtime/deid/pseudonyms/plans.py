@@ -34,6 +34,10 @@ SHORT_ISSUERS = tuple(range(30, 40))
 TYPE_ALLOCATION = (1, 10, 30, 33, 35, 44, 45, 49, 50, 51, 52, 53, 54, 86, 91, 98, 99)
 NEVER_ALLOCATED = tuple(range(60, 77))
 DEPARTMENTS = "123456789ANY"
+KINDS = (
+    11, 12, 13, 19, 21, 29, 31, 32, 33, 34, 35, 39, 41, 49, 51, 52, 53, 59, 61, 62, 69, 71, 72, 79, 81, 89, 91, 92, 93,
+)  # fmt: skip
+"""Of organisations, by a department that is a digit and the kind."""
 NEVER_DEPARTMENTS = "0HJKLMPQRTUWX"
 PASSPORT_LETTERS = "DEGKPS"
 NEVER_PASSPORT_LETTERS = "QRUVXY"

@@ -6,11 +6,12 @@ import numpy as np
 
 from services.runtime.deid import checksums
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
+from services.runtime.deid.pseudonyms import plans
 from services.runtime.deid.pseudonyms.plans import FOREIGN_PASSPORT_LETTERS, PLATE_LETTERS
 from services.runtime.deid.reaches import ALNUM, among_bytes, is_alphanumeric, is_digit, is_letter, reach, windows
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.digits import born_in_a_province
-from services.runtime.deid.recognisers.groups import Groups
+from services.runtime.deid.recognisers.groups import Groups, number
 
 _LONGEST = 40
 _USCC_VALUES = np.full(256, 255, dtype=np.uint8)
@@ -70,8 +71,23 @@ def _usccs(groups: Groups, starts: Offsets, out: Candidates) -> None:
     person = ~letters
     person[person] = born_in_a_province(groups.forms, rows[person])
     valid = (checksums.uscc(rows[:, :17]) == rows[:, 17]) & ~person
-    score = 0.3 + 0.25 * letters + 0.4 * valid - 0.3 * person
+    told = letters.copy()
+    told[valid & ~letters] = _registered(rows[valid & ~letters])
+    score = 0.3 + 0.25 * letters + 0.4 * (valid & told) - 0.3 * person
     out.add("CN_USCC", starts, starts + 18, score, valid)
+
+
+_KINDS, _DIVISIONS = (np.isin(np.arange(100), codes) for codes in (plans.KINDS, plans.PROVINCES))
+_NATIONAL = 10
+"""In the place of a province, of what is registered with the state itself."""
+
+
+def _registered(rows: Bytes) -> Flags:
+    """Which rows of digits alone have all that a code has: every 31st row of any digits has its checksum."""
+    province = number(rows, 2, 4)
+    known: Flags = _KINDS[number(rows, 0, 2)] & (_DIVISIONS[province] | (province == _NATIONAL))
+    known &= checksums.organisation(rows[:, 8:16]) == rows[:, 16]
+    return known
 
 
 _IBAN_WINDOW = 64

@@ -1,0 +1,37 @@
+"""Codes of companies, which digits alone may be."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from services.runtime.deid import policies
+from services.runtime.deid.engine import Deidentifier
+from services.runtime.deid.keys import Keys
+
+_ZH = Deidentifier(policies.built_in()["zh-pii"], Keys(bytes(32)))
+
+
+def test_digits_that_have_the_checksum_by_chance_are_no_code() -> None:
+    rng = random.Random(1)
+    numbers = [f"{rng.randrange(10**17, 10**18)}" for _ in range(20_000)]
+    assert _ZH.texts(numbers).counts.get("CN_USCC", 0) < 20
+
+
+@pytest.mark.parametrize("code", ["911101080828461726", "91110108551385082Q", "91350211M000100Y43"])
+def test_a_code_needs_no_word(code: str) -> None:
+    done = _ZH.texts([f"{code} 开票"])
+    assert done.counts == {"CN_USCC": 1}
+    assert _ZH.reverse(done.texts).texts == [f"{code} 开票"]
+
+
+def test_digits_are_a_code_after_the_word() -> None:
+    done = _ZH.texts(["税号 632886504950319302"])
+    assert done.counts == {"CN_USCC": 1}
+    assert _ZH.reverse(done.texts).texts == ["税号 632886504950319302"]
+
+
+def test_what_is_none_stays_digits() -> None:
+    [text] = _ZH.texts(["const X = 632886504950319302;"]).texts
+    assert text.removeprefix("const X = ").removesuffix(";").isdigit()
