@@ -1,8 +1,13 @@
-"""Addresses of the web beside each other."""
+"""Addresses of the web: beside each other, what of them stays, and those that are constants."""
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urlsplit
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.runtime.deid import policies
 from services.runtime.deid.engine import Deidentifier
@@ -54,3 +59,81 @@ def test_other_numbers_in_a_url_are_its_own(text: str) -> None:
     done = _ZH.texts([text])
     assert done.texts != [text]
     assert _ZH.reverse(done.texts).texts == [text]
+
+
+def _pseudonym(url: str) -> str:
+    done = _ZH.texts([f"见 {url} ，"])
+    assert [(pair.type, pair.original) for pair in done.mapping] == [("URL", url)]
+    assert _ZH.reverse(done.texts).texts == [f"见 {url} ，"]
+    return done.mapping[0].pseudo
+
+
+@given(escapes=st.lists(st.integers(0, 255), min_size=1, max_size=12), form=st.sampled_from(["%{:02X}", "%{:02x}"]))
+def test_escapes_stay_escapes(escapes: list[int], form: str) -> None:
+    path = "".join(form.format(byte) for byte in escapes)
+    new = _pseudonym(f"https://a.example.com/x?q={path}")
+    assert re.fullmatch("(?:%[0-9A-Fa-f]{2})+", new.partition("=")[2])
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a.example.com/100%sure/a", "https://a.example.com/50%gain%", "http://a.cn/%zz%1g"]
+)
+def test_a_percent_sign_that_escapes_nothing(url: str) -> None:
+    assert _pseudonym(url) != url
+
+
+@given(port=st.integers(1, 65535))
+def test_a_port_stays(port: int) -> None:
+    for url in (
+        f"http://bob:12345@a.example.com:{port}/x:{port}",
+        f"http://a.example.com:{port}",
+        f"http://b.cn:{port}?a",
+    ):
+        new = urlsplit(_pseudonym(url))
+        assert new.port == port
+        assert new.password != "12345"
+
+
+def test_ports_of_a_list_stay() -> None:
+    new = _pseudonym("mongodb://h1.com:27017,h2.com:27018/db:27019")
+    assert re.findall(":[0-9]+", new)[:2] == [":27017", ":27018"]
+    assert not new.endswith(":27019")
+
+
+def test_entities_stay() -> None:
+    new = _pseudonym("https://a.example.com/x?ab=1&amp;cd=2&#39;&#x27;&efghij;k=3")
+    assert re.findall("&[^;]*;", new)[:3] == ["&amp;", "&#39;", "&#x27;"]
+    assert "&efghij;" not in new
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<html xmlns="http://www.w3.org/1999/xhtml">',
+        "<rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>",
+        '<a xsi:schemaLocation="http://maven.apache.org/POM/4.0.0\n  http://maven.apache.org/xsd/maven-4.0.0.xsd">',
+        '<b xsi:schemaLocation="http://www.example.org/ns place/ns.xsd http://www.example.org/2024/01/02 x.xsd">',
+        '<c xsi:noNamespaceSchemaLocation="https://www.example.org/1.xsd">',
+        '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1-strict.dtd">',
+        '{"$schema": "http://json-schema.org/draft-07/schema#"}',
+        'text = "<svg xmlns=\\"http://www.w3.org/2000/svg\\">"',
+    ],
+)
+def test_constants_stay(text: str) -> None:
+    assert _ZH.texts([text]).texts == [text]
+    assert _ZH.reverse([text]).texts == [text]
+
+
+def test_a_schema_of_json_stays() -> None:
+    text = '{"$schema":"http://json-schema.org/draft-07/schema#","a":"http://json-schema.org/draft-07/schema#"}'
+    assert _ZH.texts([text], format="json").counts == {"URL": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["xmlns，见 {}", '<!DOCTYPE html><a href="{}">', 'xmlns="http://www.w3.org/1999/xhtml" href="{}"', "$schemas: {}"],
+)
+def test_an_address_beside_a_constant(text: str) -> None:
+    assert [pair.original for pair in _ZH.texts([text.format("http://a.example.com/x")]).mapping] == [
+        "http://a.example.com/x"
+    ]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from services.runtime.deid import spelled_mails
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
+from services.runtime.deid.pseudonyms import urls
 from services.runtime.deid.pseudonyms.alphabets import UNKNOWN, alphabets
 from services.runtime.deid.pseudonyms.characters import Characters
 from services.runtime.deid.pseudonyms.plans import KEY_PREFIXES, PLATE_LETTERS
@@ -65,6 +66,8 @@ def _write(
     value = values[window]
     if kind == "IPV6":
         value, radix = _significant(window, value, radix)
+    if kind == "URL":
+        radix = urls.escaped(window, value, radix)
     place = np.broadcast_to(steps, window.shape)
     alphabet = np.zeros(window.shape, dtype=np.uint8)
     if kind not in _LETTERS and (window >= 0x80).any():
@@ -106,12 +109,11 @@ _PLATE_OFFSETS = np.array([ord(letter) - 0x41 for letter in PLATE_LETTERS], dtyp
 _LETTERS16 = np.frombuffer(b"0123456789ABCDEF", dtype=np.uint8)
 
 
-_SCHEME_END = ord("/")
 _SPELLED = among_bytes(" [({<（【")
 
 
 def _permuted_positions(kind: str, window: Bytes, inside: Flags) -> Flags:
-    """Without what tells the form: the scheme of a URL, `www.`, the last label of a domain, the prefix of a key."""
+    """Without what tells the form: that of a URL, the last label of a domain, the prefix of a key."""
     steps = np.arange(window.shape[1])
     if kind == "EMAIL":
         at = np.argmax(window == ord("@"), axis=1)
@@ -125,9 +127,7 @@ def _permuted_positions(kind: str, window: Bytes, inside: Flags) -> Flags:
                 named[row, start:end] = False
         return named
     if kind == "URL":
-        slashes = np.argmax((window[:, :-1] == _SCHEME_END) & (window[:, 1:] == _SCHEME_END), axis=1)
-        bare = np.where((window[:, :4] == np.frombuffer(b"www.", dtype=np.uint8)).all(axis=1), 4, 0)
-        return steps >= np.where(slashes > 0, slashes + 2, bare)[:, None]
+        return urls.changeable(window, inside)
     if kind == "API_KEY":
         return steps >= _prefixed(window, inside)[:, None]
     return np.ones(window.shape, dtype=np.bool_)

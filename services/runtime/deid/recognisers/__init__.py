@@ -33,7 +33,7 @@ from services.runtime.deid.recognisers.groups import MARGIN, Groups
 from services.runtime.deid.recognisers.repeated import repeated
 from services.runtime.deid.recognisers.resolution import apart, resolved, within
 from services.runtime.deid.recognisers.scan import scanned
-from services.runtime.deid.recognisers.spared import Dois, spared
+from services.runtime.deid.recognisers.spared import Identifiers, spared
 from services.runtime.deid.recognisers.tables import Cells
 from services.runtime.deid.recognisers.words import BITS, Words
 from services.runtime.deid.spans import Spans
@@ -48,7 +48,7 @@ _CONTEXT = {
 _CONTEXT_CLASSES = frozenset(
     {name for name, _ in _CONTEXT.values()}
     | {"secret", "password", "pass", "pin", "keys", "client", "login", "redis", "curl", "wandb", "option", "bearer"}
-    | {"mac", "wxid", "isbn", "doi", "account", *CLASSES}
+    | {"mac", "wxid", "isbn", "doi", "schema", "doctype", "account", *CLASSES}
 )
 _NUMBER_SCORE = 0.5
 
@@ -97,10 +97,10 @@ class Recogniser:
         words, begun = scanned(buffer, groups, self._classes)
         spans, cells = self._candidates(buffer, runs, groups, words, begun)
         spans, area = _inside(_moved(spans, -MARGIN), buffer)
-        dois = Dois(words, buffer)
-        own = ~within(spans, dois)
+        public = Identifiers(words, buffer)
+        own = ~within(spans, public)
         spans = resolved(self._weighed(spans.take(own), area[own], words, buffer, cells))
-        free = apart(runs, dois)
+        free = apart(runs, public)
         return _Found(self._with_phones(spans, words, runs, free, buffer), free, groups, words)
 
     def _completed(self, found: _Found, again: Spans, buffer: Buffer) -> Spans:

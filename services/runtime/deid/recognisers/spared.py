@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -24,32 +25,43 @@ _MODELS = range(2015, 2036)
 _ISBN_FARTHEST = 8
 
 
-class Dois:
-    """What names documents, after the word for it or in a field of that name; ascending."""
+class Identifiers:
+    """What names documents, schemas and namespaces, after the word for it or in a field of that name; ascending."""
 
     def __init__(self, words: Words, buffer: Buffer) -> None:
-        told = words.every_bit() & BITS["doi"]
-        places = self._places(words, buffer) if told else np.zeros((2, 0), dtype=np.int64)
-        self.starts: Offsets = places[0]
-        self.ends: Offsets = places[1]
+        told = words.every_bit()
+        places = [place for name in _IDENTIFIERS if told & BITS[name] for place in self._places(name, words, buffer)]
+        both = np.array(sorted(places), dtype=np.int64).reshape(-1, 2).T
+        self.starts: Offsets = both[0]
+        self.ends: Offsets = both[1]
 
     @staticmethod
-    def _places(words: Words, buffer: Buffer) -> Offsets:
+    def _places(name: str, words: Words, buffer: Buffer) -> Iterator[tuple[int, int]]:
         areas = buffer.areas
-        told = words.ends[(words.bits & BITS["doi"]) > 0]
-        told = np.unique(np.concatenate([told, areas.starts[(words.of_names(areas) & BITS["doi"]) > 0]]))
-        content, places = buffer.text, list[tuple[int, int]]()
+        told = words.ends[(words.bits & BITS[name]) > 0]
+        told = np.unique(np.concatenate([told, areas.starts[(words.of_names(areas) & BITS[name]) > 0]]))
+        content, after = buffer.text, 0
         for place in told.tolist():
-            if found := _DOI.match(content, place):
+            if place >= after and (found := _IDENTIFIERS[name].match(content, place)):
                 area = buffer.area_of(np.array([found.start(1)]))[0]
                 if buffer.floors[area] <= place:
-                    places.append((found.start(1), min(found.end(), int(areas.ends[area]))))
-        return np.array(places, dtype=np.int64).reshape(-1, 2).T
+                    after = min(found.end(1), int(areas.ends[area]))
+                    yield found.start(1), after
 
 
-_DOI = re.compile(
-    r"(?:[\s:=\"']|：){0,4}(?:https?://(?:dx\.)?doi\.org/)?(10\.[0-9]{4,9}/[^\s\"'<>,;\\\x80-\xff\0]{1,200})".encode()
-)
+_NAMESPACE = rb"https?://(?:[0-9A-Za-z-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![0-9A-Za-z.@:-])[^\s\"'<>\\@?\x80-\xff\0]{0,200}"
+_IDENTIFIERS = {
+    "doi": re.compile(
+        r"(?:[\s:=\"']|：){0,4}(?:https?://(?:dx\.)?doi\.org/)?"
+        r"(10\.[0-9]{4,9}/[^\s\"'<>,;\\\x80-\xff\0]{1,200})".encode()
+    ),
+    "schema": re.compile(
+        rb"(?::[A-Za-z][0-9A-Za-z._-]{0,40})?[\s:=\"'\\]{0,6}(%b(?:\s+(?:%b|[0-9A-Za-z./_-]{1,100}\.xsd)){0,20})"
+        % (_NAMESPACE, _NAMESPACE)
+    ),
+    "doctype": re.compile(rb"\s[^<>\[\]\0]{1,200}?\\?[\"'](%b)" % _NAMESPACE),
+}
+"""By class of their word what follows it; a schema's may be a list with places."""
 
 
 def spared(groups: Groups, runs: Offsets, words: Words, buffer: Buffer) -> Flags:

@@ -70,6 +70,8 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
                 "street_address", "home_address", "家住"),
     "isbn": ("isbn",),
     "doi": ("doi",),
+    "schema": ("xmlns", "schemalocation", "$schema"),
+    "doctype": ("!doctype",),
     "net": ("ip", "来源", "地址", "登录", "访问", "host", "server", "dns", "gateway", "网关", "服务器", "主机"),
     "other": ("订单", "单号", "流水", "快递", "运单", "版本", "编号", "批次", "型号", "合同号", "金额", "数量", "邮编",
               "价格", "余额", "流水号", "条码", "序号", "order", "tracking", "version", "invoice", "serial", "amount",
