@@ -34,6 +34,13 @@ _EN = Deidentifier(policies.built_in()["en-pii"], Keys(bytes(32)))
         ("Geboren am {07.03.1990}", "1990-03-07"),
         ("date of birth {04.07.1985}", "1985-07-04"),
         ("date of birth {07/04/1985}", "1985-07-04"),
+        ("{15-03-1990}", "1990-03-15"),
+        ("seen {03-07-1990}.", "1990-03-07"),
+        ("born on {15-03-1990}", "1990-03-15"),
+        ("Date: {03-15-2024}", "2024-03-15"),
+        ("DOB {05-MAR-90}", "1990-03-05"),
+        ("{05-Mar-05}", "2005-03-05"),
+        ("hired {05/mar/90}", "1990-03-05"),
     ],
 )
 def test_a_day_in_short(text: str, day: str) -> None:
@@ -47,7 +54,9 @@ def test_a_day_in_short(text: str, day: str) -> None:
 
 @given(
     day=st.dates(date(1930, 1, 1), date(2029, 12, 31)),
-    form=st.sampled_from(["%y-%m-%d", "%m/%d/%y", "%d.%m.%y", "%y%m%d", "%d.%m.%Y", "%m/%d/%Y"]),
+    form=st.sampled_from(
+        ["%d-%b-%y", "%m-%d-%Y", "%y-%m-%d", "%m/%d/%y", "%d.%m.%y", "%y%m%d", "%d.%m.%Y", "%m/%d/%Y"]
+    ),
     key=st.binary(min_size=32, max_size=32),
 )
 def test_a_day_in_short_comes_back(day: date, form: str, key: bytes) -> None:
@@ -63,9 +72,32 @@ def test_a_day_in_short_comes_back(day: date, form: str, key: bytes) -> None:
     [
         "生日礼物 12-11-10 寄出", "生日蛋糕尺寸 10-11-12", "出生地邮编 100101", "birthday gift 10/11/12",
         "birth weight 3.4.12", "生日：90-13-07", "生日 90-02-30", "DOB: 45/45/90", "生日 901332", "比分 90-03-07",
-        "build 10.11.2023", "版本 07.03.1990", "7.3.90",
+        "build 10.11.2023", "31-FEB-90", "05-MAR-901", "45-45-1990", "x-05-03-1990-1", "model-05-03-2024",
+        "版本 07.03.1990", "7.3.90",
     ],
 )  # fmt: skip
 def test_no_day_in_short(text: str) -> None:
     for engine in (_ZH, _EN):
         assert engine.texts([text]).texts == [text]
+
+
+@pytest.mark.parametrize(
+    ("most", "step", "count"), [(1, 1, 2), (6, 1, 12), (7, 7, 2), (30, 7, 8), (365, 7, 104), (3650, 7, 1042)]
+)
+def test_dates_move_by_whole_weeks(most: int, step: int, count: int) -> None:
+    offsets = {
+        Dates(Keys(bytes([n % 256, n // 256] * 8)).derive("secret", "p", "1", None)).offset(most) for n in range(4000)
+    }
+    assert not any(offset % step for offset in offsets)
+    assert min(offsets) >= -most
+    assert max(offsets) <= most
+    assert 0 not in offsets
+    assert len(offsets) == count or (most > 365 and len(offsets) > 0.9 * count)
+
+
+def test_the_day_of_the_week_beside_a_date_stays_true() -> None:
+    done = _ZH.texts(["Mon, 04 Mar 2024 10:00:00 +0800", "2024年3月4日（星期一）"])
+    days = [day_of(pair.pseudo) for pair in done.mapping]
+    assert len(days) == 2
+    assert all(day and date(*day).weekday() == 0 for day in days)
+    assert all(weekday in text for weekday, text in zip(("Mon", "星期一"), done.texts, strict=True))

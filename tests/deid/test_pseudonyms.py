@@ -233,7 +233,7 @@ def test_dates_keep_their_widths(text: str, form: str) -> None:
 
 
 def test_dates_keep_what_lies_between_them() -> None:
-    texts = ["2024-01-05", "2024-02-05", "2024/3/9", "生日 20240401", "2024年5月1日"]
+    texts = ["2024-01-05", "2024-02-05", "2024/03/09", "生日 20240401", "2024年5月1日"]
     after = engine(seed=7).texts(texts).texts
     moved = [
         date(*(int(part) for part in re.findall(r"\d+", text))) for text in (after[0], after[1], after[2], after[4])

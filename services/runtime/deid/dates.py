@@ -29,9 +29,11 @@ class Dates:
         self._remembered: dict[tuple[str, int, bool], str] = {}
 
     def offset(self, most: int) -> int:
-        """From -most to most days, never 0."""
-        drawn = int.from_bytes(hashlib.blake2b(b"%d" % most, key=self._key, digest_size=8).digest()) % (2 * most)
-        return drawn - most if drawn < most else drawn - most + 1
+        """From -most to most days, never 0; whole weeks where that is one at least, so that days of the week stay."""
+        step = 7 if most >= 7 else 1
+        steps = most // step
+        drawn = int.from_bytes(hashlib.blake2b(b"%d" % most, key=self._key, digest_size=8).digest()) % (2 * steps)
+        return step * (drawn - steps if drawn < steps else drawn - steps + 1)
 
     def shifted(self, text: str, most: int, *, inverse: bool = False) -> str:
         """The date moved, in its own form: order, separators and whether months and days have leading zeros.

@@ -8,6 +8,8 @@ from datetime import date
 from functools import lru_cache
 from typing import Final
 
+from services.runtime.deid import calendar
+
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
            "November", "December")  # fmt: skip
 _NUMERALS = "〇一二三四五六七八九"
@@ -15,13 +17,14 @@ _ZEROS = "〇零○"
 _NAME = "(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)"  # noqa: E501
 _DAY, _YEAR = "[0-9]{1,2}(?:st|nd|rd|th)?", "(?:19|20)[0-9]{2}"
 _FIRST_DAY = f"{_DAY}[ /-](?:of )?{_NAME}\\.?,?[ /-]{_YEAR}"
+_SHORT = f"{_DAY}[/-]{_NAME}[/-][0-9]{{2}}"
 _FIRST_MONTH = f"{_NAME}\\.?[ -]{_DAY},?[ -]{_YEAR}"
 _FIRST_YEAR = f"{_YEAR}[ /-]{_NAME}[ /-]{_DAY}"
 _ANY = f"(?:{'|'.join(_NUMERALS + _ZEROS)})"
 _UP_TO_31 = "(?:(?:二|三)?十(?:一|二|三|四|五|六|七|八|九)?|一|二|三|四|五|六|七|八|九)"
 _CHINESE = f"(?:一|二){_ANY}{_ANY}{_ANY}年{_UP_TO_31}月{_UP_TO_31}(?:日|号|號)"
 
-ENGLISH: Final = (_FIRST_DAY, _FIRST_MONTH, _FIRST_YEAR)
+ENGLISH: Final = (_FIRST_DAY, _SHORT, _FIRST_MONTH, _FIRST_YEAR)
 CHINESE: Final = _CHINESE
 """Regular expressions, of English ones without regard to case."""
 
@@ -71,25 +74,29 @@ def _numeral(value: int) -> str:
 
 
 def _read_english(text: str) -> tuple[date, Callable[[date], str]]:
-    parts = {kind: match for match in _PARTS.finditer(text) for kind in ("year", "day", "name") if match[kind]}
-    name, day = parts["name"]["name"], parts["day"]
+    parts = dict[str, re.Match[str]]()
+    for match in _PARTS.finditer(text):
+        kind = next(kind for kind in ("year", "day", "name") if match[kind])
+        parts["year" if kind in parts else kind] = match  # after the day one of two digits
+    name, day, year = parts["name"]["name"], parts["day"], parts["year"][0]
     padded = len(day["day"]) == 2 and (day["day"][0] == "0" or text[parts["name"].end()] in "-/")
     month = next(number for number, full in enumerate(_MONTHS, 1) if full[:3].lower() == name[:3].lower())
-    short = len(name) < len(_MONTHS[month - 1])
+    short = len(name) < len(_MONTHS[month - 1]) or (len(name) == 3 and text[parts["name"].end()] in "-/.")  # May
 
     def written(other: date) -> str:
         full = _MONTHS[other.month - 1]
         named = full[:3] if short else full
         named = named.upper() if name.isupper() else named.lower() if name.islower() else named
         numbered = f"{other.day:02}" if padded else f"{other.day}"
-        new = {"name": named, "day": numbered + (_ending(other.day) if day["th"] else ""), "year": f"{other.year}"}
+        numbered += _ending(other.day) if day["th"] else ""
+        new = {"name": named, "day": numbered, "year": f"{other.year}"[-len(year) :]}
         pieces, at = [], 0
         for kind, match in sorted(parts.items(), key=lambda item: item[1].start()):
             pieces += [text[at : match.start()], new[kind]]
             at = match.end()
         return "".join((*pieces, text[at:]))
 
-    return date(int(parts["year"]["year"]), month, int(day["day"])), written
+    return date(int(year) if len(year) > 2 else int(calendar.year_of(int(year))), month, int(day["day"])), written
 
 
 def _ending(day: int) -> str:

@@ -74,7 +74,8 @@ def _short_years(buffer: Buffer, spans: Spans) -> Flags:
         return np.zeros(len(spans), dtype=np.bool_)
     first = np.searchsorted(runs.starts, spans.starts, side="right") - 1
     last = np.minimum(np.searchsorted(runs.ends, spans.ends), len(runs.ends) - 1)
-    short = (runs.digits[first] <= _MOST_OF_A_DAY) & (runs.digits[last] <= _MOST_OF_A_DAY)
+    three = last - first == 2  # with a month in letters there are two
+    short = three & (runs.digits[first] <= _MOST_OF_A_DAY) & (runs.digits[last] <= _MOST_OF_A_DAY)
     short |= (first == last) & (runs.digits[first] == 3 * _MOST_OF_A_DAY)
     found: Flags = short & (runs.starts[first] == spans.starts) & (runs.ends[last] == spans.ends)
     return found

@@ -29,8 +29,10 @@ def find(groups: Groups, out: Candidates) -> None:
         first = groups.shaped(widths, "/-.")
         if len(first):
             first = first[_year_last(groups.rows(first, widths), widths) & groups.alone(first, 3)]
+            dashed = groups.link[first] == ord("-")
             pointed = (groups.link[first] == ord(".")) & (widths == (2, 2, 4))
-            score = np.select([groups.link[first] == ord("/"), pointed], [0.6, 0.55], _BORN)
+            score = np.select([groups.link[first] == ord("/"), dashed | pointed], [0.6, 0.55], _BORN)
+            score -= 0.35 * (dashed & after_a_name(groups, first))
             out.add("DATE", groups.starts[first], groups.ends[first + 2], score)
     first = groups.of_width(8)
     rows = groups.rows(first, (8,))
