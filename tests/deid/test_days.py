@@ -101,3 +101,25 @@ def test_the_day_of_the_week_beside_a_date_stays_true() -> None:
     assert len(days) == 2
     assert all(day and date(*day).weekday() == 0 for day in days)
     assert all(weekday in text for weekday, text in zip(("Mon", "星期一"), done.texts, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("IMG_20240315_102345.jpg", "_102345.jpg"),
+        ("20240315T102345Z", "T102345Z"),
+        ("PXL_20240315_102345678.jpg", ".jpg"),
+    ],
+)
+def test_a_compact_day_before_its_time(text: str, time: str) -> None:
+    for engine in (_ZH, _EN):
+        done = engine.texts([text, "2024-03-15"])
+        assert done.mapping[0].type == "DATE"
+        assert day_of(done.mapping[0].pseudo) == day_of(done.mapping[-1].pseudo)
+        assert done.texts[0].endswith(time)
+        assert engine.reverse(done.texts).texts == [text, "2024-03-15"]
+
+
+@pytest.mark.parametrize("text", ["20240315", "IMG_20241315_102345", "20240315_12", "20240315-102345"])
+def test_no_compact_day(text: str) -> None:
+    assert _ZH.texts([text]).counts == {"NUMBER": 1}
