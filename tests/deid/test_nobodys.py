@@ -25,6 +25,10 @@ _ZH, _EN = (Deidentifier(policies.built_in()[policy], Keys(bytes(32))) for polic
         "d41d8cd98f00b204e9800998ecf8427e", "sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709", "0X12345678",
         "MAC 00:00:00:00:00:00", "广播地址 ff:ff:ff:ff:ff:ff", "FF-FF-FF-FF-FF-FF", "mac 0000-0000-0000",
         "从 12:30:45:00:11:22 起", "订单 001a-2b3c-4d5e", "mac 550e8400-ad12-41d4-a716-446655440000",
+        "507f1f77bcf86cd799439011", "commit 1a2345678b9c", "span 0123456789abcde1", "0b10101010", "0o1234567",
+        "0B11110000",
+        "00000010  48 65 6c 6c 6f 20 77 6f  |Hello wo|", "x\n00000020: 4865 6c6c 6f20 776f",
+        "0000020 062510 066154 067554 067567",
         "claude-3-5-sonnet-20241022", "gpt-4o-2024-08-06", "glm-4-20240520",
     ],
 )  # fmt: skip
@@ -92,6 +96,14 @@ def test_a_book(text: str) -> None:
         ("dob 1990-03-07", "DATE", "1990-03-07"),
         ("birth-1990-03-07", "DATE", "1990-03-07"),
         ("user-19900307", "NUMBER", "19900307"),
+        ("a13812345678", "NUMBER", "13812345678"),
+        ("abcd12345678", "NUMBER", "12345678"),
+        ("C1234567", "NUMBER", "1234567"),
+        ("f110105194912310021abcde", "CN_ID", "110105194912310021"),
+        ("hwaddr=001b44113ab7", "MAC", "001b44113ab7"),
+        ("12345670 12 34 56 78", "NUMBER", "12345670"),
+        ("x0b12345678", "NUMBER", "12345678"),
+        ("v0.0.0-20230824114536-123456", "NUMBER", "20230824114536"),
     ],
 )
 def test_what_looks_like_it_and_is_somebodys(text: str, kind: str, value: str) -> None:

@@ -32,6 +32,11 @@ def _found(by: Deidentifier, text: str, form: TextFormat = "text") -> list[tuple
         ("MySQL 192.168.1.20", "192.168.1.20"),
         ("connecting to Broker/10.0.0.5:9092", "10.0.0.5"),
         ("at db.example/10.0.0.5", "10.0.0.5"),
+        ("10.0.0.5-eth0", "10.0.0.5"),
+        ("10.0.0.5-254", "10.0.0.5"),
+        ("10.0.0.5~254", "10.0.0.5"),
+        ("host=10.0.0.5", "10.0.0.5"),
+        ("web-01 10.0.0.5", "10.0.0.5"),
         ("DNS 8.8.8.8", "8.8.8.8"),
         ("ssh root@10.1.2.3", "10.1.2.3"),
     ],
@@ -64,7 +69,11 @@ def test_a_word_speaks_against_what_follows_it_alone(
         "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36", "JDK 11.0.2.1", "Oracle 11.2.0.4",
         "MySQL 5.7.38.1", "MySQL server version: 5.7.38.1", "certifi==2023.7.22", "v2024.3.5", "IntelliJ 2023.1.2",
         "4.1.2.3 Related work", "图 3.3.1.2", "版本号：10.20.30.4", "升级版本 10.1.2.3 -> 10.1.2.40",
-        "Version 2024.3.5", "订单编号 10.20.30.40",
+        "Version 2024.3.5", "订单编号 10.20.30.40", "libcudnn8=8.9.7.29-1+cuda12.2",
+        "x 15.0.20.5-0ubuntu1", "11.8.0.86~rc1",
+        "require a/b v0.0.0-20230824114536-8d8a1ab12345", "v1.2.4-0.20191109021931-daa7c0412345",
+        "vllm:0.4.2-cu121-20240510", "1.0.0+build.20240315", '"version": "2012-10-17"', "Anthropic-Version: 2023-06-01",
+        "a?api-version=2024-02-01", "版本：2024-03-05",
     ],
 )  # fmt: skip
 def test_versions_are_left(text: str) -> None:
@@ -73,7 +82,8 @@ def test_versions_are_left(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['{"version":"10.20.30.40"}', '{"order_id":"10.20.30.40"}', '{"版本号":"10.20.30.40"}']
+    "text",
+    ['{"version":"10.20.30.40"}', '{"order_id":"10.20.30.40"}', '{"版本号":"10.20.30.40"}', '{"Version":"2012-10-17"}'],
 )
 def test_versions_in_fields_are_left(text: str) -> None:
     for engine in (_ZH, _EN):
@@ -81,7 +91,17 @@ def test_versions_in_fields_are_left(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Release 2024-03-05", "发布于 2024.3.5", "版本发布于 2024.3.5", "since 2024/3/5", "Version Sept. 18, 2008"]
+    "text",
+    [
+        "Version of 2024-03-05",
+        "Version 2024-03-05",
+        "version: 3, date: 2024-03-05",
+        "Release 2024-03-05",
+        "发布于 2024.3.5",
+        "版本发布于 2024.3.5",
+        "since 2024/3/5",
+        "Version Sept. 18, 2008",
+    ],
 )
 def test_days_are_found_beside_versions(text: str) -> None:
     for engine in (_ZH, _EN):

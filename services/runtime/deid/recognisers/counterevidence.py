@@ -25,10 +25,13 @@ CLASSES = ("other", "version", "product")
 _OF_VERSIONS = BITS["version"] | BITS["product"]
 _BITS = _OF_VERSIONS | BITS["other"]
 _LONGEST_YEAR = 4
-_SIGNS = np.isin(np.arange(256), list(b"=/vV"))
+_SIGNS, _SIGNS_AFTER = np.isin(np.arange(256), list(b"=/vV")), np.isin(np.arange(256), list(b"-+~"))
 _FARTHEST = 40
 _SIGNED = re.compile(rb"(?:[=~<>!]=|(?<![A-Za-z])[vV]|(?<![A-Za-z0-9./-])[A-Z][A-Za-z0-9_-]{1,32}/)\Z")
 """Of a requirement, or a product as in `Chrome/120.0.0.0`."""
+_RELEASED = re.compile(rb"-[0-9]{1,3}(?:[+~]|ubuntu|build|deb|\.el[0-9])|[+~][A-Za-z]")
+"""After a version the release of a package, as no range of addresses goes on."""
+_CALLED_VERSION = re.compile("(?:version|版本)[\"']?\\s?(?:[:=]|：)\\s?[\"']?\\Z".encode(), re.IGNORECASE)
 _SHORT_NUMBERS = re.compile(rb"[0-9]{1,2}(?:\.[0-9]{1,2}){3}")
 _LONGEST_SHORT = len("99.99.99.99")
 _PORT = re.compile(rb":[0-9]")
@@ -56,7 +59,23 @@ def against(
     for index in np.flatnonzero((dates | addresses) & _SIGNS[before]).tolist():
         if _signed(buffer, int(spans.starts[index]), int(spans.ends[index]), int(area[index])):
             found[index] = True
+    after = buffer.bytes[np.minimum(spans.ends, len(buffer.bytes) - 1)]
+    for index in np.flatnonzero(addresses & _SIGNS_AFTER[after]).tolist():
+        if _RELEASED.match(buffer.text, int(spans.ends[index]), int(buffer.areas.ends[area[index]])):
+            found[index] = True
+    for index in np.flatnonzero(dates & ((near & BITS["version"]) > 0) & ~found).tolist():
+        found[index] = _is_version(buffer, int(spans.starts[index]), int(area[index]))
     return found
+
+
+def _is_version(buffer: Buffer, start: int, area: int) -> bool:
+    """Whether a day is the value of what is called a version, in the text or as a field."""
+    name_start, name_end, floor = (
+        int(column[area]) for column in (buffer.areas.name_starts, buffer.areas.name_ends, buffer.areas.starts)
+    )
+    if floor == start and name_end > name_start:
+        return buffer.bytes[name_start:name_end].tobytes().lower().endswith((b"version", "版本".encode()))
+    return _CALLED_VERSION.search(buffer.bytes[max(floor, start - _FARTHEST) : start].tobytes()) is not None
 
 
 def _short_addresses(content: Bytes, spans: Spans, chosen: Offsets) -> Offsets:
