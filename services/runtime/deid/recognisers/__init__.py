@@ -22,6 +22,7 @@ from services.runtime.deid.recognisers import (
     other_phones,
     patterns,
     phones,
+    places,
     private_keys,
     split,
     tables,
@@ -174,7 +175,7 @@ class Recogniser:
         if groups and words:
             long = long[~spared(groups, long, words, buffer)]
             if self._hides_places:
-                long = long[~names.in_hidden_places(buffer, words, runs.starts[long])]
+                long = long[~places.in_hidden(buffer, words, runs.starts[long])]
         n = len(long)
         kind, score = np.full(n, self._names.index("NUMBER"), dtype=np.int16), np.full(n, _NUMBER_SCORE, np.float32)
         numbers = Spans(self._names, kind, runs.starts[long], runs.ends[long], score, np.zeros(n, dtype=np.bool_))

@@ -6,7 +6,8 @@ import re
 
 import numpy as np
 
-from services.runtime.deid.buffers import Buffer, Flags, Offsets
+from services.runtime.deid.buffers import Buffer
+from services.runtime.deid.recognisers import places
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
 from services.runtime.deid.recognisers.words import BITS, Words
@@ -25,11 +26,6 @@ _SURNAME = f"(?:{both(_LONG_SURNAMES)}|[{''.join(way for one in SURNAMES for way
 _TITLED = re.compile(rf"{_SURNAME}{_HAN}{{0,2}}?(?=$)")
 _TOLD = re.compile(rf"[\s:：为為是叫\"“]{{0,8}}({_SURNAME}(?![我你您他她它咱]){_HAN}{{1,2}})(?!{_HAN})")
 _LATIN = re.compile(r"[\s:：\"“]{0,8}([A-Z][a-z]+(?: [A-Z][a-z'.-]+){1,3})")
-_PLACE = re.compile(
-    rf"[\s:：为為是在于於\"“]{{0,8}}({_HAN}{{2,8}}(?:省|市|自治[区區]|[区區]|[县縣])[\u4e00-\u9fa50-9A-Za-z（）()#-]{{2,40}}?"
-    r"(?:[号號室栋棟楼樓弄村组組座层層]|单元|單元)(?:[0-9A-Za-z\u4e00-\u9fa5-]{0,12}?(?:[号號室栋棟楼樓层層]|单元|單元))*)"
-)
-_HIDDEN_PLACE = re.compile(rf"[\s:：为是在于\"“]{{0,3}}{_HAN}[\u4e00-\u9fa50-9A-Za-z（）()#-]{{3,61}}")
 _TITLES = "先生|女士|小姐|经理|老师|医生|师傅|同学|总监|主任|教授|律师"
 _TITLE = re.compile(both(_TITLES).encode())
 _NOBODY = re.compile(
@@ -77,16 +73,15 @@ def find(buffer: Buffer, words: Words, out: Candidates) -> None:
         if kind in out.wanted:
             whole = whole[[_is_somebodys(kind, buffer, index) for index in whole.tolist()]]
         out.add(kind, buffer.areas.starts[whole] + MARGIN, buffer.areas.ends[whole] + MARGIN, 0.7)
-    content = buffer.text
-    for kind, word, expressions in (("PERSON", "name", (_TOLD, _LATIN)), ("ADDRESS", "address", (_PLACE,))):
-        if kind not in out.wanted:
-            continue
-        ends = words.ends[(words.bits & BITS[word]) > 0]
+    if "PERSON" in out.wanted:
+        content = buffer.text
+        ends = words.ends[(words.bits & BITS["name"]) > 0]
         area = np.minimum(np.searchsorted(buffer.areas.ends, ends), len(buffer.areas.ends) - 1)
         limits = np.minimum(ends + _FARTHEST, buffer.areas.ends[area])  # of the word's area, or of its field's value
         for end, limit in zip(ends.tolist(), limits.tolist(), strict=True):
-            _told(content[end:limit], end, kind, expressions, out)
-    _titled(content, out)
+            _told(content[end:limit], end, "PERSON", (_TOLD, _LATIN), out)
+        _titled(content, out)
+    places.find(buffer, words, out)
 
 
 def _is_somebodys(kind: str, buffer: Buffer, area: int) -> bool:
@@ -104,19 +99,6 @@ def _is_somebodys(kind: str, buffer: Buffer, area: int) -> bool:
     return not (_NOBODY.fullmatch(value) or _OF_A_THING.search(before.tobytes()) or _CALLED_WITH.match(after.tobytes()))
 
 
-def in_hidden_places(buffer: Buffer, words: Words, starts: Offsets) -> Flags:
-    """Which of these are in what may be the pseudonym of an address in a text, whose end nothing tells any more."""
-    hidden = np.zeros(len(starts), dtype=np.bool_)
-    ends = words.ends[(words.bits & BITS["address"]) > 0]
-    area = np.minimum(np.searchsorted(buffer.areas.ends, ends), len(buffer.areas.ends) - 1)
-    limits = np.minimum(ends + _FARTHEST, buffer.areas.ends[area])
-    for end, limit in zip(ends.tolist(), limits.tolist(), strict=True):
-        if found := _HIDDEN_PLACE.match(buffer.bytes[end:limit].tobytes().decode(errors="ignore")):
-            first, last = np.searchsorted(starts, [end, end + len(found[0].encode())])
-            hidden[first:last] = True
-    return hidden
-
-
 def _told(content: bytes, end: int, kind: str, expressions: tuple[re.Pattern[str], ...], out: Candidates) -> None:
     """`content`: what follows a word that ends at `end`."""
     window = content.decode(errors="ignore")
@@ -128,8 +110,6 @@ def _told(content: bytes, end: int, kind: str, expressions: tuple[re.Pattern[str
 
 
 def _titled(content: bytes, out: Candidates) -> None:
-    if "PERSON" not in out.wanted:
-        return
     for title in _TITLE.finditer(content):
         window = content[max(0, title.start() - _LONGEST_NAME) : title.start()].decode(errors="ignore")
         found = list(_TITLED.finditer(window))
