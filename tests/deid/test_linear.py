@@ -192,6 +192,11 @@ def test_time_grows_with_the_text_alone(name: str, policy: str) -> None:
 PEOPLE: dict[str, Callable[[int], str]] = {
     "words for addresses": lambda n: "户籍地址" * (n // 12),
     "words for addresses and numbers": lambda n: "地址1234567" * (n // 13),
+    "labelled names": lambda n: "First Name: John Smith " * (n // 23),
+    "labels": lambda n: "First Name: " * (n // 12),
+    "titles": lambda n: "Mr. Brown " * (n // 10),
+    "people": lambda n: "Name: " + "Aa " * (n // 3),
+    "letters": lambda n: "Customer: A" + "a" * n,
     "hidden addresses": lambda n: "地址：北京大学1234567 " * (n // 29),
 }
 

@@ -63,3 +63,53 @@ def test_a_field_of_a_person(text: str, name: str) -> None:
 )
 def test_names_in_texts(text: str, names: list[str]) -> None:
     assert [pair.original for pair in _NAMED.texts([text]).mapping] == names
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("First Name: Maria Last Name: Garcia", ["Maria", "Garcia"]),
+        ("Name: John Smith Phone: 1", ["John Smith"]),
+        ("Name: John Smith Age: 3", ["John Smith"]),
+        ("Name: John Smith Order ID: 5", ["John Smith"]),
+        ("Name: John Smith Account Number: 5", ["John Smith"]),
+        ("Name: Ann Lee Favourite Color: red", ["Ann Lee"]),
+        ("First Name: Maria Pet: no", ["Maria"]),
+        ("Name: Phone: 5", []),
+        ("Dear Jane Doe,", ["Jane Doe"]),
+        ("Dear Mr. Brown,", ["Brown"]),
+        ("Customer: Jane Doe\nPhone: 1", ["Jane Doe"]),
+        ("Patient: Robert Miller", ["Robert Miller"]),
+        ("Full Name: Mary-Jane O'Neil", ["Mary-Jane O'Neil"]),
+        ("Full Name: Donald van der Voet", ["Donald van der Voet"]),
+        ("Contact Name: LIU WEI", ["LIU WEI"]),
+        ("**Name:** José Ångström", ["José Ångström"]),
+        ("{'name': 'John Smith'}", ["John Smith"]),
+        ("Age: 30 Name: John Smith", ["John Smith"]),
+        ("My name is Kenjirou.", ["Kenjirou"]),
+        ("the customer's real name: Ada Lovelace", ["Ada Lovelace"]),
+        ("Ask Mr. Brown, Ms Green and Prof. Dr. Hans Müller's dog", ["Brown", "Green", "Hans Müller"]),
+        ("联系人：Mary Lee", ["Mary Lee"]),
+    ],
+)
+def test_latin_names(text: str, names: list[str]) -> None:
+    done = _NAMED.texts([text])
+    assert [pair.original for pair in done.mapping] == names
+    assert _NAMED.reverse(done.texts).texts == [text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            f"{what} Name: Linear Algebra"
+            for what in ("Country", "City", "Course", "Bank", "Drug", "Movie", "File", "Function", "Table", "Dataset")
+        ),
+        *(f"{what} Name: Linear Algebra" for what in ("Product", "Company", "Scientific", "Model", "Host", "User")),
+        "file_name: Foo Bar", "the product name is Foo Bar", "Contact: Sales Department", "Dear Customer Service",
+        "Dear Sir or Madam", "12 Elm Dr. Springfield", "MS Word", "Customer: Is Amazon Prime included?",
+        "Client: Thank You.", "Name: Acme Support Team",
+    ],
+)  # fmt: skip
+def test_names_of_things(text: str) -> None:
+    assert _NAMED.texts([text]).texts == [text]

@@ -65,7 +65,7 @@ class Recogniser:
         own_names = {own.name for own in policy.patterns}
         self._wanted = frozenset(policy.types) | own_names
         self._typed = frozenset(policy.types) - {"NUMBER"}
-        self._classes = _CONTEXT_CLASSES | ({"name", "address"} if self._wanted & {"PERSON", "ADDRESS"} else set())
+        self._classes = _CONTEXT_CLASSES | (names.CLASSES if self._wanted & {"PERSON", "ADDRESS"} else set())
         self._patterns = policy.patterns
         least = {kind: rule.min_score for kind, rule in policy.types.items()}
         least |= {own.name: own.min_score for own in policy.patterns}

@@ -7,12 +7,14 @@ import re
 import numpy as np
 
 from services.runtime.deid.buffers import Buffer
-from services.runtime.deid.recognisers import places
+from services.runtime.deid.recognisers import latin_names, places
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
 from services.runtime.deid.recognisers.words import BITS, Words
 from services.runtime.deid.spellings import both, spelled
 
+CLASSES = frozenset({"name", "role", "title", "address"})
+"""Of words that tell names and addresses."""
 SURNAMES = (
     "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任卢姚沈钟姜崔谭陆"
     "范汪廖石金韦贾夏付方邹熊白孟秦邱侯江尹薛闫段雷龙黎史陶贺毛郝顾龚邵万覃武钱戴严莫孔向常汤康易乔赖文施洪辛柯温"
@@ -25,7 +27,6 @@ _HAN = r"[\u4e00-\u9fa5]"
 _SURNAME = f"(?:{both(_LONG_SURNAMES)}|[{''.join(way for one in SURNAMES for way in spelled(one))}])"
 _TITLED = re.compile(rf"{_SURNAME}{_HAN}{{0,2}}?(?=$)")
 _TOLD = re.compile(rf"[\s:：为為是叫\"“]{{0,8}}({_SURNAME}(?![我你您他她它咱]){_HAN}{{1,2}})(?!{_HAN})")
-_LATIN = re.compile(r"[\s:：\"“]{0,8}([A-Z][a-z]+(?: [A-Z][a-z'.-]+){1,3})")
 _TITLES = "先生|女士|小姐|经理|老师|医生|师傅|同学|总监|主任|教授|律师"
 _TITLE = re.compile(both(_TITLES).encode())
 _NOBODY = re.compile(
@@ -60,6 +61,8 @@ _PLACEHOLDER = re.compile(
 """What stands in a field where nothing is known: signs alone, words for it, tokens of models, templates."""
 _LONGEST_FIELD = 200
 _FARTHEST = 240
+_LONGEST_NAMED = 120
+"""Bytes of a name with what stands between it and the word before it."""
 
 
 def find(buffer: Buffer, words: Words, out: Candidates) -> None:
@@ -74,13 +77,7 @@ def find(buffer: Buffer, words: Words, out: Candidates) -> None:
             whole = whole[[_is_somebodys(kind, buffer, index) for index in whole.tolist()]]
         out.add(kind, buffer.areas.starts[whole] + MARGIN, buffer.areas.ends[whole] + MARGIN, 0.7)
     if "PERSON" in out.wanted:
-        content = buffer.text
-        ends = words.ends[(words.bits & BITS["name"]) > 0]
-        area = np.minimum(np.searchsorted(buffer.areas.ends, ends), len(buffer.areas.ends) - 1)
-        limits = np.minimum(ends + _FARTHEST, buffer.areas.ends[area])  # of the word's area, or of its field's value
-        for end, limit in zip(ends.tolist(), limits.tolist(), strict=True):
-            _told(content[end:limit], end, "PERSON", (_TOLD, _LATIN), out)
-        _titled(content, out)
+        _in_texts(buffer, words, out)
     places.find(buffer, words, out)
 
 
@@ -99,14 +96,39 @@ def _is_somebodys(kind: str, buffer: Buffer, area: int) -> bool:
     return not (_NOBODY.fullmatch(value) or _OF_A_THING.search(before.tobytes()) or _CALLED_WITH.match(after.tobytes()))
 
 
-def _told(content: bytes, end: int, kind: str, expressions: tuple[re.Pattern[str], ...], out: Candidates) -> None:
-    """`content`: what follows a word that ends at `end`."""
-    window = content.decode(errors="ignore")
-    for expression in expressions:
-        if found := expression.match(window):
-            first = end + len(window[: found.start(1)].encode())
-            out.add_one(kind, first + MARGIN, first + len(found[1].encode()) + MARGIN, 0.6)
-            return
+def _in_texts(buffer: Buffer, words: Words, out: Candidates) -> None:
+    content = buffer.text
+    some = np.flatnonzero(words.bits & (BITS["name"] | BITS["role"] | BITS["title"]))
+    ends, longest = np.unique(words.ends[some], return_index=True)
+    some = some[longest]
+    area = np.minimum(np.searchsorted(buffer.areas.ends, ends), len(buffer.areas.ends) - 1)
+    limits = np.minimum(ends + _LONGEST_NAMED, buffer.areas.ends[area])  # of the word's area, or of its field's value
+    columns = words.starts[some].tolist(), ends.tolist(), limits.tolist(), words.bits[some].tolist()
+    over = 0
+    for start, end, limit, bits in zip(*columns, strict=True):
+        if end <= over:  # a word within a name announces nothing
+            continue
+        after = content[end:limit].decode(errors="ignore")
+        if place := _told(content, start, end, bits, after):
+            first, last = (end + len(after[:offset].encode()) for offset in place)
+            over = last
+            out.add_one("PERSON", first + MARGIN, last + MARGIN, 0.6)
+    _titled(content, out)
+
+
+def _told(content: bytes, start: int, end: int, bits: int, after: str) -> tuple[int, int] | None:
+    """Where in `after`, which follows the word of these bits, it tells a name."""
+    if content[end - 1] >= 0x80:
+        found = _TOLD.match(after)
+        return found.span(1) if found else latin_names.beside(after)
+    word = content[start:end].decode()
+    before = content[max(0, start - latin_names.LONGEST_BEFORE) : start].decode(errors="ignore")
+    if bits & BITS["title"]:
+        return latin_names.addressed(before, word, after) if word.istitle() else None
+    if bits & BITS["role"]:
+        return latin_names.in_a_role(before, after)
+    whole = before + word
+    return latin_names.after_a_label(whole[:-4], after)
 
 
 def _titled(content: bytes, out: Candidates) -> None:

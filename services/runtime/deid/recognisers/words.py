@@ -18,6 +18,14 @@ _GLUED = tuple(f"{before}password" for before in ("pg", "db", "my", "root", "use
 
 _CONTACT = tuple(f"contact{sign}{number}" for sign in ("", " ", "_") for number in ("no", "number"))
 
+PERSONS: Final = frozenset({
+    "first", "last", "full", "given", "family", "middle", "maiden", "real", "legal", "customer", "cust", "client",
+    "patient", "employee", "student", "contact", "recipient", "receiver", "consignee", "sender", "buyer", "payee",
+    "payer", "cardholder", "holder", "guest", "passenger", "applicant", "candidate", "member", "teacher", "doctor",
+    "guardian", "parent", "father", "mother", "spouse", "husband", "wife", "sur", "fore",
+})  # fmt: skip
+"""Before `name` where it is a person's."""
+
 WORDS: Final[dict[str, tuple[str, ...]]] = {
     "phone": (
         "手机", "电话", "联系方式", "致电", "来电", "拨打", "热线", "座机", "固话", "传真", "短信", "phone", "mobile",
@@ -64,8 +72,11 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
     "keys": ("ak", "sk", "access_key_id", "access-key-id", "accesskeyid"),
     "bearer": ("bearer", "basic"),
     "mac": ("mac", "hwaddr", "物理地址", "硬件地址"),
-    "name": ("name", "姓名", "联系人", "收件人", "收货人", "客户姓名", "客户", "用户姓名", "full_name", "first_name",
-             "last_name", "contact", "联系人姓名", "患者", "学生姓名", "员工姓名", "真实姓名", "叫", "我叫"),
+    "name": ("name", *(f"{whose}{sign}name" for whose in sorted(PERSONS) for sign in ("", "_", "-", " ")),
+             "姓名", "联系人", "收件人", "收货人", "客户姓名", "客户", "用户姓名", "contact", "联系人姓名", "患者",
+             "学生姓名", "员工姓名", "真实姓名", "叫", "我叫"),
+    "role": ("customer", "patient", "client", "employee", "student", "contact"),
+    "title": ("mr", "mrs", "ms", "dr", "prof", "dear"),
     "address": ("address", "地址", "住址", "家庭住址", "收货地址", "联系地址", "户籍地址", "现住址", "住在", "通讯地址",
                 "street_address", "home_address", "家住"),
     "isbn": ("isbn",),
