@@ -197,6 +197,8 @@ PEOPLE: dict[str, Callable[[int], str]] = {
     "titles": lambda n: "Mr. Brown " * (n // 10),
     "people": lambda n: "Name: " + "Aa " * (n // 3),
     "letters": lambda n: "Customer: A" + "a" * n,
+    "addresses": lambda n: "Address: 1 A " * (n // 13) + "address is 1" + " A" * 99,
+    "parts of addresses": lambda n: '{"city":"a"} "address":{' * (n // 23),
     "hidden addresses": lambda n: "地址：北京大学1234567 " * (n // 29),
 }
 

@@ -22,6 +22,8 @@ _NAMED = Deidentifier(policies.load(b"id: named\nversion: '1'\ntypes: {PERSON: {
         '{"address":"10.0.0.1"}',
         '{"name":"get_weather"}', '{"name":"chatglm"}', '{"name":"login"}', '{"name":"苹果手机"}', '{"NAME":"iPhone"}',
         '{"客户":"某某科技公司"}', '{"name":"GLM 4"}', '{"name":"my little shop"}', '{"contact":"sales team"}',
+        '{"product":{"name":"Apple Watch"}}',
+        '{"fileName":"a b","countryName":"France","userName":"root x"}', '{"city":"Boston","server":{"state":"up"}}',
     ],
 )  # fmt: skip
 def test_what_is_no_persons(text: str) -> None:
@@ -41,6 +43,14 @@ def test_what_is_no_persons(text: str) -> None:
         ('{"姓名":"歐陽娜娜"}', "歐陽娜娜"),
         ('{"address":"北京市朝阳区建国路88号"}', "北京市朝阳区建国路88号"),
         ('{"address":"12 Main St"}', "12 Main St"),
+        ('{"firstName":"Maria"}', "Maria"),
+        ('{"last_name":"Garcia"}', "Garcia"),
+        ('{"contactName":"LIU WEI"}', "LIU WEI"),
+        ('{"custName":"x Y"}', "x Y"),
+        ('{"shippingAddress":"12 Main St"}', "12 Main St"),
+        ('{"id":1,"address":{"geo":1,"street":"12 Main St"}}', "12 Main St"),
+        ('{"home_address": {\n  "type": "home",\n  "city": "Boston"}}', "Boston"),
+        ('{"地址":{"城市":"杭州市"}}', "杭州市"),
     ],
 )
 def test_a_field_of_a_person(text: str, name: str) -> None:
@@ -95,6 +105,25 @@ def test_names_in_texts(text: str, names: list[str]) -> None:
 def test_latin_names(text: str, names: list[str]) -> None:
     done = _NAMED.texts([text])
     assert [pair.original for pair in done.mapping] == names
+    assert _NAMED.reverse(done.texts).texts == [text]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (
+            "Address: 1600 Amphitheatre Parkway, Mountain View, CA 94043",
+            "1600 Amphitheatre Parkway, Mountain View, CA 94043",
+        ),
+        ("Home Address: 12 Main St. Phone: 5", "12 Main St."),
+        ("my address is 221B Baker Street, London NW1 6XE.", "221B Baker Street, London NW1 6XE"),
+        ("Address: 12 5th Avenue, Apt. 4, New York Order ID: 7", "12 5th Avenue, Apt. 4, New York"),
+        ("Address: 5 items", None),
+    ],
+)
+def test_latin_addresses(text: str, place: str | None) -> None:
+    done = _NAMED.texts([text])
+    assert [pair.original for pair in done.mapping] == [place] * (place is not None)
     assert _NAMED.reverse(done.texts).texts == [text]
 
 

@@ -13,9 +13,9 @@ LONGEST_BEFORE: Final = 32
 _BLOCKS = (0xC0, 0x2B0), (0x1E00, 0x1F00), (0x2C60, 0x2C80), (0xA720, 0xA800)
 """Of Latin letters beyond ASCII, any of which a pseudonym may have."""
 _OTHERS = [letter for block in _BLOCKS for letter in map(chr, range(*block)) if letter.isalpha()]
-_LETTER = "A-Za-z" + "".join(_OTHERS)
-_CAPITAL = "A-Z" + "".join(filter(str.isupper, _OTHERS))
-_WORD = rf"[{_CAPITAL}](?:\.|(?:[{_LETTER}]|(?!['’]s\b)['’-](?=[{_LETTER}]))*)(?![{_LETTER}0-9_@]|\.[a-z])"
+LETTER = "A-Za-z" + "".join(_OTHERS)
+CAPITAL = "A-Z" + "".join(filter(str.isupper, _OTHERS))
+_WORD = rf"[{CAPITAL}](?:\.|(?:[{LETTER}]|(?!['’]s\b)['’-](?=[{LETTER}]))*)(?![{LETTER}0-9_@]|\.[a-z])"
 
 
 def _words(between: str) -> str:
@@ -39,7 +39,7 @@ _POSSESSIVES = frozenset({"my", "your", "his", "her"})
 _ALONE = re.compile(r"(?:(?:^|[^A-Za-z\s\"'*])[ \t\"'*]+|(?:^|[^A-Za-z0-9_./$\\@\s\"'*-])|\s\s[\"'*]*)\Z", re.MULTILINE)
 """After a line's end, an escaped one of two blanks included, or after anything but a word."""
 _OF_A_STREET = re.compile(r"\d[^\n,]{0,24}[A-Z][a-z]+ \Z")
-_LABELS = frozenset({
+LABELS = frozenset({
     "account", "address", "age", "amount", "apt", "birthday", "cell", "city", "client", "comment", "company", "contact",
     "country", "customer", "date", "department", "dob", "email", "employee", "family", "fax", "first", "full", "gender",
     "given", "id", "insurance", "invoice", "last", "md", "message", "middle", "mobile", "name", "nationality", "notes",
@@ -97,8 +97,8 @@ def _of_somebody(found: re.Match[str] | None, least: int, most: int = 2) -> tupl
         return None
     run = found[found.re.groups]
     words = run.split(" ")
-    label = next((index for index, word in enumerate(words) if word.lower() in _LABELS), None)
-    if label is None and _LABEL_ENDS.match(found.string, found.end()):
+    label = next((index for index, word in enumerate(words) if word.lower() in LABELS), None)
+    if label is None and LABEL_ENDS.match(found.string, found.end()):
         label = min(len(words) - 1, most)
     words = words[:label]
     while words and words[-1].islower():
@@ -109,4 +109,4 @@ def _of_somebody(found: re.Match[str] | None, least: int, most: int = 2) -> tupl
     return start, start + len(" ".join(words))
 
 
-_LABEL_ENDS = re.compile(r"(?: [A-Z][a-z]*)?[ *]{0,3}[:：=]")
+LABEL_ENDS = re.compile(r"(?: [A-Z][a-z]*)?[ *]{0,3}[:：=]")

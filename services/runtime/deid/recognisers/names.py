@@ -6,14 +6,14 @@ import re
 
 import numpy as np
 
-from services.runtime.deid.buffers import Buffer
+from services.runtime.deid.buffers import Buffer, Flags
 from services.runtime.deid.recognisers import latin_names, places
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
 from services.runtime.deid.recognisers.words import BITS, Words
 from services.runtime.deid.spellings import both, spelled
 
-CLASSES = frozenset({"name", "role", "title", "address"})
+CLASSES = frozenset({"name", "role", "title", "address", "place"})
 """Of words that tell names and addresses."""
 SURNAMES = (
     "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任卢姚沈钟姜崔谭陆"
@@ -77,7 +77,7 @@ def find(buffer: Buffer, words: Words, out: Candidates) -> None:
             whole = whole[[_is_somebodys(kind, buffer, index) for index in whole.tolist()]]
         out.add(kind, buffer.areas.starts[whole] + MARGIN, buffer.areas.ends[whole] + MARGIN, 0.7)
     if "PERSON" in out.wanted:
-        _in_texts(buffer, words, out)
+        _in_texts(buffer, words, out, short & ((named & BITS["name"]) > 0))
     places.find(buffer, words, out)
 
 
@@ -96,12 +96,15 @@ def _is_somebodys(kind: str, buffer: Buffer, area: int) -> bool:
     return not (_NOBODY.fullmatch(value) or _OF_A_THING.search(before.tobytes()) or _CALLED_WITH.match(after.tobytes()))
 
 
-def _in_texts(buffer: Buffer, words: Words, out: Candidates) -> None:
+def _in_texts(buffer: Buffer, words: Words, out: Candidates, decided: Flags) -> None:
+    """`decided`: areas that are somebody's or not as a whole, by the name of their field."""
     content = buffer.text
     some = np.flatnonzero(words.bits & (BITS["name"] | BITS["role"] | BITS["title"]))
     ends, longest = np.unique(words.ends[some], return_index=True)
     some = some[longest]
     area = np.minimum(np.searchsorted(buffer.areas.ends, ends), len(buffer.areas.ends) - 1)
+    free = ~(decided[area] & (ends < buffer.areas.starts[area]))
+    some, ends, area = some[free], ends[free], area[free]
     limits = np.minimum(ends + _LONGEST_NAMED, buffer.areas.ends[area])  # of the word's area, or of its field's value
     columns = words.starts[some].tolist(), ends.tolist(), limits.tolist(), words.bits[some].tolist()
     over = 0

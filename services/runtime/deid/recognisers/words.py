@@ -18,6 +18,12 @@ _GLUED = tuple(f"{before}password" for before in ("pg", "db", "my", "root", "use
 
 _CONTACT = tuple(f"contact{sign}{number}" for sign in ("", " ", "_") for number in ("no", "number"))
 
+_ADDRESSES = tuple(
+    f"{which}{sign}address"
+    for which in ("home", "street", "shipping", "billing", "mailing", "delivery", "postal", "residential")
+    for sign in ("", "_", "-", " ")
+) + tuple(f"address{line}{number}" for line in ("", "line", "_line_", "_line", " line ") for number in "12")
+
 PERSONS: Final = frozenset({
     "first", "last", "full", "given", "family", "middle", "maiden", "real", "legal", "customer", "cust", "client",
     "patient", "employee", "student", "contact", "recipient", "receiver", "consignee", "sender", "buyer", "payee",
@@ -78,7 +84,10 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
     "role": ("customer", "patient", "client", "employee", "student", "contact"),
     "title": ("mr", "mrs", "ms", "dr", "prof", "dear"),
     "address": ("address", "地址", "住址", "家庭住址", "收货地址", "联系地址", "户籍地址", "现住址", "住在", "通讯地址",
-                "street_address", "home_address", "家住"),
+                "详细地址", "家庭地址", "居住地址", "收件地址", "送货地址", "家住", *_ADDRESSES),
+    "place": ("street", "road", "city", "town", "village", "district", "county", "province", "state", "zip", "zipcode",
+              "zip_code", "postcode", "postalcode", "postal_code", "line1", "line2", "building", "detail", "省", "省份",
+              "市", "城市", "区", "区县", "县", "街道", "门牌号"),
     "isbn": ("isbn",),
     "doi": ("doi",),
     "schema": ("xmlns", "schemalocation", "$schema"),
