@@ -22,6 +22,8 @@ _NAMED = Deidentifier(policies.load(b"id: named\nversion: '1'\ntypes: {PERSON: {
         '{"address":"10.0.0.1"}',
         '{"name":"get_weather"}', '{"name":"chatglm"}', '{"name":"login"}', '{"name":"苹果手机"}', '{"NAME":"iPhone"}',
         '{"客户":"某某科技公司"}', '{"name":"GLM 4"}', '{"name":"my little shop"}', '{"contact":"sales team"}',
+        *(f'{{"name":"{name}"}}' for name in ("刘某某", "张某", "李XX", "李×", "张**", "王*明", "J***")),
+        '{"姓名":"欧阳某某先生"}',
         '{"product":{"name":"Apple Watch"}}',
         '{"fileName":"a b","countryName":"France","userName":"root x"}', '{"city":"Boston","server":{"state":"up"}}',
     ],
@@ -68,6 +70,7 @@ def test_a_field_of_a_person(text: str, name: str) -> None:
         ("請陳老師、王小明醫生來電", ["陳", "王小明"]),
         ("聯絡地址：臺北市大安區信義路88號3樓", ["臺北市大安區信義路88號3樓"]),
         ("姓名：未知", []),
+        ("姓名：张某，客户刘某某来电；劉某某先生、张某女士，联系人李XX，姓名：张**", []),
         ("欧阳修的词", []),
     ],
 )

@@ -25,8 +25,8 @@ _LONG_SURNAMES = (
 )
 _HAN = r"[\u4e00-\u9fa5]"
 _SURNAME = f"(?:{both(_LONG_SURNAMES)}|[{''.join(way for one in SURNAMES for way in spelled(one))}])"
-_TITLED = re.compile(rf"{_SURNAME}{_HAN}{{0,2}}?(?=$)")
-_TOLD = re.compile(rf"[\s:：为為是叫\"“]{{0,8}}({_SURNAME}(?![我你您他她它咱]){_HAN}{{1,2}})(?!{_HAN})")
+_TITLED = re.compile(rf"{_SURNAME}(?:(?!某){_HAN}){{0,2}}?(?=$)")
+_TOLD = re.compile(rf"[\s:：为為是叫\"“]{{0,8}}({_SURNAME}(?![我你您他她它咱某]){_HAN}{{1,2}})(?!{_HAN})")
 _TITLES = "先生|女士|小姐|经理|老师|医生|师傅|同学|总监|主任|教授|律师"
 _TITLE = re.compile(both(_TITLES).encode())
 _NOBODY = re.compile(
@@ -56,9 +56,12 @@ _LONGEST_NAME = 12
 """Bytes."""
 _PLACEHOLDER = re.compile(
     r"[\s!-/:-@\[-`{-~—–·。，、？！]*|\s*(?:(?i:n/a|none|null|undefined|unknown|anonymous)|nan|NaN|无|暂无|没有|未知|不详|未填写|匿名"
-    r"|<\|[\w-]+\|>|</?(?:[a-z_]+|[A-Z_]+)>|\[[A-Z_]+\]|\$?\{[^{}]*\}|\{\{[^{}]*\}\})\s*"
+    rf"|<\|[\w-]+\|>|</?(?:[a-z_]+|[A-Z_]+)>|\[[A-Z_]+\]|\$?\{{[^{{}}]*\}}|\{{\{{[^{{}}]*\}}\}}"
+    rf"|{_HAN}{{1,2}}(?:某{{1,2}}|[xX×○〇]{{1,3}})(?:{both(_TITLES)})?|[^\s*＊]{{0,3}}[*＊]{{1,6}}[^\s*＊]{{0,3}})\s*"
 )
-"""What stands in a field where nothing is known: signs alone, words for it, tokens of models, templates."""
+"""What stands in a field where nothing is known: signs alone, words for it, tokens of models, templates, and names of
+which others made `张某` or `张**`.
+"""
 _LONGEST_FIELD = 200
 _FARTHEST = 240
 _LONGEST_NAMED = 120
