@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -114,7 +115,8 @@ def every_wrong(
     if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
         return [wrong_of(first)]
     known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    wrongs = [wrong_of(f"Object contains unknown field `{name}`") for name in given if name not in known]
+    unknown = islice((name for name in given if name not in known), MOST_WRONGS)
+    wrongs = [wrong_of(f"Object contains unknown field `{name}`") for name in unknown]
     for name, field in known.items():
         if name not in given:
             if field.required:

@@ -13,7 +13,7 @@ import numpy as np
 
 from services.runtime.deid import exponents, json_strings
 from services.runtime.deid.buffers import APART, Areas, Buffer, Flags, Offsets
-from services.runtime.deid.escapes import Escapes, spelled_out
+from services.runtime.deid.escapes import Escapes
 from services.runtime.deid.escapes import of_text as escapes_of_text
 from services.runtime.deid.exponents import Place, SpelledOut
 from services.runtime.deid.json_strings import Strings
@@ -71,10 +71,13 @@ class Rewriting:
 
 
 class Rewriter:
-    """Finds and replaces by one policy under one key."""
+    """Finds and replaces by one policy under one key. `of_names`: whatever it is given names fields."""
 
-    def __init__(self, recogniser: Recogniser, replacer: Replacer, locale: str) -> None:
-        self._recogniser, self._replacer, self._locale = recogniser, replacer, locale
+    def __init__(self, recogniser: Recogniser, replacer: Replacer, locale: str, *, of_names: bool = False) -> None:
+        self._recogniser, self._replacer, self._locale, self._of_names = recogniser, replacer, locale, of_names
+
+    def for_names(self) -> Rewriter:
+        return Rewriter(self._recogniser, self._replacer, self._locale, of_names=True)
 
     def text(
         self, content: bytes, areas: Areas, floors: Offsets | None = None, documents: Offsets | None = None
@@ -101,11 +104,12 @@ class Rewriter:
             buffer = _uncoded(content, documents, strings)
         spared = strings.names | strings.numbers if fields is None else strings.names
         numbers = strings.numbers[~strings.coded]
-        parts = [_Part(buffer, spared[~strings.coded], json_strings.said)]
+        parts = [_Part(buffer, spared[~strings.coded], strings.names[~strings.coded], json_strings.said)]
         decoded = _Decoded(content, strings) if strings.coded.any() else None
         if decoded:
             begins = decoded.begins(documents)
-            parts.append(self._part(decoded.content, decoded.areas, None, begins, spared[strings.coded]))
+            flags = spared[strings.coded], strings.names[strings.coded]
+            parts.append(self._part(decoded.content, decoded.areas, None, begins, *flags))
         every = self._edited(parts)
         edits = every[0]
         places = [(start, end, _quoted(new.decode())) for start, end, new in edits.places()]
@@ -123,17 +127,18 @@ class Rewriter:
         floors: Offsets | None,
         documents: Offsets | None,
         spared: Flags | None = None,
+        names: Flags | None = None,
     ) -> _Part:
         """Numbers with an exponent are read as what they stand for, and stay as they are where nothing is found."""
         buffer = Buffer(content, areas, self._escapes(content), floors=floors, documents=documents)
         numbers = exponents.within(buffer)
         if not numbers:
-            return _Part(buffer, spared)
+            return _Part(buffer, spared, names)
         spelled = SpelledOut(content, numbers)
         floors, documents = (given if given is None else spelled.moved(given) for given in (floors, documents))
         areas, escapes = Areas(*map(spelled.moved, areas)), self._escapes(spelled.content)
         buffer = Buffer(spelled.content, areas, escapes, floors=floors, documents=documents)
-        return _Part(buffer, spared, spelled=spelled)
+        return _Part(buffer, spared, names, spelled=spelled)
 
     def _escapes(self, content: bytes) -> Escapes | None:
         return escapes_of_text(content, to_the_letter=self._recogniser.has_patterns)
@@ -149,18 +154,19 @@ class Rewriter:
         if spared is not None and spared.any():
             short = (spans.kinds == spans.names.index("NUMBER")) & (spans.ends - spans.starts < _COUNTS_NOTHING)
             spans = spans.take(~(short & spared[buffer.area_of(spans.starts)]))
-        if buffer.escapes is not None and buffer.escapes.numbered:
-            return self._replacer.replace(buffer, spans, lambda stretch: spelled_out(part.said(stretch)))
-        return self._replacer.replace(buffer, spans, part.said)
+        names = np.ones(len(buffer.areas.starts), dtype=np.bool_) if self._of_names else part.names
+        return self._replacer.replace(buffer, spans, part.said, names)
 
 
 class _Part(NamedTuple):
-    """Of what is searched together. `spared`: areas in which only long runs of digits as such change. `said`: the text
-    that a stretch is of. `spelled`: what the buffer is of, where that is not the content itself.
+    """Of what is searched together. `spared`: areas in which only long runs of digits as such change. `names`: those
+    that are names of fields. `said`: the text that a stretch is of. `spelled`: what the buffer is of, where that is not
+    the content itself.
     """
 
     buffer: Buffer
     spared: Flags | None = None
+    names: Flags | None = None
     said: Said = bytes.decode
     spelled: SpelledOut | None = None
 

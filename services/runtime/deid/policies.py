@@ -108,9 +108,11 @@ def _wrongs_within(given: object) -> dict[str, list[Wrong]]:
 
 
 def _formed(given: Iterable[tuple[_K, object]], kind: type[_R], under: str) -> tuple[dict[_K, _R], list[Wrong]]:
-    """Those that have the form of `kind`, and what is wrong with the form of the others."""
+    """Those that have the form of `kind`, and what is wrong with the form of the others, as far as that is told."""
     formed, wrongs = dict[_K, _R](), list[Wrong]()
     for key, value in given:
+        if len(wrongs) >= MOST_WRONGS:
+            break
         try:
             formed[key] = msgspec.convert(value, kind, strict=True)
         except msgspec.ValidationError as error:

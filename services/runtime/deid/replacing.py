@@ -12,8 +12,9 @@ import msgspec
 import numpy as np
 
 from services.runtime.deid import spelled_mails
-from services.runtime.deid.buffers import Buffer, Bytes, Offsets, narrow
+from services.runtime.deid.buffers import Buffer, Bytes, Flags, Offsets, narrow
 from services.runtime.deid.dates import Dates, day_of, in_widths
+from services.runtime.deid.escapes import spelled_out
 from services.runtime.deid.keys import DerivedKeys
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.pseudonyms.layouts import layouts
@@ -74,7 +75,11 @@ class Replacer:
         self._hash_key = keys.key("hash")
         self._inverse = inverse
 
-    def replace(self, buffer: Buffer, spans: Spans, said: Said = bytes.decode) -> Edits:
+    def replace(self, buffer: Buffer, spans: Spans, said: Said = bytes.decode, names: Flags | None = None) -> Edits:
+        """`said`: the text that a stretch of the content is of. `names`: areas that are names of fields."""
+        read = said
+        if buffer.escapes is not None and buffer.escapes.numbered:
+            read = lambda part: spelled_out(said(part))  # noqa: E731
         if self._inverse:  # what cannot be brought back stays, and the digits in it
             undone = np.array([name in self._rules and self._rules[name].reversible for name in spans.names])
             spans = spans.take(undone[spans.kinds])
@@ -89,13 +94,27 @@ class Replacer:
             if rule.action == "pseudonymise":
                 starts, ends = spans.starts[chosen], spans.ends[chosen]
                 left = self._pseudonyms.write(kind, buffer.bytes, changed, starts, ends, inverse=self._inverse)
-                if not self._inverse:  # nothing brings these back
-                    pieces.update(dict.fromkeys(chosen[left].tolist(), f"<{kind}>".encode()))
-            elif rule.action != "keep":
-                if rule.action == "date_shift":
-                    chosen = self._shift_in_place(buffer.bytes, changed, spans, chosen, rule)
-                self._write(kind, rule, buffer, changed, spans, chosen, pieces, said)
-        return Edits(buffer, spans, changed, pieces, said)
+                if self._inverse:
+                    continue
+                chosen = chosen[left]
+                rule = msgspec.structs.replace(rule, action="replace")  # nothing brings these back
+            elif rule.action == "date_shift":
+                chosen = self._shift_in_place(buffer.bytes, changed, spans, chosen, rule)
+            if rule.action in _NOT_ONE_TO_ONE:
+                in_names = _in_names(buffer, spans.take(chosen), names)
+                self._hash_to_the_letter(kind, buffer, spans, chosen[in_names], pieces, said)
+                chosen = chosen[~in_names]
+            if rule.action != "keep":
+                self._write(kind, rule, buffer, changed, spans, chosen, pieces, read)
+        return Edits(buffer, spans, changed, pieces, read)
+
+    def _hash_to_the_letter(
+        self, kind: str, buffer: Buffer, spans: Spans, chosen: Offsets, pieces: dict[int, bytes], said: Said
+    ) -> None:
+        """No two spellings become one; the plainest has the hash that its value has everywhere."""
+        firsts, lasts = buffer.original(spans.starts[chosen]), buffer.original(spans.ends[chosen])
+        for index, first, last in zip(chosen.tolist(), firsts.tolist(), lasts.tolist(), strict=True):
+            pieces[index] = self._tag(kind, said(buffer.content[first:last])).encode()
 
     def _write(
         self,
@@ -154,7 +173,7 @@ class Replacer:
             case "mask":
                 return lambda text: masked(text, rule.mask, rule.keep_last)
             case "hash":
-                return lambda text: f"<{kind}:{self._hashed(kind, text)}>"
+                return lambda text: self._tag(kind, self._plainest(kind, text))
             case "replace":
                 return lambda _: f"<{kind}>"
             case "date_shift":
@@ -162,15 +181,30 @@ class Replacer:
             case _:
                 return lambda _: ""
 
-    def _hashed(self, kind: str, text: str) -> str:
-        """Keyed; the same for the same value in whatever spelling."""
+    def _tag(self, kind: str, text: str) -> str:
+        """With a keyed hash of the text."""
+        content = kind.encode() + b"\0" + text.encode()
+        return f"<{kind}:{hashlib.blake2b(content, key=self._hash_key, digest_size=_HASH_DIGITS // 2).hexdigest()}>"
+
+    def _plainest(self, kind: str, text: str) -> str:
+        """The same for the same value in whatever spelling."""
         rule = self._rules[kind]
         if isinstance(rule, Pattern):  # whose author alone knows what else means the same
-            canonical = text.lower() if rule.ignore_case else text
-        else:
-            canonical = _canonical(kind, text)
-        content = kind.encode() + b"\0" + canonical.encode()
-        return hashlib.blake2b(content, key=self._hash_key, digest_size=_HASH_DIGITS // 2).hexdigest()
+            return text.lower() if rule.ignore_case else text
+        return _canonical(kind, text)
+
+
+_NOT_ONE_TO_ONE = ("mask", "redact", "hash", "replace")
+"""Actions that make one of several texts. In names of fields that would lose all fields but one."""
+_NAME_ENDS = re.compile(rb'[^"\\\n\0]{0,128}\\*"[ \t]*:')
+"""After a part of a name in JSON, also of such that is within a string or a text."""
+
+
+def _in_names(buffer: Buffer, spans: Spans, names: Flags | None) -> Flags:
+    """Which spans are in names of fields, be they areas (`names`) or parts of the text of one."""
+    ends = buffer.original(spans.ends).tolist()
+    inside: Flags = np.array([_NAME_ENDS.match(buffer.content, end) is not None for end in ends], dtype=np.bool_)
+    return inside if names is None else inside | names[buffer.area_of(spans.starts)]
 
 
 _WITH_SIGNS = frozenset({"EMAIL", "WECHAT", "IPV4"})

@@ -13,6 +13,8 @@ from services.runtime.complaints import pointer
 from services.runtime.deid.refusals import PolicyRefused
 
 _MOST_FAULTS = 20
+_MOST_NODES, _DEEPEST = 3000, 16
+"""Twice what the largest policy has; of keys, lists and objects too, as each takes some microseconds to read."""
 _TEXT = "tag:yaml.org,2002:str"
 # Everything else is text: a version such as 2024-01-01, `yes`, and numbers that YAML 1.1 has in base 8 or 60.
 _VALUES = {
@@ -34,13 +36,23 @@ def parsed(text: bytes) -> object:
         """Aliases can grow a small document beyond all bounds."""
 
         yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as the library has it
+        nodes = depth = 0
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.events.AliasEvent):
                 raise PolicyRefused(Wrong("", "不支持 YAML 别名", "must not use YAML aliases"))
             if self.peek_event().tag is not None:  # type: ignore[no-untyped-call]
                 raise PolicyRefused(Wrong("", "不支持 YAML 标签", "must not use YAML tags"))
-            return super().compose_node(parent, index)
+            self.nodes += 1
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                raise PolicyRefused(Wrong("", "嵌套过深", "is nested too deeply"))
+            if self.nodes > _MOST_NODES:
+                zh, en = f"键与值不得超过 {_MOST_NODES} 个", f"must have at most {_MOST_NODES} keys and values"
+                raise PolicyRefused(Wrong("", zh, en))
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
 
         def construct_document(self, node: Any) -> Any:
             if faults := list(islice(_faults(node), _MOST_FAULTS)):
@@ -53,8 +65,6 @@ def parsed(text: bytes) -> object:
         return yaml.load(text.decode(), Strict)  # noqa: S506 - a SafeLoader, only stricter
     except UnicodeDecodeError:
         raise PolicyRefused(Wrong("", "不是有效的 UTF-8 文本", "is not valid UTF-8")) from None
-    except RecursionError:
-        raise PolicyRefused(Wrong("", "嵌套过深", "is nested too deeply")) from None
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         at = "" if mark is None else f" {mark.line + 1}:{mark.column + 1}"

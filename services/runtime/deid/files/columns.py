@@ -31,6 +31,12 @@ class Columns:
         self._work, self._fields, self._chosen = work, fields, fields is not None
         self.spelled: set[Path] = set()
 
+    def _of_keys(self) -> Columns:
+        """For keys of maps, which are to stay as many."""
+        keys = Columns(self._work.for_names(), self._fields)
+        keys.spelled = self.spelled
+        return keys
+
     def wanted(self, path: Path) -> bool:
         """Whether it, what it is in, or something in it is to be changed."""
         name = ".".join(path) + "."
@@ -121,7 +127,7 @@ class Columns:
             names = [old.decode() if old == key else path[-1] for old, key in zip(given, new, strict=True)]
             keys = pa.array(new, pa.binary()).cast(keys.type)
         else:
-            keys = self.rewritten(keys, (*path, kind.key_field.name), counts, spelling=spelling)
+            keys = self._of_keys().rewritten(keys, (*path, kind.key_field.name), counts, spelling=spelling)
         items = self.rewritten(items, path, counts, spelling=spelling, names=names)
         if spelling:
             return column

@@ -63,10 +63,13 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 class Work:
     """Does one job, chunk by chunk."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, rewriter: Rewriter | None = None) -> None:
         self._job = job
-        recogniser, replacer = Recogniser(job.policy), Replacer(job.policy, job.keys)
-        self._rewriter = Rewriter(recogniser, replacer, job.locale)
+        self._rewriter = rewriter or Rewriter(Recogniser(job.policy), Replacer(job.policy, job.keys), job.locale)
+
+    def for_names(self) -> Work:
+        """The same of values that name others, as keys of maps do."""
+        return Work(self._job, self._rewriter.for_names())
 
     def do(self, chunk: bytes, before: bytes = b"") -> Done:
         """`before`: the end of all chunks before it, as much as is context of plain text; empty before the first."""
