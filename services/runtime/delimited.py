@@ -1,4 +1,4 @@
-"""CSV and TSV, as what checks a file and what de-identifies it both read them."""
+"""CSV, whatever separates its cells, and TSV, as what checks a file and what de-identifies it both read them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import csv
 from collections.abc import Iterable
 from typing import Any, Literal
 
-DELIMITERS = (",", "\t", ";", "|")
+TAB = "\t"
+DELIMITERS = (",", TAB, ";", "|")
 _FEW_LINES = 20
 _SAMPLE = 64 * 1024
 
@@ -19,7 +20,7 @@ def reader(lines: Iterable[str], delimiter: str) -> Any:
     CSV as RFC 4180 has it: quotes doubled inside of quotes, a row may go over several lines. In TSV a line is a row and
     a quote is text, as IANA's text/tab-separated-values has it.
     """
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == TAB else csv.QUOTE_MINIMAL
     return csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -164,6 +165,40 @@ def test_a_table_is_read_as_it_is_separated_whatever_its_name(
             deidentify_file(source, target, ZH, KEYS, fields=["手机"], chunk_bytes=chunk_bytes)
         assert (tmp_path / f"out.{named}").read_bytes() == (tmp_path / f"out.{true}").read_bytes()
     assert "13812345678" not in (tmp_path / f"out.{named}").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("delimiter", [";", "|", "\t", ","])
+def test_tables_keep_their_delimiter(tmp_path: Path, delimiter: str) -> None:
+    """And have columns by name, cells of several lines, and rows in which nothing changes as they were."""
+    same = '"x; ,|";"y";\r\n' if delimiter != "\t" else '"x";y;\r\n'
+    content = f'note;"手机";密码\r\n{same}a;13812345678;\r\n"b";"13912345678";Zs19880101\r\n'
+    if delimiter != "\t":
+        content += '"c\n""d"";|,";13712345678;""\r\n'
+    if delimiter != ";":
+        content = re.sub(r'("[^"]*")|;', lambda found: found[1] or delimiter, content)
+    (tmp_path / "in.csv").write_text(content, encoding="utf-8", newline="")
+    for fields in (None, ["手机"]):
+        for chunk_bytes in (1, 1 << 20):
+            report = deidentify_file(
+                tmp_path / "in.csv", tmp_path / "out", ZH, KEYS, fields=fields, chunk_bytes=chunk_bytes
+            )
+            after = (tmp_path / "out").read_bytes().decode()
+            assert report.records == content.count("\r\n") - 1
+            assert report.counts["CN_PHONE"] == content.count("13")
+            assert ("Zs19880101" in after) == (fields is not None)
+            blank = re.compile(r"[0-9]{11}|(?<=[^0-9a-zA-Z])[A-Z][a-z][0-9]{8}")
+            assert blank.sub("", after) == blank.sub("", content)
+
+
+def test_a_changed_cell_alone_is_written_anew(tmp_path: Path) -> None:
+    """With quotes where it had some or needs them."""
+    policy = policies.load(b"{id: p, version: '1', types: {CN_PHONE: {action: redact}, DATE: {action: replace}}}")
+    (tmp_path / "in.csv").write_text('"a",b\n"13812345678",x\n"y",13812345678\nz,"13812345678"\n')
+    deidentify_file(tmp_path / "in.csv", tmp_path / "out", policy, KEYS)
+    assert (tmp_path / "out").read_text() == '"a",b\n"",x\n"y",\nz,""\n'
+    (tmp_path / "in.csv").write_text("a\n13812345678\n")
+    deidentify_file(tmp_path / "in.csv", tmp_path / "out", policy, KEYS)
+    assert (tmp_path / "out").read_text() == 'a\n""\n'
 
 
 def test_quotes_around_cells_of_tsv_are_none_of_their_values(tmp_path: Path) -> None:

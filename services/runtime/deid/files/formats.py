@@ -14,7 +14,7 @@ from contracts import deid
 from contracts.deid import FileFormat
 from services.runtime.deid.files.json_arrays import Commas
 from services.runtime.deid.refusals import FileRefused
-from services.runtime.delimited import delimiter_of, sample_of
+from services.runtime.delimited import TAB, delimiter_of, sample_of
 
 LONGEST_RECORD = 64 * 1024 * 1024
 """Bytes of a line, of a CSV record, of an element of a JSON array, or of another JSON document as a whole."""
@@ -27,16 +27,12 @@ CONTEXT = 8 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _HEAD = 64 * 1024
-_TABLES: dict[str | None, FileFormat] = {",": "csv", "\t": "tsv"}
 NOT_UTF8 = ("不是有效的 UTF-8 文本", "is not valid UTF-8")
 HAS_NUL = (
     "含有 NUL 字节，可能是 UTF-16 或 UTF-32 编码，请转为 UTF-8",
     "has a NUL byte, as UTF-16 and UTF-32 have them; make it UTF-8",
 )
 """Valid as UTF-8, but nothing would be found in text of another encoding."""
-
-# A quote opens a cell at its beginning only, anywhere else it is text. The last may not be complete.
-_QUOTED_CELL = re.compile(rb'"(?<![^,\n]")[^"]*+(?:""[^"]*+)*+(?:"|\Z)')
 
 
 def format_of(name: str) -> FileFormat:
@@ -48,16 +44,17 @@ def format_of(name: str) -> FileFormat:
     return kind
 
 
-def by_content(source: Path, kind: FileFormat) -> FileFormat:
-    """JSON that is JSONL, and tables that others separate than their name says."""
+def by_content(source: Path, kind: FileFormat) -> tuple[FileFormat, str]:
+    """JSON that is JSONL, and tables that others separate than their name says; with the delimiter of a table."""
     if kind == "json":
-        return _json_by_content(source)
+        return _json_by_content(source), ""
     if kind not in ("csv", "tsv"):
-        return kind
+        return kind, ""
     with source.open("rb") as file:
         head = file.read(_HEAD + 1)
     sample = sample_of(head.removeprefix(BYTE_ORDER_MARK), whole=len(head) <= _HEAD)
-    return _TABLES.get(delimiter_of(sample), kind)
+    delimiter = delimiter_of(sample) or (TAB if kind == "tsv" else ",")
+    return "tsv" if delimiter == TAB else "csv", delimiter
 
 
 def _json_by_content(source: Path) -> FileFormat:
@@ -76,7 +73,7 @@ def _json_by_content(source: Path) -> FileFormat:
     return "jsonl"
 
 
-def chunks(file: BinaryIO, kind: FileFormat, size_at: Callable[[int], int]) -> Iterator[bytes]:
+def chunks(file: BinaryIO, kind: FileFormat, size_at: Callable[[int], int], delimiter: str = ",") -> Iterator[bytes]:
     """Stretches that each end with a record, of about as many bytes as `size_at` says for the place where one begins.
 
     Raises FileRefused where a record is too long.
@@ -90,7 +87,7 @@ def chunks(file: BinaryIO, kind: FileFormat, size_at: Callable[[int], int]) -> I
         if content:
             yield content
     elif kind == "csv":
-        yield from _of_rows(file, size_at)
+        yield from _of_rows(file, _quoted_cell(delimiter), size_at)
     elif kind == "text":
         yield from _of_blocks(file, size_at)
     else:
@@ -164,12 +161,17 @@ def blocks(chunk: bytes) -> Iterator[bytes]:
         start = end
 
 
-def _of_rows(file: BinaryIO, size_at: Callable[[int], int]) -> Iterator[bytes]:
+def _quoted_cell(delimiter: str) -> re.Pattern[bytes]:
+    """A quote opens a cell at its beginning only, anywhere else it is text. The last may not be complete."""
+    return re.compile(rb'"(?<![^%b\n]")[^"]*+(?:""[^"]*+)*+(?:"|\Z)' % delimiter.encode())
+
+
+def _of_rows(file: BinaryIO, quoted_cell: re.Pattern[bytes], size_at: Callable[[int], int]) -> Iterator[bytes]:
     left = b""
     # A record that goes on and on is looked at in stretches that grow with it.
     while block := file.read(min(max(size_at(file.tell() - len(left)), len(left)), LONGEST_RECORD + 1 - len(left))):
         left += block
-        end = _last_end(left)
+        end = _last_end(left, quoted_cell)
         if end:
             yield left[:end]
             left = left[end:]
@@ -179,10 +181,10 @@ def _of_rows(file: BinaryIO, size_at: Callable[[int], int]) -> Iterator[bytes]:
         yield left
 
 
-def _last_end(content: bytes) -> int:
+def _last_end(content: bytes, quoted_cell: re.Pattern[bytes]) -> int:
     """After the last record of CSV that ends in a content that begins with one, as `csv.reader` reads it; else 0."""
     before = len(content)
-    for start, end in reversed([cell.span() for cell in _QUOTED_CELL.finditer(content)]):
+    for start, end in reversed([cell.span() for cell in quoted_cell.finditer(content)]):
         if found := content.rfind(b"\n", end, before) + 1:
             return found
         before = start

@@ -57,9 +57,10 @@ def deidentify_file(
     one included; the others start with the first file that is worth it and stay for the next. `progress` is told bytes
     done and in all. Neither `workers` nor `chunk_bytes` changes the output. Raises FileRefused, Canceled, OSError.
     """
-    kind = by_content(source, format or format_of(source.name))
+    kind, delimiter = by_content(source, format or format_of(source.name))
     derived = keys.derive(policy.key, policy.id, policy.version, seed)
-    job = Job(policy=policy, keys=derived, locale=locale, kind=kind, fields=None if fields is None else tuple(fields))
+    chosen = None if fields is None else tuple(fields)
+    job = Job(policy=policy, keys=derived, locale=locale, kind=kind, fields=chosen, delimiter=delimiter)
     if kind == "parquet":
         from services.runtime.deid.files.parquet import deidentify_parquet
 
@@ -113,7 +114,7 @@ def _write(source: Path, target: Path, out: BinaryIO, job: Job, tally: Tally, wo
 
         try:
             with Flushing(out) as flushing:
-                for chunk in chunks(file, job.kind, size_at):
+                for chunk in chunks(file, job.kind, size_at, job.delimiter):
                     start = tally.bytes_read
                     unwritten = tally.size - tally.bytes_written
                     waiting.append((crew.do(chunk, start, tally.size - start, unwritten), start + len(chunk)))
@@ -182,7 +183,7 @@ def _at_work(done: Done | Handed) -> bool:
 def _with_header(file: BinaryIO, out: BinaryIO, job: Job, tally: Tally) -> Job:
     """The first record names the columns and stays as it is."""
     try:
-        header, content = tables.header(file, job.kind)
+        header, content = tables.header(file, job.delimiter)
     except tables.NotATable as error:
         raise FileRefused(error.zh, error.en, error.line + 1) from None
     if Work(job).holds_data(header):

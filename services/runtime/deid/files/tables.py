@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from contracts.deid import FileFormat
 from services.runtime.deid.buffers import APART, Areas
 from services.runtime.deid.documents import Rewriter
 from services.runtime.deid.files import formats
-from services.runtime.delimited import bare, is_quoted, reader
-
-_DELIMITERS: dict[FileFormat, str] = {"csv": ",", "tsv": "\t"}
+from services.runtime.delimited import TAB, bare, is_quoted, reader
 
 
 class NotATable(Exception):
@@ -33,7 +31,7 @@ class Table(NamedTuple):
     A blank line is a row without cells. `fault`: why nothing more could be read.
     """
 
-    kind: FileFormat
+    delimiter: str
     rows: list[list[str]]
     raw: list[str]
     ragged: list[int]
@@ -42,42 +40,43 @@ class Table(NamedTuple):
     def cells(self, columns: Sequence[int]) -> list[str]:
         """Of these columns, row by row."""
         cells = [row[column] for row in self.rows if row for column in columns]
-        return [bare(cell) for cell in cells] if self.kind == "tsv" else cells
+        return [bare(cell) for cell in cells] if self.delimiter == TAB else cells
 
     def written(self, columns: Sequence[int], cells: Sequence[str]) -> bytes:
         """The table with others in the place of `cells`."""
         pieces = []
         given = iter(cells)
+        spelling = _Spelling(self.delimiter)
         for row, raw in zip(self.rows, self.raw, strict=True):
             new = list(row)
             for column in columns if row else ():
                 cell = next(given)
-                new[column] = f'"{cell}"' if self.kind == "tsv" and is_quoted(row[column]) else cell
-            pieces.append(raw if new == row else _line(new, raw, self.kind))
+                new[column] = f'"{cell}"' if self.delimiter == TAB and is_quoted(row[column]) else cell
+            pieces.append(raw if new == row else spelling.line(new, row, raw))
         return "".join(pieces).encode()
 
 
-def header(file: BinaryIO, kind: FileFormat) -> tuple[list[str], bytes]:
+def header(file: BinaryIO, delimiter: str) -> tuple[list[str], bytes]:
     """The names of the columns, and all that was read: the record that holds them, and blank lines before it.
 
     Raises NotATable, or FileRefused where the record is too long.
     """
     taken: list[str] = []
-    rows = reader(_decoded(_bounded(file), taken), _DELIMITERS[kind])
+    rows = reader(_decoded(_bounded(file), taken), delimiter)
     try:
         names = next((row for row in rows if row), None)
     except csv.Error as error:
-        raise _fault(0, kind, error) from None
+        raise _fault(0, delimiter, error) from None
     if names is None:
         raise NotATable(0, "没有可用的表头", "has no header that can be read")
-    return [bare(name) for name in names] if kind == "tsv" else names, "".join(taken).encode()
+    return [bare(name) for name in names] if delimiter == TAB else names, "".join(taken).encode()
 
 
-def read(chunk: bytes, kind: FileFormat, width: int) -> Table:
+def read(chunk: bytes, delimiter: str, width: int) -> Table:
     """The rows of `width` cells."""
     lines, at = list[str](), 0
     rows, raw, ragged = list[list[str]](), list[str](), list[int]()
-    found, fault = reader(_decoded(io.BytesIO(chunk), lines), _DELIMITERS[kind]), None
+    found, fault = reader(_decoded(io.BytesIO(chunk), lines), delimiter), None
     try:
         for row in found:
             first, at = at, found.line_num
@@ -89,8 +88,8 @@ def read(chunk: bytes, kind: FileFormat, width: int) -> Table:
     except NotATable as error:
         fault = error
     except csv.Error as error:
-        fault = _fault(at, kind, error)
-    return Table(kind, rows, raw, ragged, fault)
+        fault = _fault(at, delimiter, error)
+    return Table(delimiter, rows, raw, ragged, fault)
 
 
 def _bounded(file: BinaryIO) -> Iterator[bytes]:
@@ -115,27 +114,41 @@ def _decoded(lines: Iterable[bytes], taken: list[str]) -> Iterator[str]:
         yield text
 
 
-def _fault(row: int, kind: FileFormat, error: csv.Error) -> NotATable:
+def _fault(row: int, delimiter: str, error: csv.Error) -> NotATable:
     """`row`: the first line of the row that it is in."""
     if "new-line" in str(error):
         return NotATable(row, "含有后面没有 LF 的 CR", "has a CR without LF, which ends no line")
-    return NotATable(row, f"不是有效的 {kind.upper()}", f"is not valid {kind.upper()}")
+    kind = "TSV" if delimiter == TAB else "CSV"
+    return NotATable(row, f"不是有效的 {kind}", f"is not valid {kind}")
 
 
-def _line(row: list[str], raw: str, kind: FileFormat) -> str:
-    """In the manner of the line before: with quotes around all cells, or where needed; with its own line end."""
-    end = raw[len(raw.rstrip("\r\n")) :]
-    if kind == "tsv":
-        return "\t".join(row) + end
-    line = io.StringIO(newline="")
-    all_quoted = raw.startswith('"') and raw.count('"') >= 2 * len(row)
-    # Of line ends the writer quotes those that it writes.
-    writer = csv.writer(line, quoting=csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL, lineterminator=_EVERY_END)
-    writer.writerow(row)
-    return line.getvalue().removesuffix(_EVERY_END) + end
+class _Spelling:
+    """How cells are written: as they were, and those that changed with quotes where they had some or need them."""
 
+    def __init__(self, delimiter: str) -> None:
+        self._delimiter = delimiter
+        apart = re.escape(delimiter)
+        self._cell = re.compile(rf'("[^"]*+(?:""[^"]*+)*+"|[^{apart}\r\n]*+)(?:{apart}|\r?\n?\Z)')
+        self._special = re.compile(rf'["\r\n{apart}]')
 
-_EVERY_END = "\r\n"
+    def line(self, new: list[str], old: list[str], raw: str) -> str:
+        """With the line end that it had."""
+        bare_line = raw.rstrip("\r\n")
+        if self._delimiter == TAB or '"' not in raw:
+            spelled = bare_line.split(self._delimiter)
+        else:
+            spelled = self._cell.findall(raw)[: len(old)]
+        cells = [
+            before if cell == was else self._written(cell, before, alone=len(new) == 1)
+            for cell, was, before in zip(new, old, spelled, strict=True)
+        ]
+        return self._delimiter.join(cells) + raw[len(bare_line) :]
+
+    def _written(self, cell: str, before: str, *, alone: bool) -> str:
+        if self._delimiter == TAB:
+            return cell
+        quoted = before.startswith('"') or self._special.search(cell) or (alone and not cell)
+        return '"' + cell.replace('"', '""') + '"' if quoted else cell
 
 
 def cells_rewritten(

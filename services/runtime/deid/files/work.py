@@ -27,7 +27,7 @@ from services.runtime.deid.replacing import Replacer
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a process has to know of a file's de-identification. `header`: the columns of a table."""
+    """All that a process has to know of a file's de-identification. `header`, `delimiter`: of a table."""
 
     policy: Policy
     keys: DerivedKeys
@@ -35,6 +35,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     kind: FileFormat
     fields: tuple[str, ...] | None = None
     header: tuple[str, ...] = ()
+    delimiter: str = ""
 
 
 class Bad(msgspec.Struct, frozen=True):
@@ -173,7 +174,7 @@ class Work:
     def _table(self, chunk: bytes) -> Done:
         job = self._job
         columns = [n for n, name in enumerate(job.header) if job.fields is None or name in job.fields]
-        table = tables.read(chunk, job.kind, len(job.header))
+        table = tables.read(chunk, job.delimiter, len(job.header))
         names = itertools.cycle([job.header[column] for column in columns])
         cells = [(name, cell.encode()) for cell, name in zip(table.cells(columns), names, strict=False)]
         new, counts = tables.cells_rewritten(self._rewriter, cells, per_row=len(columns))
