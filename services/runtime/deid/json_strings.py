@@ -11,6 +11,7 @@ import numpy as np
 from services.runtime.deid import escapes, exponents
 from services.runtime.deid.buffers import Areas, Bytes, Flags, Offsets, Runs
 from services.runtime.deid.escapes import Backslashes, Escapes
+from services.runtime.deid.json_fields import Names
 from services.runtime.deid.marks import Marks
 from services.runtime.deid.reaches import among_bytes
 
@@ -68,7 +69,8 @@ def of(content: bytes, documents: Offsets, fields: Sequence[str] | None, *, to_t
     document = np.searchsorted(documents, opened + is_number, side="right")
     wanted, found = np.ones(len(opened), dtype=np.bool_), set[str]()
     if fields is not None:
-        wanted = _selected(raw, content, quotes, opened, closed, is_key, document, fields, found)
+        has_escape = _any_between(at, opened, closed)
+        wanted, found = Names(raw, quotes, opened, closed, is_key, has_escape, document).under(fields)
     if not to_the_letter:
         wanted &= ~is_key | (closed - opened > _SHORTEST_NAME)
     chosen = np.flatnonzero(wanted)
@@ -156,69 +158,3 @@ def _at_or_zero(raw: Bytes, places: Offsets) -> Bytes:
 
 def _is_blank(characters: Bytes) -> Flags:
     return np.isin(characters, _BLANKS)
-
-
-def _selected(
-    raw: Bytes,
-    content: bytes,
-    quotes: Offsets,
-    opened: Offsets,
-    closed: Offsets,
-    is_key: Flags,
-    document: Offsets,
-    fields: Sequence[str],
-    found: set[str],
-) -> Flags:
-    """Which strings stand under one of the fields: the last keys above them, level by level, are the field's names.
-    Those names themselves are not among them.
-
-    Adds to `found` the fields that are there, whatever they hold.
-    """
-    depth = _depths(raw, quotes, opened)
-    wanted = np.zeros(len(opened), dtype=np.bool_)
-    numbers = np.arange(len(opened))
-    last_at: dict[int, Offsets] = {}
-    for field in fields:
-        names = field.split(".")
-        matches = depth >= len(names)
-        for level, name in enumerate(names, start=1):
-            if level not in last_at:
-                at_level = np.where(is_key & (depth == level), numbers, -1)
-                last_at[level] = np.maximum.accumulate(at_level) if len(at_level) else at_level
-            key = last_at[level]
-            same = np.zeros(len(opened), dtype=np.bool_)
-            same[np.flatnonzero(is_key & (depth == level))] = _named(
-                content, opened[is_key & (depth == level)], closed[is_key & (depth == level)], name
-            )
-            matches &= (key >= 0) & same[np.maximum(key, 0)] & (document[np.maximum(key, 0)] == document)
-        wanted |= matches & ~(is_key & (depth == len(names)))
-        if matches.any():
-            found.add(field)
-    return wanted
-
-
-def _depths(raw: Bytes, quotes: Offsets, opened: Offsets) -> Offsets:
-    """In how many objects each string is."""
-    braces = np.flatnonzero((raw == ord("{")) | (raw == ord("}")))
-    braces = braces[np.searchsorted(quotes, braces) % 2 == 0]
-    level = np.cumsum(np.where(raw[braces] == ord("{"), 1, -1))
-    before = np.searchsorted(braces, opened)
-    return np.where(before > 0, level[np.maximum(before - 1, 0)] if len(level) else 0, 0)
-
-
-def _named(content: bytes, opened: Offsets, closed: Offsets, name: str) -> Flags:
-    plain = name.encode()
-    same = np.zeros(len(opened), dtype=np.bool_)
-    lengths = closed - opened - 1
-    raw = np.frombuffer(content, dtype=np.uint8)
-    fits = np.flatnonzero(lengths == len(plain))
-    if len(fits) and plain:
-        window = raw[opened[fits][:, None] + 1 + np.arange(len(plain))]
-        same[fits] = (window == np.frombuffer(plain, dtype=np.uint8)).all(axis=1)
-    elif not plain:
-        same[fits] = True
-    for index in np.flatnonzero((lengths > len(plain)) & (lengths <= 6 * len(plain) + 6)).tolist():
-        token = content[opened[index] : closed[index] + 1]
-        if b"\\" in token:
-            same[index] = decoded(token) == name
-    return same

@@ -40,9 +40,12 @@ class Columns:
     def wanted(self, path: Path) -> bool:
         """Whether it, what it is in, or something in it is to be changed."""
         name = ".".join(path) + "."
-        return self._fields is None or any(
-            name.startswith(f"{field}.") or field.startswith(name) for field in self._fields
-        )
+        return self._chooses(path) or any(field.startswith(name) for field in self._fields or ())
+
+    def _chooses(self, path: Path) -> bool:
+        """Whether it, or what it is in, is to be changed."""
+        above = (".".join(path[: length + 1]) for length in range(len(path)))
+        return self._fields is None or any(name in self._fields for name in above)
 
     def rewritten(
         self, column: Any, path: Path, counts: Counter[str], *, spelling: bool = False, names: Names | None = None
@@ -54,7 +57,7 @@ class Columns:
         import pyarrow as pa
 
         kind = column.type
-        if not self.wanted(path):
+        if not (self._chooses(path) or (self.wanted(path) and any(kinds.names(kind)))):
             return column
         if isinstance(column, pa.ChunkedArray):
             column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], kind)
