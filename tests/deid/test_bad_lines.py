@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from services.runtime.deid import policies
+from services.runtime.deid.engine import Deidentifier
 from services.runtime.deid.files import FileFormat, deidentify_file
 from services.runtime.deid.keys import Keys
-from services.runtime.deid.refusals import FileRefused
+from services.runtime.deid.refusals import FileRefused, TextRefused
 
 KEYS = Keys(b"a secret of this installation")
 ZH = policies.built_in()["zh-pii"]
@@ -53,6 +54,42 @@ def test_bad_lines_are_left_out_where_the_policy_says_so(
     assert report.quarantined_lines[0] == line
     assert report.quarantined == len(report.quarantined_lines)
     assert b"13812345678" not in (tmp_path / "out").read_bytes()
+
+
+_HALF = r'{"a": "\ud800"}'
+_DEEP = "[" * 5000 + "]" * 5000
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "line", "reason"),
+    [
+        *((kind, f'\n{bad}{end}', 2, "has half of an escaped surrogate pair") for kind in ("jsonl", "json")
+          for bad in (_HALF, r'{"a": "\udc00 13812345678"}', r'["\ud800\u0041"]', r'["\ud83d\n"]')
+          for end in ("", "\n\n")),
+        ("json", f'[1,\n{_HALF},\n2]', 2, "has half of an escaped surrogate pair"),
+        ("json", f'[1,\n2,\n{_HALF},x]', 3, "has half of an escaped surrogate pair"),
+        ("json", f'[1,\nx,{_HALF}]', 2, "is not valid JSON"),
+        ("json", '{"a":\n"\\ud8', 2, "is not valid JSON"),
+        ("jsonl", f"1\n{_DEEP}\n", 2, "is nested too deeply"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("chunk_bytes", [1, 1 << 20])
+def test_what_is_wrong_with_json_is_told(
+    tmp_path: Path, kind: FileFormat, content: str, line: int, reason: str, chunk_bytes: int
+) -> None:
+    (tmp_path / "data").write_text(content)
+    with pytest.raises(FileRefused) as refused:
+        deidentify_file(tmp_path / "data", tmp_path / "out", ZH, KEYS, format=kind, chunk_bytes=chunk_bytes)
+    assert (refused.value.line, str(refused.value)) == (line, f"line {line}: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("text", "zh"), [(_HALF, "转义的代理字符不成对"), (_DEEP, "嵌套过深"), ('"\\ud83d\\ude00', "不是有效的 JSON")]
+)
+def test_what_is_wrong_with_a_text_that_should_be_json_is_told(text: str, zh: str) -> None:
+    with pytest.raises(TextRefused) as refused:
+        Deidentifier(ZH, KEYS).texts(["1", text], format="json")
+    assert (refused.value.wrong.pointer, refused.value.wrong.zh) == ("/text/1", zh)
 
 
 def test_only_the_first_hundred_lines_left_out_are_named(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.runtime.deid import policies
+from services.runtime.deid.faults import json_fault, line_of_fault
 from services.runtime.deid.files import deidentify_file, formats
-from services.runtime.deid.files.faults import json_fault, line_of_fault
 from services.runtime.deid.files.json_arrays import Commas
 from services.runtime.deid.files.work import Job, Work
 from services.runtime.deid.keys import Keys

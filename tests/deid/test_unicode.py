@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.runtime.deid.files import faults
+from services.runtime.deid import faults
 
 _NEARLY = st.lists(
     st.one_of(

@@ -10,6 +10,7 @@ import msgspec
 from contracts.problems import Wrong
 from services.runtime.deid.buffers import APART, Areas
 from services.runtime.deid.documents import Rewriter, Rewriting
+from services.runtime.deid.faults import json_fault
 from services.runtime.deid.keys import Keys
 from services.runtime.deid.policies import Policy
 from services.runtime.deid.recognisers import Recogniser
@@ -73,7 +74,8 @@ def _result(rewriter: Rewriter, texts: Sequence[str], format: TextFormat) -> Res
     joined = (b"\n" if format == "json" else APART).join(contents)
     if format == "json":
         for index, content in enumerate(contents):
-            _require_json(content, index)
+            if fault := json_fault(content):
+                raise TextRefused(Wrong(f"/text/{index}", *fault))
         done = rewriter.json(joined, areas.starts, None)
     else:
         done = rewriter.text(joined, areas)
@@ -89,13 +91,6 @@ def _mapping(done: Rewriting) -> list[Replaced]:
     for kind, original, pseudo in done.pairs():
         seen.setdefault((kind, original), pseudo)
     return [Replaced(kind, original, pseudo) for (kind, original), pseudo in seen.items()]
-
-
-def _require_json(content: bytes, index: int) -> None:
-    try:
-        msgspec.json.decode(content, type=msgspec.Raw)
-    except (ValueError, RecursionError):
-        raise TextRefused(Wrong(f"/text/{index}", "不是有效的 JSON", "is not valid JSON")) from None
 
 
 def _encoded(text: str, index: int) -> bytes:

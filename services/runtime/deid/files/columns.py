@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from services.runtime.deid.faults import json_fault
 from services.runtime.deid.files import column_kinds as kinds
 from services.runtime.deid.files import measures
 from services.runtime.deid.files.column_kinds import Path
-from services.runtime.deid.files.faults import json_fault
 from services.runtime.deid.files.work import Work
 from services.runtime.deid.refusals import FileRefused
 

@@ -27,7 +27,6 @@ CONTEXT = 8 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _HEAD = 64 * 1024
-NOT_UTF8 = ("不是有效的 UTF-8 文本", "is not valid UTF-8")
 HAS_NUL = (
     "含有 NUL 字节，可能是 UTF-16 或 UTF-32 编码，请转为 UTF-8",
     "has a NUL byte, as UTF-16 and UTF-32 have them; make it UTF-8",

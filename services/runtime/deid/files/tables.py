@@ -13,6 +13,7 @@ import numpy as np
 
 from services.runtime.deid.buffers import APART, Areas
 from services.runtime.deid.documents import Rewriter
+from services.runtime.deid.faults import NOT_UTF8
 from services.runtime.deid.files import formats
 from services.runtime.delimited import TAB, bare, is_quoted, reader
 
@@ -107,7 +108,7 @@ def _decoded(lines: Iterable[bytes], taken: list[str]) -> Iterator[str]:
         try:
             text = line.decode()
         except UnicodeDecodeError:
-            raise NotATable(len(taken), *formats.NOT_UTF8) from None
+            raise NotATable(len(taken), *NOT_UTF8) from None
         if "\0" in text:
             raise NotATable(len(taken), *formats.HAS_NUL)
         taken.append(text)

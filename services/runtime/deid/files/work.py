@@ -16,8 +16,8 @@ from contracts.deid import FileFormat
 from contracts.field_names import has_number, is_data
 from services.runtime.deid.buffers import APART, Areas, Offsets
 from services.runtime.deid.documents import Rewriter, Rewriting
+from services.runtime.deid.faults import is_utf8, json_fault, line_of_fault, unicode_fault
 from services.runtime.deid.files import formats, tables
-from services.runtime.deid.files.faults import is_utf8, json_fault, line_of_fault, unicode_fault
 from services.runtime.deid.files.json_arrays import Commas
 from services.runtime.deid.keys import DerivedKeys
 from services.runtime.deid.policies import Policy

@@ -7,10 +7,10 @@ import re
 import msgspec
 import numpy as np
 
-from services.runtime.deid.files.formats import NOT_UTF8
-
 _LINE = msgspec.json.Decoder(msgspec.Raw)
 _MUCH = 256 * 1024
+
+NOT_UTF8 = ("不是有效的 UTF-8 文本", "is not valid UTF-8")
 
 
 def json_fault(line: bytes) -> tuple[str, str] | None:
@@ -21,8 +21,25 @@ def json_fault(line: bytes) -> tuple[str, str] | None:
     except RecursionError:
         return "嵌套过深", "is nested too deeply"
     except ValueError:
+        if _HALF_A_PAIR.search(_complaint(line)):
+            return "转义的代理字符不成对", "has half of an escaped surrogate pair"
         return "不是有效的 JSON", "is not valid JSON"
     return None
+
+
+def _complaint(content: bytes) -> str:
+    """What msgspec says of a content that is no JSON. With blanks after it, what ends too early is told from what has
+    no more than a few bytes to come.
+    """
+    try:
+        _LINE.decode(content + b" " * _LONGEST_ESCAPE)
+    except (ValueError, RecursionError) as error:
+        return str(error)
+    return ""
+
+
+_HALF_A_PAIR = re.compile("surrogate pair|end of hex escape")
+_LONGEST_ESCAPE = len(r"\ud83d\ude00")
 
 
 def line_of_fault(document: bytes) -> int:
@@ -30,12 +47,12 @@ def line_of_fault(document: bytes) -> int:
     at = len(document.rstrip())
     try:
         document.decode()
-        _LINE.decode(document)
     except UnicodeDecodeError as error:
         at = error.start
-    except (ValueError, RecursionError) as error:
-        told = _PLACE.search(str(error))
-        at = int(told[1]) - ("trailing" in str(error)) if told else at
+    else:
+        complaint = _complaint(document)
+        told = _PLACE.search(complaint)
+        at = int(told[1]) - ("trailing" in complaint) if told else at
     return document.count(b"\n", 0, at)
 
 
