@@ -7,7 +7,8 @@ from typing import get_args
 
 import pytest
 
-from contracts.problems import Refused
+from contracts.problems import Refused, Wrong
+from services.runtime import complaints
 from services.runtime.deid import policies
 from services.runtime.deid.keys import KeySource
 from services.runtime.deid.kinds import TYPES
@@ -133,6 +134,47 @@ def test_what_is_wrong_is_named(text: str, pointers: list[str]) -> None:
         policies.load(text.encode())
     assert [wrong.pointer for wrong in refused.value.wrongs] == pointers
     assert all(wrong.zh and wrong.en for wrong in refused.value.wrongs)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: " + "[" * 60_000, "is nested too deeply"),
+        (VALID + "a: " + "{a: " * 17 + "1" + "}" * 17, "is nested too deeply"),
+        ("patterns: [" + "{}, " * 15_000, "must have at most 3000 keys and values"),
+        ("patterns:\n" + "- {}\n" * 10_000 + "- [", "must have at most 3000 keys and values"),
+        ("{" + "".join(f"k{n}, " for n in range(9000)) + "*a", "must have at most 3000 keys and values"),
+    ],
+)
+def test_what_is_far_too_much_is_read_no_further(text: str, reason: str) -> None:
+    """It could take seconds, or be no YAML at all in the end."""
+    with pytest.raises(PolicyRefused) as refused:
+        policies.load(text.encode())
+    [wrong] = refused.value.wrongs
+    assert wrong.en == reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"k{n}: 1\n" for n in range(1000)),
+        "types: {" + ", ".join(f"K{n}: {{x: 1}}" for n in range(600)) + "}",
+        "types: {CN_PHONE: {" + ", ".join(f"k{n}: 1" for n in range(1000)) + "}}",
+    ],
+)
+def test_no_more_is_told_than_is_shown(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = list[str]()
+    wrong_of = complaints.wrong_of
+
+    def telling(message: str, under: str | None = None) -> Wrong:
+        told.append(message)
+        return wrong_of(message, under)
+
+    monkeypatch.setattr(complaints, "wrong_of", telling)
+    with pytest.raises(PolicyRefused) as refused:
+        policies.load(f"id: own\nversion: '1'\n{text}".encode())
+    assert len(refused.value.wrongs) == complaints.MOST_WRONGS
+    assert len(told) < 2 * complaints.MOST_WRONGS
 
 
 def test_patterns_alone_are_a_policy() -> None:
