@@ -135,3 +135,64 @@ def test_the_number_of_a_user_in_a_path_is_no_escape() -> None:
     by = Deidentifier(policy_of("redact"), KEYS)
     assert by.texts(["D:\\u13812345678", "D:\\u1381"]).texts == ["D:\\u", "D:\\u"]
     assert by.texts(["\\u53f7 13812345678"]).texts == ["\\u53f7 "]
+
+
+NUMBERS = st.one_of(
+    st.integers(10**4, 10**19),
+    st.integers(-(10**12), -(10**6)),
+    st.sampled_from([110105199003071234, 13812345678, 6222021234567890128, 13812345678.25, 1.3812345678e22, 20240305]),
+)
+NAMES = st.sampled_from([*VALUES, "税号", "台胞证", "order_id", "ids", "张三先生", 'a"b', "c\\"])
+DOCUMENTS = st.recursive(
+    NUMBERS | st.sampled_from([True, None, "电话", 'say "hi", [', "x\\", "{", '[1, "2"]', "a\nb"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+).filter(lambda document: isinstance(document, dict | list))
+
+
+@given(DOCUMENTS, st.integers(0, 3), st.sampled_from([None, 0, 2]), st.sampled_from(ACTIONS))
+@example({"身份证": 110105199003071234}, 1, None, "redact")
+@example({"ids": [[True, 13812345678], 13812345678]}, 2, 2, "hash")
+@example([13812345678, {"order_id": -13812345678.25}], 1, None, "mask")
+@example([["\\", 13812345678], "[", 13812345678], 3, None, "redact")
+def test_a_number_that_becomes_none_is_a_string(document: Any, depth: int, indent: int | None, action: Action) -> None:
+    by = Deidentifier(policy_of(action), KEYS)
+    text = json.dumps(document, ensure_ascii=False, indent=indent)
+    nested = text
+    for _ in range(depth):
+        nested = json.dumps({"tool_calls": [{"function": {"arguments": nested}}]}, ensure_ascii=False)
+    for form in ("json", "text"):
+        [done] = by.texts([nested], format=form).texts
+        _like(unwrapped(done, depth), document)
+    if isinstance(document, dict):
+        [done] = by.texts([f"说：\n```json\n{text}\n```\n[13812345678, 5]，"]).texts
+        _like(json.loads(done.split("```")[1].removeprefix("json")), document)
+
+
+def _like(new: Any, old: Any) -> None:
+    """Of the same shape; whatever is a scalar may be a string."""
+    if isinstance(old, dict | list):
+        assert type(new) is type(old)
+        assert len(new) == len(old)
+        for one, other in zip(*(each.values() if isinstance(each, dict) else each for each in (new, old)), strict=True):
+            _like(one, other)
+    else:
+        assert not isinstance(new, dict | list)
+
+
+def test_a_nested_number_comes_back() -> None:
+    by = Deidentifier(policy_of("pseudonymise"), KEYS)
+    values = [110105199003071234, 110105199103071234, 110105199203071234, 110105198003071234]
+    for number in values:
+        text = wrapped({"身份证": number}, 1)
+        done = by.texts([text], format="json")
+        [restored] = by.reverse(done.texts, format="json").texts
+        assert unwrapped(restored, 1)["身份证"] in (number, str(number))
+
+
+@pytest.mark.parametrize(
+    "text", ["他说“[1]”，[13812345678, 5]。", '"a", 13812345678, "b"', "ids = [13812345678]", '"a" [13812345678], b']
+)
+def test_numbers_of_prose_and_code_get_no_quotes(text: str) -> None:
+    [done] = Deidentifier(policy_of("replace"), KEYS).texts([text]).texts
+    assert done.count('"') == text.count('"')

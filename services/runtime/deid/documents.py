@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from services.runtime.deid import exponents, json_strings
+from services.runtime.deid import exponents, json_strings, nested_numbers
 from services.runtime.deid.buffers import APART, Areas, Buffer, Flags, Offsets
 from services.runtime.deid.escapes import Escapes
 from services.runtime.deid.escapes import of_text as escapes_of_text
@@ -115,6 +115,7 @@ class Rewriter:
         places = [(start, end, _quoted(new.decode())) for start, end, new in edits.places()]
         if numbers.any() and len(edits.spans):
             places = _with_numbers(content, edits, places, buffer, numbers)
+        places = sorted([*places, *nested_numbers.quotes(edits, buffer, backslashes=1)])
         if decoded:
             after = parts[1].rewriting(every[1]).stretches(decoded.areas.starts, decoded.areas.ends)
             places = sorted([*places, *decoded.places(after)])
@@ -171,7 +172,7 @@ class _Part(NamedTuple):
     spelled: SpelledOut | None = None
 
     def rewriting(self, edits: Edits) -> Rewriting:
-        places = edits.places()
+        places = sorted([*edits.places(), *nested_numbers.quotes(edits, self.buffer, backslashes=0)])
         if self.spelled is not None:
             places = self.spelled.restored(edits.whole, places)
         return Rewriting(edits.whole, places, [edits], spelled=self.spelled)
