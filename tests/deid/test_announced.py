@@ -54,6 +54,10 @@ def _one(by: Deidentifier, text: str, kind: str) -> None:
         "wandb login --relogin ⟦0123456789abcdef0123456789abcdef01234567⟧", "ALIYUN_SK=⟦Kx8fAbCdEfGhIjKlMnOp⟧",
         'export HW_AK="⟦KX8FABCDEFGHIJKLMNOP⟧"', "AccessKeyId: ⟦AbCd5fGhIjKlMnOp⟧", '{"sk":"⟦Kx8fAbCdEfGhIjKlMn⟧"}',
         "AK/SK：⟦AbCd5fGhIjKlMnOp⟧", "密码 是 ⟦Aa123456⟧", "密码 为 ⟦Aa123456⟧", "密码 为：⟦Aa123456⟧",
+        "password: ⟦bXlwYXNzd29yZA==⟧", "token: ⟦c2VjcmV0LXRva2VuLTEyMw==⟧", "password: ⟦cEBzc3cwcmQxMjM=⟧\nuser: x",
+        "password: ⟦cEBzc3cwcmQxMjM=⟧\n'user': x", r"password: ⟦cEBzc3cwcmQxMjM=⟧\n\"user\": x",
+        "data:\n  username: YWRtaW4=\n  api-key: ⟦bXlwYXNzd29yZA⟧\n  x: eQ==", "password: ⟦Tr0ub=Admin99⟧",
+        "password: ⟦Abc=12345678⟧", "password: str='⟦hunter22⟧'", 'password: String= "⟦hunter22⟧"',
         "PIN is ⟦4821⟧", "PIN: ⟦4821⟧", "PIN码：⟦4821⟧", "Your pin code is ⟦4821⟧.",
     ],
 )  # fmt: skip
@@ -94,6 +98,7 @@ def test_a_secret(text: str) -> None:
         "We use Basic Llama-3.1-8B-Instruct as baseline", "the bearer Qwen2.5-72B-Instruct-AWQ",
         "token Qwen2-72B-Instruct-v2-128k-2024", 'getPassword("${db1}")', "csrftoken is missing",
         "sessionid = request.id2",
+        "password: str=get_password2()", "password: str = None, x2: int = 3",
         "the token is GPT-4o here", "token = r'(?:[%s]+|x)'", 'p = "pwd: "+pw2+"x"',
     ],
 )  # fmt: skip

@@ -19,10 +19,10 @@ _TEMPLATE = (
 )
 """What a program puts the value in the place of, and the tokens of models: `${…}`, `<…>`, `[MASK]`, `:name`, paths."""
 _EXPRESSION = (
-    r"[A-Za-z_][\w.?]*+(?:(?:::|->)[\w.?]*+)*+[(\[<{]|[rRfF]{1,2}'"
+    r"(?:[A-Za-z_]\w*+=)?[A-Za-z_][\w.?]*+(?:(?:::|->)[\w.?]*+)*+[(\[<{]|[rRfF]{1,2}'"
     r"|[A-Za-z_]{1,64}+[0-9]{0,2}+(?:(?:\??\.|->|::)[A-Za-z_]{1,64}+[0-9]{0,2}+){1,32}+[;,)]*\Z"
 )
-"""Of code: calls, items, types of types, patterns, dotted names."""
+"""Of code: calls, also as the default of a type, items, types of types, patterns, dotted names."""
 _NAME = (
     r"(?=[UuIiFfCcSsAaRrHhBbPp])(?i:(?:u?int|float|complex|sha|aes|rsa|hmac-sha|base)"
     r"[-_]?(?:8|16|32|58|64|85|128|192|224|256|384|512|1024|2048)(?:_t)?|pbkdf2)(?![0-9A-Za-z:$])"
@@ -51,14 +51,15 @@ _UNQUOTED = rf"[!#-%'-+\--:=-_a-{{}}~]*+(?:(?!{_STRUCTURE})[&,;<|][!#-%'-+\--:=-
 _INNER = r"(?![\s,;:.+)\]}])"  # a quote before these closes what it is in
 _OPENS = rf"(?:[\s\\]|“|‘|「|『|【|{MARKUP})"
 _NAME_ENDS = rf"[\s\"'\\\])]{{0,6}}+(?:(?:”|’|」|{MARKUP})[\s\"'\\\])]{{0,6}}+){{0,3}}+"
+_TYPED = r":\s?[A-Za-z][\w.\[\]]{0,31}+(?:[ \t]=(?!=)|=(?=[ \t]?[bBuU]?[\"']))"
 _ASSIGNED = (
-    rf"{_NAME_ENDS}(?=[:=\xef])(?::\s?[A-Za-z][\w.\[\]]{{0,31}}+\s?=|=>|:=|={{1,3}}|:|：){_OPENS}{{0,4}}"
+    rf"{_NAME_ENDS}(?=[:=\xef])(?:{_TYPED}|=>|:=|={{1,3}}|:|：){_OPENS}{{0,4}}"
     rf"(?:[bBuU]?\"{_INNER}(?:([ !#-~]{{6,64}})\"|([!#-~]{{6,256}}))"
     rf"|[bBuU]?'{_INNER}(?:([ -&(-~]{{6,64}})'|([!-&(-~]{{6,256}}))"
     rf"|(?<=\*)([!#-&()+-_a-~]{{6,256}}+)(?=\*)|(?<=__)([!#-&(-^a-~]{{6,256}}+)(?=__)|((?=[!#-&(-_a-~]){_UNQUOTED}))"
 )
 ASSIGNED = Form(_ASSIGNED, _AFTER_NAME | among_bytes(":="), (*[SECRET] * 6, BARE))
-"""`password = "…"`, `password: str = "…"`, `密码：…`."""
+"""`password = "…"`, `password: str = "…"`, `密码：…`; what has its own `=`, as Base64 may, is no type."""
 ARGUMENT = Form(
     r"[\"']\s?,\s?[\"'](?=[!-~]{0,255}?[0-9])([!#-&(-~]{8,256})[\"']\s?(?:\)|,\s?[A-Za-z_]{1,32}=)",
     among_bytes("\"'"),
