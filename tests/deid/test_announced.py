@@ -58,6 +58,8 @@ def _one(by: Deidentifier, text: str, kind: str) -> None:
         "password: ⟦cEBzc3cwcmQxMjM=⟧\n'user': x", r"password: ⟦cEBzc3cwcmQxMjM=⟧\n\"user\": x",
         "data:\n  username: YWRtaW4=\n  api-key: ⟦bXlwYXNzd29yZA⟧\n  x: eQ==", "password: ⟦Tr0ub=Admin99⟧",
         "password: ⟦Abc=12345678⟧", "password: str='⟦hunter22⟧'", 'password: String= "⟦hunter22⟧"',
+        "'password' => '⟦Zx9!Vb7Nmq8⟧'", ':password => "⟦Zx9!Vb7Nmq8⟧"', '"api_key"=>"⟦Zx9!Vb7Nmq8⟧"',
+        'password->"⟦Zx9!Vb7Nmq8⟧"', r'{\"password\"=>\"⟦Zx9!Vb7Nmq8⟧\"}',
         "PIN is ⟦4821⟧", "PIN: ⟦4821⟧", "PIN码：⟦4821⟧", "Your pin code is ⟦4821⟧.",
     ],
 )  # fmt: skip
@@ -98,7 +100,8 @@ def test_a_secret(text: str) -> None:
         "We use Basic Llama-3.1-8B-Instruct as baseline", "the bearer Qwen2.5-72B-Instruct-AWQ",
         "token Qwen2-72B-Instruct-v2-128k-2024", 'getPassword("${db1}")', "csrftoken is missing",
         "sessionid = request.id2",
-        "password: str=get_password2()", "password: str = None, x2: int = 3",
+        "'password' => env('DB_PASSWORD2', ''),", "'password' => ['required', 'min:8']", "map(token =>token.id2)",
+        "map(token => fetch2(token))", "password: str=get_password2()", "password: str = None, x2: int = 3",
         "the token is GPT-4o here", "token = r'(?:[%s]+|x)'", 'p = "pwd: "+pw2+"x"',
     ],
 )  # fmt: skip

@@ -9,5 +9,6 @@ _EMPHASIS = (
 )
 """One that closes, or opens and is closed: a password may hold the sign itself."""
 ARROW = r"(?:→|-{1,2}>|=>)"
-MARKUP = rf"(?:{_EMPHASIS}|`{{1,3}}|{TAG}|\||{ARROW})"
-"""Emphasis, code and cells of Markdown, tags, arrows."""
+MARKS = rf"(?:{_EMPHASIS}|`{{1,3}}|{TAG}|\|)"
+"""Emphasis, code and cells of Markdown, tags."""
+MARKUP = rf"(?:{MARKS}|{ARROW})"

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from services.runtime.deid.reaches import among_bytes
-from services.runtime.deid.recognisers.between import ARROW, MARKUP, TAG
+from services.runtime.deid.recognisers.between import ARROW, MARKS, MARKUP, TAG
 from services.runtime.deid.recognisers.value_forms import Form
 
 # What is possessive below could never match with less; it only spares the attempts.
@@ -50,16 +50,16 @@ _STRUCTURE = (
 _UNQUOTED = rf"[!#-%'-+\--:=-_a-{{}}~]*+(?:(?!{_STRUCTURE})[&,;<|][!#-%'-+\--:=-_a-{{}}~]*+)*+"
 _INNER = r"(?![\s,;:.+)\]}])"  # a quote before these closes what it is in
 _OPENS = rf"(?:[\s\\]|“|‘|「|『|【|{MARKUP})"
-_NAME_ENDS = rf"[\s\"'\\\])]{{0,6}}+(?:(?:”|’|」|{MARKUP})[\s\"'\\\])]{{0,6}}+){{0,3}}+"
+_NAME_ENDS = rf"[\s\"'\\\])]{{0,6}}+(?:(?:”|’|」|{MARKS})[\s\"'\\\])]{{0,6}}+){{0,3}}+"
 _TYPED = r":\s?[A-Za-z][\w.\[\]]{0,31}+(?:[ \t]=(?!=)|=(?=[ \t]?[bBuU]?[\"']))"
 _ASSIGNED = (
-    rf"{_NAME_ENDS}(?=[:=\xef])(?:{_TYPED}|=>|:=|={{1,3}}|:|：){_OPENS}{{0,4}}"
+    rf"{_NAME_ENDS}(?=[:=\xef-])(?:{_TYPED}|(?:=|-{{1,2}})>(?=[\s\\]{{0,3}}[\"'])|:=|={{1,3}}(?!>)|:|：){_OPENS}{{0,4}}"
     rf"(?:[bBuU]?\"{_INNER}(?:([ !#-~]{{6,64}})\"|([!#-~]{{6,256}}))"
     rf"|[bBuU]?'{_INNER}(?:([ -&(-~]{{6,64}})'|([!-&(-~]{{6,256}}))"
     rf"|(?<=\*)([!#-&()+-_a-~]{{6,256}}+)(?=\*)|(?<=__)([!#-&(-^a-~]{{6,256}}+)(?=__)|((?=[!#-&(-_a-~]){_UNQUOTED}))"
 )
-ASSIGNED = Form(_ASSIGNED, _AFTER_NAME | among_bytes(":="), (*[SECRET] * 6, BARE))
-"""`password = "…"`, `password: str = "…"`, `密码：…`; what has its own `=`, as Base64 may, is no type."""
+ASSIGNED = Form(_ASSIGNED, _AFTER_NAME | among_bytes(":=-"), (*[SECRET] * 6, BARE))
+"""`password = "…"`, `"password" => "…"`, `密码：…`, `password: str = "…"`: a value with `=` has no type."""
 ARGUMENT = Form(
     r"[\"']\s?,\s?[\"'](?=[!-~]{0,255}?[0-9])([!#-&(-~]{8,256})[\"']\s?(?:\)|,\s?[A-Za-z_]{1,32}=)",
     among_bytes("\"'"),
