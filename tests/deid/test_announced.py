@@ -60,6 +60,15 @@ def _one(by: Deidentifier, text: str, kind: str) -> None:
         "password: ⟦Abc=12345678⟧", "password: str='⟦hunter22⟧'", 'password: String= "⟦hunter22⟧"',
         "'password' => '⟦Zx9!Vb7Nmq8⟧'", ':password => "⟦Zx9!Vb7Nmq8⟧"', '"api_key"=>"⟦Zx9!Vb7Nmq8⟧"',
         'password->"⟦Zx9!Vb7Nmq8⟧"', r'{\"password\"=>\"⟦Zx9!Vb7Nmq8⟧\"}',
+        "- name: MYSQL_ROOT_PASSWORD\n  value: ⟦Zx9cVb7Nmq8⟧", "pw: ⟦Zx9cVb7Nmq8⟧", "psw:⟦Zx9cVb7Nmq8⟧",
+        'variable "db_password" {\n  type = string\n  default     = "⟦Zx9cVb7Nmq8⟧"\n}', 'psk="⟦Zx9cVb7Nmq8⟧"',
+        "passcode: ⟦Zx9cVb7Nmq8⟧", "passcode: ⟦482193⟧", "密 码：⟦Zx9cVb7Nmq8⟧", "密\u3000\u3000碼：⟦Zx9cVb7Nmq8⟧",
+        "Authorization: ⟦9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b⟧", "{'Authorization': '⟦9944b09199c62bcf9418ad84⟧'}",
+        'encryption_key = "⟦Zx9cVb7Nmq8aBcDe⟧"', 'JWT_SIGNING_KEY="⟦Zx9cVb7Nmq8aBcDe⟧"',
+        r'{\"aes_key\": \"⟦Zx9cVb7Nmq8aBcDe⟧\"}', '"EncodingAESKey": "⟦Zx9cVb7Nmq8aBcDe⟧"',
+        '<entry key="db.password">⟦Zx9cVb7Nmq8⟧</entry>', '<string name="api_key">⟦Zx9cVb7Nmq8⟧</string>',
+        "root:⟦Passw0rd⟧@tcp(db:3306)/shop", 'dsn := "root:⟦P@ss:w0rd1⟧@unix(/tmp/mysql.sock)/shop"',
+        "db.example.com:5432:shop:user:⟦Passw0rd1⟧", "localhost:6432:*:postgres:⟦Passw0rd1⟧\nother:1:2:3:pass5word",
         "PIN is ⟦4821⟧", "PIN: ⟦4821⟧", "PIN码：⟦4821⟧", "Your pin code is ⟦4821⟧.",
     ],
 )  # fmt: skip
@@ -122,7 +131,8 @@ def test_a_pair_of_keys() -> None:
     "text",
     [
         '{"eos_token": "<|im_end|>", "mask_token": "[MASK]"}', '{"password": "${DB_PASSWORD}"}',
-        '{"token": "end-of-text"}', '{"api_key": "your-api-key"}', '{"password": "<your_password>"}',
+        '{"token": "end-of-text"}',
+        '{"sort_key": "Zx9cVb7Nmq8aBcDe"}', '{"api_key": "your-api-key"}', '{"password": "<your_password>"}',
     ],
 )  # fmt: skip
 def test_templates_in_fields_are_no_secrets(text: str) -> None:

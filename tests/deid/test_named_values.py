@@ -28,6 +28,8 @@ NAMED = [
     ("mac_addr", "001a-2b3c-4d5e"),
     ("token", "abc12345def, expires 3d"),
     ("api_key", "abcd1234efgh (prod)"),
+    ("encryption_key", "Zx9cVb7Nmq8aBcDe"),
+    ("Authorization", "9944b09199c62bcf9418ad84"),
     ("passport", "E1234 5678"),
     ("通行证", "C12345678"),
     ("生日", "19900307"),

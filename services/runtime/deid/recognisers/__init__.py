@@ -15,6 +15,7 @@ from services.runtime.deid.recognisers import (
     anchored,
     announced,
     codes,
+    connections,
     dates,
     digits,
     forms,
@@ -49,6 +50,7 @@ _CONTEXT = {
 _CONTEXT_CLASSES = frozenset(
     {name for name, _ in _CONTEXT.values()}
     | {"secret", "password", "pass", "pin", "keys", "client", "login", "redis", "curl", "wandb", "option", "bearer"}
+    | {"key", "authorization"}
     | {"mac", "wxid", "isbn", "doi", "schema", "doctype", "account", *CLASSES}
 )
 _NUMBER_SCORE = 0.5
@@ -122,6 +124,7 @@ class Recogniser:
             addresses.find(groups, begun, buffer, out)
             codes.find(groups, out)
             anchored.find(groups, begun, out)
+            connections.find(groups.searched, begun.connections, out)
             private_keys.find(groups, buffer.areas, out)
             announced.find(groups.searched, buffer.areas, words, out)
             split.find(buffer, groups, runs, words, out)

@@ -87,6 +87,8 @@ _AFTER = {
                 secret_values.QUALIFIED,
                 secret_values.QUALIFIED_PIN,
             ),
+            "key": (secret_values.NAMED_KEY,),
+            "authorization": (secret_values.HEADER,),
             "pin": (secret_values.PIN_CODE,),
             "keys": (secret_values.KEY_PAIR,),
             "client": (command_options.ATTACHED,),
@@ -165,6 +167,8 @@ class _Search:
         starts, ends, choices = self._words.starts[announcing], self._words.ends[announcing], choices[announcing]
         if not len(ends):
             return
+        ends, first = np.unique(ends, return_index=True)  # of several words that end together all count
+        starts, choices = np.maximum.reduceat(starts, first), np.bitwise_or.reduceat(choices, first)
         last = np.searchsorted(ends, areas.name_ends[self._apart], side="right") - 1
         named = (last >= 0) & (starts[last] >= areas.name_starts[self._apart])
         last = last[named]

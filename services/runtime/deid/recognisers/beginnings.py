@@ -25,19 +25,21 @@ _SHAPES: dict[Shape, str] = {
     "rows": r"\|[ \t]{0,8}:?-",
     "inserts": r"[Vv][Aa][Ll][Uu][Ee][Ss]\s{0,16}\(",
 }
-_PLATE, _DATE, _KEY, _MAIL = range(4)
-_FIRST_SHAPE = 4
+_CONNECTION = r"@(?:tcp[46]?|unix)\(|:(?:543[0-9]|6432):"
+_PLATE, _DATE, _KEY, _MAIL, _CONNECTED = range(5)
+_FIRST_SHAPE = 5
 
 
 class Beginnings(msgspec.Struct, frozen=True):
-    """Offsets in ascending order of what may be plates, dates with names of months, keys of services, and what
-    stands for the @ of a mail address.
+    """Offsets in ascending order of what may be plates, dates with names of months, keys of services, what stands
+    for the @ of a mail address, and the transport or the port of what connects to a database.
     """
 
     plates: list[int]
     dates: list[int]
     keys: list[int]
     mails: list[int]
+    connections: list[int]
     shapes: frozenset[Shape]
 
     @classmethod
@@ -48,7 +50,12 @@ class Beginnings(msgspec.Struct, frozen=True):
             places[number].append(start)
         shapes = frozenset(shape for shape, at in zip(_SHAPES, places[_FIRST_SHAPE:], strict=True) if at)
         return cls(
-            sorted(places[_PLATE]), sorted(places[_DATE]), sorted(places[_KEY]), sorted({*places[_MAIL]}), shapes
+            plates=sorted(places[_PLATE]),
+            dates=sorted(places[_DATE]),
+            keys=sorted(places[_KEY]),
+            mails=sorted({*places[_MAIL]}),
+            connections=sorted(places[_CONNECTED]),
+            shapes=shapes,
         )
 
 
@@ -72,6 +79,7 @@ def expressions(provinces: str) -> list[Expression]:
         *((_PLATE, f"(?:{'|'.join(some)})(?:{signs})?[A-HJ-NP-Za-hj-np-z]", begins) for some in halves),
         *((_DATE, expression, caseless) for expression in (*spelled_dates.ENGLISH, spelled_dates.CHINESE)),
         *((_MAIL, expression, caseless) for expression in (*spelled_mails.AT, spelled_mails.AT_AS_WORD)),
+        (_CONNECTED, _CONNECTION, begins),
         *((_KEY, re.escape(prefix) + rest, begins) for prefix, rest in KEY_PREFIXES.items()),
         *(
             (number, shape, hyperscan.HS_FLAG_SINGLEMATCH)

@@ -91,18 +91,24 @@ MARKED = Form(
     (_SAID,),
 )
 """`密码 → …`, `| 密码 | … |`, "password `…`"."""
-ELEMENT = Form(r"(?:\s[^<>\n]{0,64}+)?>\s{0,8}+([!-;=-~]{6,256}+)\s{0,8}</", _SPACES | among_bytes(">"), (BARE,))
-"""`<password>…</password>`."""
+ELEMENT = Form(
+    r"(?:(?:\s[^<>\n]{0,64}+)?>\s{0,8}+([!-;=-~]{6,256}+)\s{0,8}</"
+    r"|[\"'][^<>\n]{0,64}+>\s{0,8}+([!-;=-~]{6,256}+)\s{0,8}</(?i:entry|string|prop(?:erty)?|param|item|value|setting)>)",
+    _SPACES | among_bytes(">\"'"),
+    (BARE, BARE),
+)
+"""`<password>…</password>`, `<entry key="password">…</entry>`."""
 CELL = Form(
     rf"\s{{0,4}}+(?:{TAG}\s{{0,8}}+){{1,4}}+([!-;=-~]{{6,256}}+)\s{{0,8}}</", _SPACES | among_bytes("<"), (_SAID,)
 )
 """`<td>密码</td><td>…</td>`."""
 ATTRIBUTE = Form(
-    r"[\"']?,?\s{1,16}+[\"']?(?i:value)[\"']?\s?[:=]\s?[\"']([!#-&(-~]{6,256})[\"']",
-    _SPACES | among_bytes("\"'"),
-    (SECRET,),
+    r"[\"']?(?:,?\s{1,16}+[\"']?(?i:value)[\"']?\s?[:=]|\s?\{[^{}]{0,200}?\sdefault\s{1,8}=)\s?"
+    rf"(?:[\"']([!#-&(-~]{{6,256}})[\"']|(?<=: )((?=[!#-&(-_a-~]){_UNQUOTED}))",
+    _SPACES | among_bytes("\"'{"),
+    (SECRET, BARE),
 )
-"""`name="password" value="…"`."""
+"""`name="password" value="…"`, in YAML without quotes, `variable "password" { default = "…" }`."""
 _OF_SOMETHING = (  # in brackets right after a word of letters it would be an argument
     r"(?:[ \t](?:for|of|on|to)(?:[ \t][\w.@-]{1,32}+){1,4}?|（[^\n]{1,36}?）"
     r"|(?:[ \t]|(?<=[^\x00-\x7f]))\([^()\n]{1,36}+\))"
@@ -133,6 +139,7 @@ PIN_CODE = Form(
 """`PIN is …`; in small letters pins are of connectors."""
 _PART = r"(?:[A-Za-z]++[0-9]{0,8}+|[0-9]{1,8}+[A-Za-z]{0,2}+)(?![A-Za-z0-9])"
 _NAMES = rf"{_PART}(?:[-._/]{_PART})++(?![A-Za-z0-9._~+/=-])"
+_PARTS = rf"{_PART}(?:[-._/]{_PART})*+(?![A-Za-z0-9._~+/=-])"
 _KEY = r"(?=[!-~]{0,4096}?(?:[A-Za-z][0-9]|[0-9][A-Za-z]))[A-Za-z0-9._~+/-]{16,4096}={0,2}"
 _RANDOM = r"(?=(?:[A-Za-z_+/-]*+[0-9]++){4})[A-Za-z0-9_+/-]{20,256}+={0,2}"
 BEARER = Form(
@@ -141,6 +148,21 @@ BEARER = Form(
     (SECRET, SECRET),
 )
 """After the name of a header anything; else what is no name of parts, each a word or a number, as models have."""
+HEADER = Form(
+    rf"{_NAME_ENDS}[:=]{_OPENS}{{0,4}}[\"']?(?!{_NAMES})({_KEY})(?![A-Za-z0-9._~+/=-]|\s?[A-Za-z0-9,=]|\()",
+    _AFTER_NAME | among_bytes(":="),
+    (BARE,),
+)
+"""`Authorization: …` without the name of a scheme."""
+_NO_KEYS = "primary foreign sort partition public cache index hash object group unique row idempotency file s3 routing"
+_KEYS_OF_DATA = "".join(rf"(?<!(?i:{name})[_-][Kk][Ee][Yy])" for name in _NO_KEYS.split())
+NAMED_KEY = Form(
+    rf"{_KEYS_OF_DATA}{_NAME_ENDS}(?::=|={{1,2}}|=>|:)[\s\\]{{0,4}}[bBuU]?[\"'](?!{_PARTS})"
+    r"(?=[^0-9\"']*+[0-9])([A-Za-z0-9+/_-]{16,256}+={0,2})(?=[\s\"'\\]|\Z)",
+    _AFTER_NAME | among_bytes(":="),
+    (SECRET,),
+)
+"""`encryption_key = "…"`, whatever key it is but those of data."""
 KEY_BESIDE = Form(rf"[ \t]{{1,2}}(?!{_NAMES})({_RANDOM})(?![A-Za-z0-9._~+/=()\[-])", _SPACES, (SECRET,))
 """`Token 9944b0…`, `私钥 5Kb8…`."""
 SETTER = Form(r"\(\s?(?:\"([!#-~]{6,256})\"|'([!-&(-~]{6,256})')\s?\)", among_bytes("("), (SECRET, SECRET))

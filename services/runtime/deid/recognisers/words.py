@@ -15,6 +15,7 @@ from services.runtime.deid.recognisers.resolution import Places
 from services.runtime.deid.spellings import both, spelled
 
 _GLUED = tuple(f"{before}password" for before in ("pg", "db", "my", "root", "user", "admin", "new", "old", "login"))
+_SPACED = tuple(f"密{blank}码" for blank in (" ", "  ", "\u3000", "\u3000\u3000"))
 
 _CONTACT = tuple(f"contact{sign}{number}" for sign in ("", " ", "_") for number in ("no", "number"))
 
@@ -62,12 +63,16 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
     "plate": ("车牌", "牌照", "车号", "plate"),
     "secret": ("password", "passwd", "pwd", "secret", "api_key", "apikey", "api-key", "access_key", "access key",
                "secret_key", "secretkey", "accesskey", "appkey", "app_key", "token", "密码", "口令", "密钥",
-               "private_key", "api key", "secret key", "accountkey", "passphrase", "秘钥", "私钥", "privatekey",
-               "private key",
+               "private_key", "api key", "secret key", "accountkey", "passphrase", "passcode", "秘钥", "私钥",
+               "privatekey", "private key", *_SPACED,
                "client-key-data", "auth-key", "auth_key", "mch_key", "mchkey", "corpsecret", "appsecret", "sessionid",
-               "jsessionid", "phpsessid", "csrftoken", "requirepass", "masterauth", *_GLUED),
-    "password": ("password", "passwd", "pwd", "密码", "口令", "identified by", "requirepass", "masterauth", *_GLUED),
-    "pass": ("pass",),
+               "jsessionid", "phpsessid", "csrftoken", "requirepass", "masterauth", "encryptionkey", "signingkey",
+               "aeskey", "encodingaeskey", *_GLUED),
+    "password": ("password", "passwd", "pwd", "passcode", "密码", "口令", *_SPACED, "identified by", "requirepass",
+                 "masterauth", *_GLUED),
+    "pass": ("pass", "pw", "psw", "psk"),
+    "key": ("_key", "-key"),
+    "authorization": ("authorization",),
     "pin": ("pin",),
     "client": ("mysql", "mysqldump", "mysqladmin", "mysqlimport", "mariadb"),
     "login": ("docker login", "podman login", "nerdctl login", "sshpass", "mongosh", "mongodump", "mongorestore"),
@@ -162,8 +167,9 @@ class Words:
         starts = ends - lengths[number]
         before = content[np.maximum(starts - 1, 0)] * (starts > 0)
         after = content[np.minimum(ends, len(content) - 1)] * (ends < len(content)) if len(content) else before
-        capital = _is_upper(content[starts]) if len(starts) else np.zeros(0, dtype=np.bool_)
-        apart = ~_is_letter(before) | (_is_lower(before) & capital)
+        first = content[starts] if len(starts) else before
+        capital = _is_upper(first)
+        apart = ~_is_letter(before) | (_is_lower(before) & capital) | ~_is_letter(first)
         apart &= ~_is_lower(after) | (after == ord("s"))
         kept = apart | ~ascii_words[number]
         return cls(content, starts[kept], ends[kept], bits[number][kept])
