@@ -21,6 +21,7 @@ HASHED = "id: hashed\nversion: '1'\ntypes: {%s: {action: hash}}"
         ("CN_PLATE", ("京A·12345", "车牌京A12345")),
         ("IPV4", ("192.168.001.010", "192.168.1.10")),
         ("EMAIL", ("Zhang.San@qq.com", "zhang.san@QQ.com", "zhang [dot] san [at] qq.com", "邮箱 zhang.san#qq.com")),
+        ("EMAIL", ("zhang.san@qq.com", "?email=Zhang.San%40qq.com")),
         ("URL", ("https://Foo.com/AbC", "HTTPS://foo.COM/AbC")),
         ("WECHAT", ("微信号：Zs_8888", "微信号：zs_8888")),
     ],

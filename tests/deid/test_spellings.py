@@ -12,7 +12,7 @@ from services.runtime.deid.engine import Deidentifier, Result
 from services.runtime.deid.keys import Keys
 
 _ZH = Deidentifier(policies.built_in()["zh-pii"], Keys(bytes(32)))
-_NO_NAME = re.compile(r"(?i)[ \[(（【]+(?:at|@|dot)[ \])）】]+|[.@＠#]")
+_NO_NAME = re.compile(r"(?i)[ \[(（【]+(?:at|@|dot)[ \])）】]+|%40|[.@＠#]")
 _EN = Deidentifier(policies.built_in()["en-pii"], Keys(bytes(32)))
 
 
@@ -94,6 +94,7 @@ def test_an_address_is_one_value(spellings: tuple[str, ...]) -> None:
         "{zhang.san [at] qq.com}", "写信到{zhangsan(at)qq.com}。", "{zhangsan（at）qq.com}", "{zhangsan【@】qq.com}",
         "to {zhang [dot] san [AT] qq [dot] com}", "邮箱：{zhangsan#qq.com}，谢谢",
         "email {zhang dot san at qq dot com} ok", "{zhangsan＠qq.com}",
+        "?email={zhang.san%40qq.com}&id=x", "u%3Demail%3D{zhang.san%40qq.com}", "user={zhangsan%40qq.com}",
     ],
 )  # fmt: skip
 def test_an_address_of_mail_is_one_value(text: str) -> None:
@@ -127,7 +128,15 @@ def test_an_address_of_the_web_ends_where_a_sentence_goes_on(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["look at example dot com", "zhangsan#qq.com", "邮件里的 C#.NET 和 page#id", "an item[at] x.zz", "they (at) 3.5"],
+    [
+        "look at example dot com",
+        "zhangsan#qq.com",
+        "邮件里的 C#.NET 和 page#id",
+        "an item[at] x.zz",
+        "100%40x.y",
+        "LIKE '%40.com'",
+        "they (at) 3.5",
+    ],
 )
 def test_what_is_no_address_of_mail(text: str) -> None:
     assert _found(text) == []

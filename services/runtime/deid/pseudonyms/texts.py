@@ -109,7 +109,7 @@ _PLATE_OFFSETS = np.array([ord(letter) - 0x41 for letter in PLATE_LETTERS], dtyp
 _LETTERS16 = np.frombuffer(b"0123456789ABCDEF", dtype=np.uint8)
 
 
-_SPELLED = among_bytes(" [({<（【")
+_SPELLED = among_bytes(" [({<（【%")
 
 
 def _permuted_positions(kind: str, window: Bytes, inside: Flags) -> Flags:

@@ -80,7 +80,7 @@ def _spelled_emails(searched: bytes, at: list[int], buffer: Buffer, out: Candida
         [
             (start, end)
             for (start, end), announced in zip(places, told, strict=True)
-            if announced or spelled_mails.has_brackets(searched[start:end])
+            if announced or spelled_mails.is_undoubted(searched[start:end])
         ],
         0.9,
     )
