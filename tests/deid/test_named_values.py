@@ -26,7 +26,7 @@ NAMED = [
     ("mac地址", "001a2b3c4d5e"),
     ("macAddress", "001a2b3c4d5e"),
     ("mac_addr", "001a-2b3c-4d5e"),
-    ("token", "abc12345def, expires 3d"),
+    ("token", "abc12345def67890, expires 3d"),
     ("api_key", "abcd1234efgh (prod)"),
     ("encryption_key", "Zx9cVb7Nmq8aBcDe"),
     ("Authorization", "9944b09199c62bcf9418ad84"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +13,7 @@ from services.runtime.deid.recognisers import command_options, secret_values
 from services.runtime.deid.recognisers.between import MARKUP
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
-from services.runtime.deid.recognisers.secret_values import is_secret
+from services.runtime.deid.recognisers.secret_values import is_secret, is_token
 from services.runtime.deid.recognisers.value_forms import Announced, Form
 from services.runtime.deid.recognisers.words import BITS, Words
 
@@ -73,6 +74,15 @@ _AFTER = {
                 secret_values.ARGUMENT,
                 secret_values.KEY_TOLD,
                 secret_values.ELEMENT,
+                secret_values.ATTRIBUTE,
+                secret_values.KEY_BESIDE,
+            ),
+            "token": (
+                secret_values.TOKEN_ASSIGNED,
+                secret_values.TOKEN_NAMED,
+                secret_values.ARGUMENT,
+                secret_values.KEY_TOLD,
+                secret_values.TOKEN_ELEMENT,
                 secret_values.ATTRIBUTE,
                 secret_values.KEY_BESIDE,
             ),
@@ -202,11 +212,10 @@ def _named_fields(searched: bytes, areas: Areas, words: Words, out: Candidates) 
     """Fields called `wechat`, `token`, … whose whole value is one, and whatever a field called `password` holds."""
     named = words.of_names(areas)
     short = (areas.ends - areas.starts >= 6) & (areas.ends - areas.starts <= 256)
-    for name, kind in (("wechat", "WECHAT"), ("secret", "API_KEY")):
+    for name, (kind, is_whole) in _WHOLE.items():
         for index in np.flatnonzero(short & ((named & BITS[name]) > 0)).tolist():
             start, end = int(areas.starts[index]) + MARGIN, int(areas.ends[index]) + MARGIN
-            text = searched[start:end]
-            if is_wechat(text) if kind == "WECHAT" else is_secret(text) and b" " not in text:
+            if is_whole(searched[start:end]):
                 out.add_one(kind, start, end, _SCORE)
     if "API_KEY" in out.wanted:
         passwords = np.flatnonzero(named & BITS["password"])
@@ -214,5 +223,12 @@ def _named_fields(searched: bytes, areas: Areas, words: Words, out: Candidates) 
         lengths = areas.ends[passwords] - areas.starts[passwords]
         for index in passwords[(lengths > 0) & (lengths <= 256)].tolist():
             start, end = int(areas.starts[index]) + MARGIN, int(areas.ends[index]) + MARGIN
-            if not secret_values.is_template(searched[start:end]):
+            if secret_values.may_be_password(searched[start:end]):
                 out.add_one("API_KEY", start, end, _SCORE)
+
+
+_WHOLE: dict[str, tuple[str, Callable[[bytes], bool]]] = {
+    "wechat": ("WECHAT", is_wechat),
+    "secret": ("API_KEY", lambda text: b" " not in text and is_secret(text)),
+    "token": ("API_KEY", lambda text: b" " not in text and is_token(text)),
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,15 +29,25 @@ _NAME = (
     r"[-_]?(?:8|16|32|58|64|85|128|192|224|256|384|512|1024|2048)(?:_t)?|pbkdf2)(?![0-9A-Za-z:$])"
 )
 """Numeric types, and ways to hash and to encode."""
+_DECLARED = (
+    r"(?i:n?(?:var)?char|str(?:ing)?|text|required|nullable|optional|none|null|true|false|undefined)(?:\Z|[\s(|:,;?])"
+)
+"""What schemas and rules of forms say of a field in the place of its value."""
 
 
 def _judge(sign: str, *others: str) -> re.Pattern[bytes]:
     """Letters together with digits or signs, and nothing of a program; words of letters alone may be any."""
-    kept_out = "|".join((_TEMPLATE, _NAME, "http", *others))
+    kept_out = "|".join((_TEMPLATE, _NAME, _DECLARED, "http", *others))
     return re.compile(rf"(?={sign})(?=[^A-Za-z]*+[A-Za-z])(?!{kept_out})".encode())
 
 
-_TEMPLATE_AT_START = re.compile(_TEMPLATE.encode())
+_NO_PASSWORD = re.compile(
+    (
+        rf"{_TEMPLATE}|{_DECLARED}|(?:[\x80-\xff]++|([!-/:-@[-`{{-~])\1*+|[Xx]{{3,}}+)\Z"
+        r"|(?=[A-Za-z ,.'!?:-]*+\Z)(?:P(?i:assword)s?\Z|.* (?i:password)|.*(?i:password)\b.* )"
+    ).encode()
+)
+"""Templates, types, masks and labels."""
 SECRET, BARE, _SAID = _judge(_SIGN), _judge(_SIGN, _EXPRESSION), _judge(_SIGN_WITHIN, _EXPRESSION)
 """Of a whole value, in quotes, without, and in a sentence, where a sign at the end is the sentence's."""
 
@@ -163,6 +174,16 @@ NAMED_KEY = Form(
     (SECRET,),
 )
 """`encryption_key = "…"`, whatever key it is but those of data."""
+_TOKEN, _LONG_TOKEN = (
+    re.compile(rf"(?=[A-Za-z0-9._~+/=:-]{{{least},}})(?!{_PARTS}\Z){SECRET.pattern.decode()}".encode())
+    for least in (8, 16)
+)
+_PUBLIC = r"(?<!(?i:publickeytoken))"
+TOKEN_ASSIGNED = Form(rf"{_PUBLIC}(?={_NAME_ENDS}(?:[=-]|:=|{_TYPED})){_ASSIGNED}", ASSIGNED.begins, ASSIGNED.judges)
+"""`token = "…"`."""
+TOKEN_NAMED = Form(rf"{_PUBLIC}{_ASSIGNED}", ASSIGNED.begins, (*[_LONG_TOKEN] * 4, *[_TOKEN] * 2, _TOKEN))
+"""`"token": "…"`: units of text are called so, too, which words, numbers and names of models are."""
+TOKEN_ELEMENT = replace(ELEMENT, judges=(_TOKEN, _TOKEN))
 KEY_BESIDE = Form(rf"[ \t]{{1,2}}(?!{_NAMES})({_RANDOM})(?![A-Za-z0-9._~+/=()\[-])", _SPACES, (SECRET,))
 """`Token 9944b0…`, `私钥 5Kb8…`."""
 SETTER = Form(r"\(\s?(?:\"([!#-~]{6,256})\"|'([!-&(-~]{6,256})')\s?\)", among_bytes("("), (SECRET, SECRET))
@@ -185,5 +206,10 @@ def is_secret(text: bytes) -> bool:
     return SECRET.match(text) is not None
 
 
-def is_template(text: bytes) -> bool:
-    return _TEMPLATE_AT_START.match(text) is not None
+def is_token(text: bytes) -> bool:
+    return _LONG_TOKEN.match(text) is not None
+
+
+def may_be_password(text: bytes) -> bool:
+    """Of all that a field of that name may hold."""
+    return _NO_PASSWORD.match(text) is None
