@@ -208,7 +208,15 @@ def test_codes_are_no_plates(text: str) -> None:
     [
         "SG.⟦ngeVfQFYQlKU0ufo8x5d1A.TwL2iGABf9DHoTf09kqeF8tAmbihYzrnopKc1s5cr⟧", "ya29.⟦a0AfH6SMBx1234567890abcdef⟧",
         "dop_v1_⟦0123456789abcdef0123456789abcdef⟧", "whsec_⟦MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw⟧",
-        "xapp-⟦1-A0123456789-1234567890123-abcdef⟧",
+        "xapp-⟦1-A0123456789-1234567890123-abcdef⟧", "GOCSPX-⟦AbCdEfGhIjKlMnOpQrStUvWxYz12⟧",
+        "bce-v3/ALTAK-⟦IS6uG1qXcgDDP9RrmjYD9/ede55d516092e0ca5e9041eab19455df12c7db5b⟧",
+        "dckr_pat_⟦AbCdEfGhIjKlMnOpQrStUvWxYz1⟧", "shpat_⟦0123456789abcdef0123456789abcdef⟧",
+        "hvs.⟦CAESIJlU02LQZq0123456789abcdefghijkl⟧", "ATATT3⟦xFfGF0abcdefghijklm_nop0123456789=8A9B0C1D⟧",
+        "nvapi-⟦AbCdEfGhIjKlMnOpQrStUvWx-Yz1234567890⟧", "pplx-⟦AbCdEfGhIjKlMnOpQrStUvWxYz1234567890⟧",
+        "tvly-⟦dev-AbCdEfGhIjKlMnOpQrStUvWxYz123456⟧", "glsa_⟦AbCdEfGhIjKlMnOpQrStUvWxYz123456_0123abcd⟧",
+        "NRAK-⟦ABCDEFGHIJKLMNOPQRSTUVWXYZ1⟧", "xai-⟦AbCdEfGhIjKlMnOpQrStUvWxYz1234567890⟧",
+        "AGE-SECRET-KEY-1⟦QQPQZXC0123456789ABCDEFGHJKLMNPQRSTUVWXYZ0123456789ABCDEF⟧",
+        "r8_⟦AbCdEfGhIjKlMnOpQrStUvWxYz1234567890⟧", "⟦0123456789abcdef0123456789abcdef.AbCdEfGh12345678⟧",
     ],
 )  # fmt: skip
 def test_keys_of_services(key: str) -> None:

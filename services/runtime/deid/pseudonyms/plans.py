@@ -67,7 +67,11 @@ KEY_PREFIXES = {
     "sk_live_": "[A-Za-z0-9]{10}", "sk_test_": "[A-Za-z0-9]{10}", "rk_live_": "[A-Za-z0-9]{10}",
     "pypi-": "[A-Za-z0-9_-]{30}", "eyJ": "[A-Za-z0-9_-]{10}", "SG.": "[A-Za-z0-9_-]{16}",
     "ya29.": "[A-Za-z0-9_-]{16}", "dop_v1_": "[A-Za-z0-9]{20}", "whsec_": "[A-Za-z0-9+/]{20}",
-    "xapp-": "[A-Za-z0-9-]{10}",
+    "xapp-": "[A-Za-z0-9-]{10}", "bce-v3/ALTAK-": "[A-Za-z0-9]{10}", "GOCSPX-": "[A-Za-z0-9_-]{20}",
+    "dckr_pat_": "[A-Za-z0-9_-]{20}", "shpat_": "[A-Za-z0-9]{20}", "hvs.": "[A-Za-z0-9_-]{20}",
+    "ATATT3": "[A-Za-z0-9_-]{20}", "nvapi-": "[A-Za-z0-9_-]{30}", "pplx-": "[A-Za-z0-9]{30}",
+    "tvly-": "[A-Za-z0-9-]{20}", "glsa_": "[A-Za-z0-9]{20}", "NRAK-": "[A-Z0-9]{20}",
+    "AGE-SECRET-KEY-1": "[A-Z0-9]{30}", "xai-": "[A-Za-z0-9]{30}", "r8_": "[A-Za-z0-9]{30}",
 }  # fmt: skip
 """What keys of services begin with, which pseudonyms keep, and what follows at least."""
 

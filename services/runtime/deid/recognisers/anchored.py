@@ -16,7 +16,8 @@ from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups
 
-_KEY = re.compile(rb"[A-Za-z0-9_.~+/-]{16,4096}=*")
+_KEY = re.compile(rb"[A-Za-z0-9_.~+/-]{16,4096}(?:=[0-9A-Z]{8}(?![0-9A-Za-z])|=*)")
+"""With the check sum that keys of Atlassian end with."""
 _JWT = re.compile(rb"eyJ[A-Za-z0-9_-]{5,4096}\.[A-Za-z0-9_-]{5,4096}(?:\.[A-Za-z0-9_-]{0,4096})?")
 _JWT_WORD, _LONGEST_PART = re.compile(rb"[A-Za-z0-9_-]*"), 3 + 4096
 _PLATE_SIGN = among_bytes("-. ")

@@ -32,6 +32,7 @@ def find(groups: Groups, out: Candidates) -> None:
     ends = ends[first]
     length = ends - starts
     _usccs(groups, starts[length == 18], out)
+    _keys_of_two_parts(groups.content, starts[length == 32], out)
     letters = is_letter(groups.content[starts]).astype(np.int64)
     letters += is_letter(groups.content[starts]) & is_letter(groups.content[starts + 1])
     upper = groups.content[starts] & np.uint8(0xDF)
@@ -53,6 +54,14 @@ def find(groups: Groups, out: Candidates) -> None:
         _ibans(groups, starts[(length >= 4) & (letters == 2) & ~ALNUM[groups.content[starts - 1]]], out)
 
 
+def _keys_of_two_parts(content: Bytes, starts: Offsets, out: Candidates) -> None:
+    """Of Zhipu: 32 digits and small letters, a point, and 16 digits and letters."""
+    starts = starts[(content[starts + 32] == ord(".")) & _SMALL[windows(content, starts, 32)].all(axis=1)]
+    starts = starts[reach(content, starts + 33, ALNUM, 17) == 16]
+    out.add("API_KEY", starts, starts + 49, 0.9)
+
+
+_SMALL = among_bytes("0123456789abcdefghijklmnopqrstuvwxyz")
 _FOREIGN_LETTERS = among_bytes(FOREIGN_PASSPORT_LETTERS)
 
 
