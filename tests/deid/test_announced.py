@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,12 +16,22 @@ _ZH, _EN = (Deidentifier(policies.built_in()[policy], Keys(bytes(32))) for polic
 
 
 def _one(by: Deidentifier, text: str, kind: str) -> None:
-    """The value in braces is found, and nothing else; it comes back."""
+    """The value in braces is found, and nothing else, within strings of JSON, too; it comes back."""
     value = text[text.index("⟦") + 1 : text.index("⟧")]
     text = text.replace("⟦", "").replace("⟧", "")
     done = by.texts([text])
     assert [(pair.type, pair.original) for pair in done.mapping] == [(kind, value)]
     assert by.reverse(done.texts).texts == [text]
+    for depth in (1, 2, 3):
+        nested = by.texts([_nested(text, depth)], format="json")
+        assert nested.mapping == done.mapping
+        assert nested.texts == [_nested(done.texts[0], depth)]
+
+
+def _nested(text: str, depth: int) -> str:
+    for _ in range(depth):
+        text = json.dumps({"content": text}, ensure_ascii=False)
+    return text
 
 
 @pytest.mark.parametrize(
@@ -71,6 +83,11 @@ def _one(by: Deidentifier, text: str, kind: str) -> None:
         "db.example.com:5432:shop:user:⟦Passw0rd1⟧", "localhost:6432:*:postgres:⟦Passw0rd1⟧\nother:1:2:3:pass5word",
         '"access_token": "⟦abc12345def67890⟧"', '"password": "⟦string123⟧"',
         "PIN is ⟦4821⟧", "PIN: ⟦4821⟧", "PIN码：⟦4821⟧", "Your pin code is ⟦4821⟧.",
+        '<property name="password" value="⟦s3cr3tPw9⟧"/>', '- name: DB_PASSWORD\n  value: "⟦Tr0ub4dor99⟧"',
+        'conn.password("⟦Hunter2xx99⟧")', 'os.getenv("DB_PASSWORD", "⟦Hunter2xx98⟧")', "password\t⟦Hunter2xx93⟧",
+        'redis.set("token", "⟦Hunter2xx97⟧")', 'mysql -u root -p"⟦Hunter2xx96⟧" db', 'password:\n  "⟦Hunter2xx92⟧"',
+        '<input type="password" value="⟦Hunter2xx93⟧">', '<add key="Password" value="⟦Hunter2xx93⟧"/>',
+        'define("DB_PASSWORD", "⟦Hunter2xx93⟧")', '"Key": "DB_PASSWORD", "Value": "⟦Hunter2xx93⟧"',
     ],
 )  # fmt: skip
 def test_a_secret(text: str) -> None:
@@ -118,6 +135,8 @@ def test_a_secret(text: str) -> None:
 def test_code_and_prose_are_no_secrets(text: str) -> None:
     for engine in (_ZH, _EN):
         assert engine.texts([text]).texts == [text]
+        for depth in (1, 2, 3):
+            assert engine.texts([_nested(text, depth)], format="json").texts == [_nested(text, depth)]
 
 
 def test_a_pair_of_keys() -> None:

@@ -140,14 +140,16 @@ class Buffer:
     def original(self, offsets: Offsets) -> Offsets:
         return offsets if self._origin is None else self._origin[offsets]
 
+    def places(self, originals: Offsets) -> Offsets:
+        """Offsets of `bytes` for those of `content`."""
+        return originals if self._origin is None else np.searchsorted(self._origin, originals)
+
     def outside_escapes(self, starts: Offsets, ends: Offsets) -> tuple[Offsets, Offsets]:
         """What is left of stretches where they may neither begin nor end in an escape; all in offsets of `bytes`."""
         if self.escapes is None:
             return starts, ends
         starts, ends = self.escapes.over(self.original(starts)), self.escapes.begins(self.original(ends))
-        if self._origin is None:
-            return starts, ends
-        return np.searchsorted(self._origin, starts), np.searchsorted(self._origin, ends)
+        return self.places(starts), self.places(ends)
 
     def rewritten(self, changed: Bytes) -> Bytes:
         """The original content with what `changed`, as long as `bytes`, has other than `bytes`, in its old widths.

@@ -10,7 +10,7 @@ import numpy as np
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
 from services.runtime.deid.reaches import among_bytes, is_digit
 
-_BACKSLASH, _QUOTE, _BLANK, _NEWLINE = 92, 34, 32, 10
+_BACKSLASH, _QUOTE, _BLANK, _NEWLINE, _TAB = 92, 34, 32, 10, 9
 
 
 class Backslashes(NamedTuple):
@@ -65,8 +65,8 @@ class Escapes(NamedTuple):
     """The escapes of a content, of any depth; ascending. They stay as they are, and no value begins or ends in one.
 
     `spelled`: others, which are characters of the text like any. `places`: of all their bytes, in whatever order.
-    `shown`: what is searched in place of the content: each as blanks and the sign that it stands for, a quote or a
-    line's end, but backslashes as they are. `dropped`: bytes of it that are left out there, so that no depth puts
+    `shown`: what is searched in place of the content: each as blanks and the sign that it stands for, a quote, a tab or
+    a line's end, but backslashes as they are. `dropped`: bytes of it that are left out there, so that no depth puts
     values further apart than the first. `numbered`: whether some had digits.
     """
 
@@ -92,6 +92,14 @@ class Escapes(NamedTuple):
         """Those that begin in a stretch."""
         first, last = np.searchsorted(self.starts, [start, end])
         return list(zip(self.starts[first:last].tolist(), self.ends[first:last].tolist(), strict=True))
+
+    def signs(self, raw: Bytes, numbers: Offsets) -> tuple[Bytes, Flags]:
+        """What some of them say, and before which a backslash is said, too, as before the end of a command's line."""
+        ends, backslashes = self.ends[numbers], self.ends[numbers] - self.starts[numbers] - 1
+        signs = raw[ends - 1]
+        alone, by_number = signs == _BACKSLASH, raw[ends - 2] != _BACKSLASH
+        said = np.where(alone, signs, np.where(by_number, np.uint8(_BLANK), _SHOWN[signs]))
+        return said, ((backslashes & (backslashes - 1)) > 0) & ~alone & ~by_number & (signs != _QUOTE)
 
     def begins(self, offsets: Offsets) -> Offsets:
         """Offsets, those in the midst of an escape moved to its start."""
@@ -136,9 +144,9 @@ def of_text(content: bytes, *, to_the_letter: bool = False) -> Escapes | None:
         return found
     shown, spelled = raw.copy(), found.spelled
     begins = spelled.starts + spelled.sizes
-    characters = _ranges(spelled.starts, begins)
+    characters = ranges(spelled.starts, begins)
     shown[characters] = found.shown[characters]
-    return found._replace(shown=shown, dropped=_ranges(begins, spelled.ends))
+    return found._replace(shown=shown, dropped=ranges(begins, spelled.ends))
 
 
 def of_json(raw: Bytes, runs: Backslashes, *, within: bool = True) -> Escapes | None:
@@ -159,20 +167,20 @@ def of_json(raw: Bytes, runs: Backslashes, *, within: bool = True) -> Escapes | 
     ends = (ends + np.where(by_number, 5, ~alone))[chosen]
     starts, after, sign, alone = starts[chosen], after[chosen], sign[chosen], alone[chosen]
     points, by_number = points[chosen], by_number[chosen]
-    places = _ranges(starts, ends)
+    places = ranges(starts, ends)
     shown = raw.copy()
     shown[places] = _BLANK
     shown[ends - 1] = _SHOWN[after]
     if alone.any():
-        backslashes = _ranges(starts[alone], ends[alone])
+        backslashes = ranges(starts[alone], ends[alone])
         shown[backslashes] = raw[backslashes]
     deep = (sign | alone) & (ends - starts > _DEEP)
-    dropped = _ranges(starts[deep] + 1, ends[deep] - 1)
+    dropped = ranges(starts[deep] + 1, ends[deep] - 1)
     text = by_number & _is_text(points)
     spelled = Spelled(starts[text], ends[text], 1 + (points[text] >= 0x80) + (points[text] >= 0x800))
     if text.any():
         _spell_out(spelled, points[text], shown)
-        dropped = np.concatenate([dropped, _ranges(spelled.starts + spelled.sizes, spelled.ends)])
+        dropped = np.concatenate([dropped, ranges(spelled.starts + spelled.sizes, spelled.ends)])
     return Escapes(starts[~text], ends[~text], spelled, places, shown, dropped, bool(by_number.any()))
 
 
@@ -195,7 +203,7 @@ _DEEP = 3
 """Bytes of an escape of the second depth that is no quote's, which code and paths have many of."""
 
 
-def _ranges(starts: Offsets, ends: Offsets) -> Offsets:
+def ranges(starts: Offsets, ends: Offsets) -> Offsets:
     """All offsets from each start up to its end, in whatever order; most are two."""
     two = ends - starts == 2
     pairs, starts, ends = starts[two], starts[~two], ends[~two]
@@ -207,6 +215,7 @@ def _ranges(starts: Offsets, ends: Offsets) -> Offsets:
 _SHOWN = np.full(256, _BLANK, dtype=np.uint8)
 _SHOWN[_QUOTE] = _QUOTE
 _SHOWN[np.frombuffer(b"bfnrt", dtype=np.uint8)] = _NEWLINE
+_SHOWN[ord("t")] = _TAB
 _SIGNS, _HEXADECIMAL = among_bytes('"bfnrt'), among_bytes("0123456789abcdefABCDEF")
 _DIGITS = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 _VALUES = np.zeros(256, dtype=np.int64)

@@ -126,7 +126,7 @@ class Recogniser:
             anchored.find(groups, begun, out)
             connections.find(groups.searched, begun.connections, out)
             private_keys.find(groups, buffer.areas, out)
-            announced.find(groups.searched, buffer.areas, words, out)
+            announced.find(groups.searched, buffer, words, out)
             split.find(buffer, groups, runs, words, out)
             names.find(buffer, words, out)
             cells = tables.cells(groups, buffer.areas, begun, words)

@@ -8,11 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
-from services.runtime.deid.buffers import APART, Areas, Bytes, Flags, Offsets
+from services.runtime.deid.buffers import APART, Areas, Buffer, Bytes, Flags, Offsets
 from services.runtime.deid.recognisers import command_options, secret_values
 from services.runtime.deid.recognisers.between import MARKUP
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
+from services.runtime.deid.recognisers.said import Said
 from services.runtime.deid.recognisers.secret_values import is_secret, is_token
 from services.runtime.deid.recognisers.value_forms import Announced, Form
 from services.runtime.deid.recognisers.words import BITS, Words
@@ -116,11 +117,12 @@ _AFTER = {
 }
 
 
-def find(searched: bytes, areas: Areas, words: Words, out: Candidates) -> None:
-    """`searched` has margins, unlike the offsets of `areas` and `words`."""
+def find(searched: bytes, buffer: Buffer, words: Words, out: Candidates) -> None:
+    """`searched` has margins, unlike the offsets of `buffer` and `words`."""
+    areas = buffer.areas
     if not len(areas.starts):
         return
-    search = _Search(searched, areas, words, out)
+    search = _Search(searched, buffer, words, out)
     for kind in sorted(out.wanted & _AFTER.keys()):
         search.after_words(kind)
         search.in_cells(kind)
@@ -135,8 +137,9 @@ def is_wechat(text: bytes) -> bool:
 class _Search:
     """Of one content, for whatever its words announce."""
 
-    def __init__(self, searched: bytes, areas: Areas, words: Words, out: Candidates) -> None:
-        self._searched, self._areas, self._words, self._out = searched, areas, words, out
+    def __init__(self, searched: bytes, buffer: Buffer, words: Words, out: Candidates) -> None:
+        self._searched, self._areas, self._words, self._out = searched, buffer.areas, words, out
+        self._said = Said(searched, buffer)
         self._content: Bytes = np.frombuffer(searched, dtype=np.uint8)
 
     def after_words(self, kind: str) -> None:
@@ -148,11 +151,18 @@ class _Search:
         limits = np.minimum(ends + _FARTHEST, areas.ends[area])
         find = {choice: announced.chosen(choice).find for choice in np.unique(choices).tolist()}
         begin, over, places = 0, 0, list[tuple[int, int]]()
-        columns = (ends + MARGIN).tolist(), (limits + MARGIN).tolist(), choices.tolist()
-        for end, limit, choice in zip(*columns, strict=True):
-            if not begin < end < over and (place := find[choice](self._searched, end, limit)):
-                begin, over = place  # a word within a value announces nothing
-                places.append(place)
+        ends, limits = ends + MARGIN, limits + MARGIN
+        escaped = self._said.have_escapes(ends, limits)
+        said = self._said.stretches(ends[escaped], limits[escaped])
+        starts = ends.copy()
+        starts[escaped], limits[escaped] = said.starts, said.limits
+        columns = (column.tolist() for column in (ends, starts, limits, choices, escaped))
+        for end, start, limit, choice, is_escaped in zip(*columns, strict=True):
+            if begin < end < over:  # a word within a value announces nothing
+                continue
+            if place := find[choice](said.text if is_escaped else self._searched, start, limit):
+                begin, over = said.place(*place) if is_escaped else place
+                places.append((begin, over))
         self._out.add_all(kind, places, _SCORE)
 
     def _announcing(self, kind: str) -> tuple[Offsets, Offsets]:
@@ -160,7 +170,7 @@ class _Search:
         choices = _AFTER[kind].choices(self._words.bits)
         announcing = np.flatnonzero(choices)
         at, choices = self._words.ends[announcing] + MARGIN, choices[announcing]
-        choices = _AFTER[kind].beginning(choices, self._content[at - 1], self._content[at])
+        choices = _AFTER[kind].beginning(choices, self._content[at - 1], self._said.signs(at))
         worth = choices > 0
         if kind == "API_KEY" and worth.any():
             following = np.append(self._signs, len(self._content))[np.searchsorted(self._signs, at)]
