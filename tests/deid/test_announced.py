@@ -176,7 +176,10 @@ def test_fields_without_secrets(text: str) -> None:
         '{"from":"wxid_⟦abcdefg1234567⟧"}',
         "id:wxid_⟦abcdefg1234567⟧", "微信号 wxid_⟦abcdefg1234567⟧", "加我微信 ⟦zhang_san⟧", "我的微信是 ⟦zhang_san⟧",
         "微信⟦paytony88⟧", "微信⟦mac_lee88⟧", "微信号：⟦Pay2023⟧",
-        "手机微信同号 ⟦wx_jianguo88⟧", "微信同号：⟦wx_jianguo88⟧", "微信就是 ⟦wx_abc123⟧", "微信还是⟦wx_abc123⟧",
+        "手机微信同号 ⟦wx_jianguo88⟧", "微信同号：⟦wx_jianguo88⟧",
+        "加我V：⟦lao_wang888⟧", "+V ⟦lao_wang888⟧", "有意+v：⟦lao_wang888⟧", "＋Ｖ：⟦laowang888⟧", "➕V ⟦laowang888⟧",
+        "威信：⟦lao_wang888⟧", "徽信 ⟦lao_wang888⟧", "加微 ⟦lao_wang888⟧", "加我微：⟦laowang⟧",
+        "微信就是 ⟦wx_abc123⟧", "微信还是⟦wx_abc123⟧",
     ],
 )  # fmt: skip
 def test_a_wechat_id(text: str) -> None:
@@ -191,6 +194,7 @@ def test_a_wechat_id(text: str) -> None:
         "微信(WeChat)", "WeChat supports payments", "vx = velocity * cos(theta)", "wx weather", "微信identity",
         "微信Pay2023", "WeChat Pay2023", "微信v8Beta2024", "微信 SDK2024", "微信PayV3接口",
         "微信公众号Python之禅", "wxid_short", "微信小程序 mini-program",
+        "威信扫地", "加微 please", "out = q + k+v: tensor_12", "(q)+v hidden_12", "c = a+v = hidden12", "+v1: hidden12",
         "微信同号 please add me", "微信就是 convenient", "微信就iPhone15可用",
     ],
 )  # fmt: skip

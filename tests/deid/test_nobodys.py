@@ -18,7 +18,8 @@ _ZH, _EN = (Deidentifier(policies.built_in()[policy], Keys(bytes(32))) for polic
     [
         "q@k.transpose(-2,-1)", "out=a@b.float()", "w@x.grad", "a@b.to(device)", "git clone git@github.com:foo/bar.git",
         "监听 0.0.0.0:80", "127.0.0.1", "IP 127.0.1.1", "掩码 255.255.255.0", "http://localhost:8080/v1/models",
-        "http://127.0.0.1:8000/v1", "https://[::1]:80/x", "cudnn-8.9.2.26", "v1.2.3.14", "版本 10.2.3.45",
+        "http://127.0.0.1:8000/v1", "https://[::1]:80/x", "cudnn-8.9.2.26", "x-h8.9.2.26", "v1.2.3.14",
+        "版本 10.2.3.45",
         "0.1234567", "π 3.14159265358979", "39.9042123, 116.4073963", "1.602176634e-19", "lr=0.00001234567",
         "550e8400-e29b-41d4-a716-446655440000", "550e8400-ad12-41d4-a716-446655440000",
         "req-00000000-0000-4000-8000-000000000001", "0x7ffe12345678",
@@ -86,6 +87,7 @@ def test_a_book(text: str) -> None:
         ("邮箱 git@example.com", "EMAIL", "git@example.com"),
         ("邮箱：wang@mail.unknown", "EMAIL", "wang@mail.unknown"),
         ("ip-10.12.13.45", "IPV4", "10.12.13.45"),
+        ("mysql -uroot -h10.0.3.17 shop", "IPV4", "10.0.3.17"),
         ("redis://:secret123@localhost:6379/0", "URL", "redis://:secret123@localhost:6379/0"),
         ("http://localhost:secret@10.0.0.1/", "URL", "http://localhost:secret@10.0.0.1/"),
         ("http://localhost.example.com/a", "URL", "http://localhost.example.com/a"),

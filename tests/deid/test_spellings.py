@@ -323,6 +323,9 @@ _NO_SIGNS = str.maketrans("", "", " -/")
         ("passport number AB123456", "PASSPORT", "AB123456"),
         ("passport A1234567", "PASSPORT", "A1234567"),
         ("护照 E1234567", "PASSPORT", "E1234567"),
+        ("passport no. C01X00T47", "PASSPORT", "C01X00T47"),
+        ("护照号L898902C3", "PASSPORT", "L898902C3"),
+        ("护照：p12x34567", "PASSPORT", "p12x34567"),
         ("护照 E1234 5678", "PASSPORT", "E1234 5678"),
         ("护照号码：E-12345678", "PASSPORT", "E-12345678"),
         ("iban GB82-WEST-1234-5698-7654-32", "IBAN", "GB82-WEST-1234-5698-7654-32"),
@@ -346,7 +349,13 @@ def test_a_passport_in_its_field() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["微信号\n用户：Thanks a lot", '密码: "please enter it"', "转账 1000 2000 3000", "身份证 2024 0101 1234 5678 90"],
+    [
+        "微信号\n用户：Thanks a lot",
+        '密码: "please enter it"',
+        "转账 1000 2000 3000",
+        "passport v2021beta",
+        "身份证 2024 0101 1234 5678 90",
+    ],
 )
 def test_what_a_word_does_not_announce(text: str) -> None:
     assert _found(text) == []

@@ -171,11 +171,8 @@ def plan(kind: str, pattern: str) -> Plan | None:
             fields = [only(1, given, never[: len(given)]), *free(1, 31), *region, *free(9, 31)]
             return Plan(fields, radix=31, check=(checksums.uscc, 31), spare=never)
         case "PASSPORT" if pattern.startswith("F"):
-            letters = pattern.count("F") + pattern.count("A")
             first = only(1, [int(letter, 36) for letter in FOREIGN_PASSPORT_LETTERS])
-            return Plan(
-                [first, *[only(1, range(10, 36))] * (letters - 1), *[only(1, range(10))] * (n - letters)], radix=36
-            )
+            return Plan([first, *map(_sign, pattern[1:])], radix=36)
         case "PASSPORT":
             return _lettered(pattern, PASSPORT_LETTERS, NEVER_PASSPORT_LETTERS)
         case "HK_MO_PERMIT":
@@ -192,12 +189,15 @@ def octets(widths: tuple[int, ...]) -> Plan:
 
 
 def _lettered(pattern: str, given: str, never: str) -> Plan | None:
-    """A letter of the plan, at times another letter (without I and O), then digits; radix 36."""
-    rest = pattern.lstrip("A")
-    letters = len(pattern) - len(rest)
-    if letters not in (1, 2) or not rest or set(rest) != {"9"}:
+    """A letter of the plan, at times another letter (without I and O), then digits, or letters among them; radix 36."""
+    if not pattern.startswith("A") or "9" not in pattern:
         return None
     fields = [only(1, [int(letter, 36) for letter in given], [int(letter, 36) for letter in never])]
-    if letters == 2:
+    if pattern.startswith("AA9"):
         fields.append(only(1, [int(letter, 36) for letter in PLATE_LETTERS]))
-    return Plan([*fields, *(only(1, range(10)) for _ in rest)], radix=36)
+    return Plan([*fields, *map(_sign, pattern[len(fields) :])], radix=36)
+
+
+def _sign(sign: str) -> Field:
+    """Of a pattern in radix 36."""
+    return only(1, range(10, 36) if sign == "A" else range(10))

@@ -38,6 +38,10 @@ _BESIDE = (  # products and words of code stand there, too: with a digit, or wit
     rf"|(?<=微信)(?:(?<=加微信)|(?<=我微信)|(?<=我的微信)){_LEADS}{{0,4}}+(?=[A-Za-z]{{1,19}}+[_-])"
 )
 _WECHAT = Form(rf"(?:{_NAMED}|{_BESIDE}){_ID}")
+_PLUS = Form(
+    rf"(?<![A-Za-z0-9_)\]]\+[vV])(?<![A-Za-z0-9_)\]] \+[vV])(?:[\s:]|：){{1,4}}+(?=[A-Za-z_-]{{1,19}}+[0-9]){_ID}"
+)
+"""`+V …`: with an operand before it is a sum."""
 _NEXT_TURN = Form(
     r"(?:[^\nA-Za-z0-9]{0,24}+\n|(?>[^\nA-Za-z0-9]{0,24}?  ))"  # a line break, or the first escaped one
     r"(?=[^\n:\xef]{0,36}+[:\xef])[^\n:]{1,36}?(?::|：)\s{0,2}"
@@ -50,7 +54,8 @@ _MAC = Form(
 )
 _PASSPORT = Form(
     r"(?i:(?:[\s:=#\"'(]|：|（|号码|号|是|为|no\.?|number|is){0,6}((?!(?:no|is)[^A-Za-z])"
-    r"[a-z]{1,2}(?:[ -][0-9]{7,8}|[ -]?[0-9]{4}[ -][0-9]{3,4}))(?![0-9a-z]))"
+    r"[a-z]{1,2}(?:[ -][0-9]{7,8}|[ -]?[0-9]{4}[ -][0-9]{3,4})"
+    r"|(?=[a-z]{1,3}[0-9]{1,7}[a-z])(?=(?:[a-z]{0,5}[0-9]){5})[a-z][0-9a-z]{8})(?![0-9a-z]))"
 )
 _LETTER, _MARK = "[A-HJ-NP-Za-hj-np-z]", "(?:[ -]|·|•)?"
 _PLATE = Form(
@@ -67,7 +72,7 @@ _SCORE = 0.65
 _GAP = b'": "'
 _WHOLE_WECHAT = re.compile(rb"(?!wxid_[0-9A-Za-z]{12})[A-Za-z][A-Za-z0-9_-]{5,19}")
 _AFTER = {
-    "WECHAT": Announced({"wechat": (_WECHAT, _NEXT_TURN), "wxid": (_WXID,)}),
+    "WECHAT": Announced({"wechat": (_WECHAT, _NEXT_TURN), "plus": (_PLUS,), "wxid": (_WXID,)}),
     "API_KEY": Announced(
         {
             "secret": (

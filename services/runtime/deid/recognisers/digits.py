@@ -11,7 +11,7 @@ from services.runtime.deid import checksums
 from services.runtime.deid.buffers import Flags, Offsets
 from services.runtime.deid.calendar import is_day
 from services.runtime.deid.pseudonyms.plans import NOBODYS_NETWORKS
-from services.runtime.deid.reaches import is_alphanumeric, is_letter
+from services.runtime.deid.reaches import among_bytes, is_alphanumeric, is_letter, windows
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.forms import Forms
 from services.runtime.deid.recognisers.groups import Groups, number, penalty
@@ -176,9 +176,16 @@ def _ipv4(groups: Groups, out: Candidates) -> None:
     before = groups.before[first]
     dashed = (before == ord("-")) & is_letter(groups.content[groups.starts[first] - 2])
     beside = groups.letter_before[first] | groups.letter_after[first + 3] | dashed
-    beside &= ~_labelled(groups, groups.starts[first] - dashed)
+    beside &= ~_labelled(groups, groups.starts[first] - dashed) & ~_of_host_option(groups, groups.starts[first])
     small = (groups.ends[first + 3] - groups.starts[first]) <= 7
     out.add("IPV4", groups.starts[first], groups.ends[first + 3], 0.75 - 0.4 * beside - 0.3 * small)
+
+
+def _of_host_option(groups: Groups, at: Offsets) -> Flags:
+    """`-h` right before, as of mysql."""
+    before = windows(groups.content, at - 3, 3)
+    option: Flags = (before[:, 1] == ord("-")) & ((before[:, 2] | 0x20) == ord("h")) & among_bytes(" \t")[before[:, 0]]
+    return option
 
 
 def _labelled(groups: Groups, at: Offsets) -> Flags:
