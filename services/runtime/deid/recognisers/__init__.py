@@ -50,7 +50,7 @@ _CONTEXT = {
 _CONTEXT_CLASSES = frozenset(
     {name for name, _ in _CONTEXT.values()}
     | {"secret", "password", "pass", "pin", "keys", "client", "login", "redis", "curl", "wandb", "option", "bearer"}
-    | {"plus", "key", "token", "authorization"}
+    | {"plus", "short", "key", "token", "authorization"}
     | {"mac", "wxid", "isbn", "doi", "schema", "doctype", "account", *CLASSES}
 )
 _NUMBER_SCORE = 0.5

@@ -93,6 +93,7 @@ _AFTER = {
                 secret_values.KEY_BESIDE,
             ),
             "pass": (secret_values.ASSIGNED,),
+            "short": (secret_values.SHORT_NAMED,),
             "password": (
                 secret_values.TOLD,
                 secret_values.BESIDE,

@@ -71,6 +71,10 @@ _ASSIGNED = (
 )
 ASSIGNED = Form(_ASSIGNED, _AFTER_NAME | among_bytes(":=-"), (*[SECRET] * 6, BARE))
 """`password = "…"`, `"password" => "…"`, `密码：…`, `password: str = "…"`: a value with `=` has no type."""
+SHORT_NAMED = Form(
+    rf"(?={_NAME_ENDS}(?::(?!=)|：|[:=]{{1,3}}[\s\\]{{0,3}}[\"'])){_ASSIGNED}", ASSIGNED.begins, ASSIGNED.judges
+)
+"""`pw: …`, `psk="…"`: without a colon or quotes they are numbers of code."""
 ARGUMENT = Form(
     r"[\"']\s?,\s?[\"'](?=[!-~]{0,255}?[0-9])([!#-&(-~]{8,256})[\"']\s?(?:\)|,\s?[A-Za-z_]{1,32}=)",
     among_bytes("\"'"),
