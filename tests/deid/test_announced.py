@@ -152,7 +152,8 @@ def test_a_pair_of_keys() -> None:
     [
         '{"eos_token": "<|im_end|>", "mask_token": "[MASK]"}', '{"password": "${DB_PASSWORD}"}',
         '{"token": "end-of-text"}',
-        '{"sort_key": "Zx9cVb7Nmq8aBcDe"}', '{"password": "********"}', '{"password": "••••••"}', '{"pwd": "xxxxxx"}',
+        '{"sort_key": "Zx9cVb7Nmq8aBcDe"}', '{"_key": "Zx9cVb7Nmq8aBcDe"}',
+        '{"password": "********"}', '{"password": "••••••"}', '{"pwd": "xxxxxx"}',
         '{"password": "密码"}', '{"password": "Password"}', '{"password": "Enter your password"}',
         '{"password": "varchar(255)"}', '{"password": "required|min:8"}', '{"password": "string"}',
         '{"tokens": ["COVID-19", "19th-century", "$5.00m", "GPT-4-turbo", "Qwen2.5-72B-Instruct"]}',

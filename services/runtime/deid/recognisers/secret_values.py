@@ -172,7 +172,7 @@ HEADER = Form(
 _NO_KEYS = "primary foreign sort partition public cache index hash object group unique row idempotency file s3 routing"
 _KEYS_OF_DATA = "".join(rf"(?<!(?i:{name})[_-][Kk][Ee][Yy])" for name in _NO_KEYS.split())
 NAMED_KEY = Form(
-    rf"{_KEYS_OF_DATA}{_NAME_ENDS}(?::=|={{1,2}}|=>|:)[\s\\]{{0,4}}[bBuU]?[\"'](?!{_PARTS})"
+    rf"(?<=[A-Za-z0-9][_-][Kk][Ee][Yy]){_KEYS_OF_DATA}{_NAME_ENDS}(?::=|={{1,2}}|=>|:)[\s\\]{{0,4}}[bBuU]?[\"'](?!{_PARTS})"
     r"(?=[^0-9\"']*+[0-9])([A-Za-z0-9+/_-]{16,256}+={0,2})(?=[\s\"'\\]|\Z)",
     _AFTER_NAME | among_bytes(":="),
     (SECRET,),
