@@ -19,7 +19,9 @@ def test_digits_that_have_the_checksum_by_chance_are_no_code() -> None:
     assert _ZH.texts(numbers).counts.get("CN_USCC", 0) < 20
 
 
-@pytest.mark.parametrize("code", ["911101080828461726", "91110108551385082Q", "91350211M000100Y43"])
+@pytest.mark.parametrize(
+    "code", ["911101080828461726", "91110108551385082Q", "91350211M000100Y43", "51335597691538641L"]
+)
 def test_a_code_needs_no_word(code: str) -> None:
     done = _ZH.texts([f"{code} 开票"])
     assert done.counts == {"CN_USCC": 1}

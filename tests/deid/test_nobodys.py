@@ -140,3 +140,43 @@ def test_items_of_a_list_are_no_fractions(text: str) -> None:
     assert _ZH.reverse(done.texts).texts == [text]
     coded = json.dumps({"a": text})
     assert _ZH.texts([coded], format="json").counts == {"CN_PHONE": 2}
+
+
+@pytest.mark.parametrize(
+    "text", ["QQ飞车60000点券", "QQ群有50000人", "QQ会员 88888 元", "256-512-1024", "900-450-1200"]
+)
+def test_sums_and_sizes_are_nobodys(text: str) -> None:
+    assert _ZH.texts([text]).texts == [text]
+
+
+@pytest.mark.parametrize("text", ["QQ群：{}", "QQ号是 {}", "加qq {}", "QQ/微信：{}", "qq: 123456、{}"])
+def test_a_short_number_right_after_its_word(text: str) -> None:
+    done = _ZH.texts([text.format("54321")])
+    assert ("QQ", "54321") in [(pair.type, pair.original) for pair in done.mapping]
+    assert _ZH.reverse(done.texts).texts == [text.format("54321")]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("身份证号码为440524188001010014", "NUMBER", "440524188001010014"),
+        ("call 1-800-356-9377 now", "PHONE", "800-356-9377"),
+        ("手机 138-1234-5678", "CN_PHONE", "138-1234-5678"),
+        ("电话 212-555-0187", "PHONE", "212-555-0187"),
+    ],
+)
+def test_the_type_that_a_value_has(text: str, kind: str, value: str) -> None:
+    assert [(pair.type, pair.original) for pair in _ZH.texts([text]).mapping] == [(kind, value)]
+
+
+@pytest.mark.parametrize("number", ["400-820-8820", "800.820.8820", "400-123-4567"])
+def test_a_phone_of_a_service_stays_one(number: str) -> None:
+    done = _ZH.texts([number])
+    assert done.counts == {"PHONE": 1}
+    assert done.texts[0] != number
+    assert done.texts[0][:3] in {"400", "800"}
+    assert _ZH.reverse(done.texts).texts == [number]
+
+
+def test_a_short_number_in_a_field_that_is_counted() -> None:
+    assert _ZH.texts(['{"银行卡号":"","qq2":"70066"}'], format="json").counts == {"QQ": 1}

@@ -238,7 +238,7 @@ def test_chinese(text: str, kind: str, value: str) -> None:
         ("+44 (0)20 7946 0958", "PHONE", "20 7946 0958"),
         ("Phone: 88 165 40 96", "PHONE", "88 165 40 96"),
         ("fax 001-404-821-0538 2024 items", "US_PHONE", "404-821-0538"),
-        ("dial 0044-20-7946-0958 2024 1234 5678", "PHONE", "20-7946-0958"),
+        ("dial 0044-20-7946-0959 2024 1234 5678", "PHONE", "20-7946-0959"),
         ("see www.example.org/13812345678", "URL", "www.example.org/13812345678"),
         ("github_pat_11ABCDEFG0abcdefghijkl_mnopqr", "API_KEY", "github_pat_11ABCDEFG0abcdefghijkl_mnopqr"),
     ],
@@ -254,7 +254,7 @@ def test_english(text: str, kind: str, value: str) -> None:
         "Feb 30, 2000", "In May 2000 we", "二〇二四年十三月三十二日", "call 911 now", "token: 4096",
         "max_tokens=204800", "1.123-456-7890-1", "C++11 and 1+12345", "basic object-oriented-programming", "拨打 120",
         "全新 A 12345 台", "新 A12345",
-        "手机 128 256 512", "手机5999 4999 3999", "mobile 2021 2022", "Phone 15 128 256", "release 03-07-1990",
+        "手机 128 256 512", "手机5999 4999 3999", "mobile 2021 2022", "Phone 15 128 256", "release 3.7.1990",
         "part GB00 WEST 1234 5698 7654 32",
     ],
 )  # fmt: skip

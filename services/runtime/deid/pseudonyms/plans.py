@@ -55,7 +55,7 @@ PLATE_SIGNS = (*PLATE_DOTS, " ", "\u3000", "-", ".", "—")
 """That people write between the parts of a plate."""
 
 SERVICES = (400, 800)
-"""Numbers that begin like these are of no area."""
+"""Numbers that begin like these are of no area; their pseudonyms do, too."""
 _OF_THE_1900S: Codes = calendar.WRITTEN[calendar.YEARS < 2000] - 19_000_000
 KEY_PREFIXES = {
     "sk-": r"[A-Za-z0-9_-]{16}", "AKIA": "[A-Z0-9]{16}", "ASIA": "[A-Z0-9]{16}", "ghp_": "[A-Za-z0-9]{20}",
@@ -118,6 +118,8 @@ def plan(kind: str, pattern: str) -> Plan | None:
 
     A card's begins with `U` where it is of UnionPay, which tells more of it than other codes do.
 
+    A phone's of ten digits begins with `S` where it is of a service.
+
     A landline's pattern ends with `B` where its area code has two digits after the 0.
     """
     n = len(pattern)
@@ -157,6 +159,9 @@ def plan(kind: str, pattern: str) -> Plan | None:
                 else only(3, [code for code in range(300, 1000) if code not in SERVICES])
             )
             return Plan([only(1, (0,), (9,)), area, only(1, range(2, 9)), *free(n - area.width - 2)])
+        case "PHONE" if n == 10:
+            others = [code for code in range(1000) if code not in SERVICES]
+            return Plan([only(3, SERVICES if pattern.startswith("S") else others), *free(7)])
         case "US_SSN" if digits and n == 9:
             areas = [area for area in range(1, 900) if area != 666]
             return Plan([only(3, areas), only(2, range(1, 100)), only(4, range(1, 10_000))])

@@ -80,8 +80,9 @@ def _usccs(groups: Groups, starts: Offsets, out: Candidates) -> None:
     person = ~letters
     person[person] = born_in_a_province(groups.forms, rows[person])
     valid = (checksums.uscc(rows[:, :17]) == rows[:, 17]) & ~person
-    told = letters.copy()
-    told[valid & ~letters] = _registered(rows[valid & ~letters])
+    told: Flags = np.asarray((rows >= 10).any(axis=1))
+    bare = valid & ~told
+    told[bare] = _registered(rows[bare])
     score = 0.3 + 0.25 * letters + 0.4 * (valid & told) - 0.3 * person
     out.add("CN_USCC", starts, starts + 18, score, valid)
 

@@ -25,6 +25,8 @@ CLASSES = ("other", "version", "product")
 _OF_VERSIONS = BITS["version"] | BITS["product"]
 _BITS = _OF_VERSIONS | BITS["other"]
 _LONGEST_YEAR = 4
+_MOST_OF_AMOUNTS = 6
+"""Digits of a QQ number that may as well be an amount, and needs its word right before it."""
 _SIGNS, _SIGNS_AFTER = np.isin(np.arange(256), list(b"=/vV")), np.isin(np.arange(256), list(b"-+~"))
 _FARTHEST = 40
 _SIGNED = re.compile(rb"(?:[=~<>!]=|(?<![A-Za-z])[vV]|(?<![A-Za-z0-9./-])[A-Z][A-Za-z0-9_-]{1,32}/)\Z")
@@ -46,14 +48,18 @@ def against(
     dates, addresses = (spans.kinds == names.index(kind) for kind in ("DATE", "IPV4"))
     classes = np.full(len(spans), BITS["other"], dtype=np.int64)
     documents = np.isin(spans.kinds, [names.index(kind) for kind in _DOCUMENTS])
+    classes[spans.kinds == names.index("BANK_CARD")] |= BITS["id"]
     classes[dates | documents | after_bracket(buffer.bytes, spans.starts)] = 0
     classes[_short_addresses(buffer.bytes, spans, np.flatnonzero(addresses & ((near & _BITS) > 0)))] = _BITS
     dotted = np.flatnonzero(dates & ((near & _OF_VERSIONS) > 0))
     if len(dotted):
         classes[dotted[_is_dotted(buffer.bytes, spans.starts[dotted])]] = _OF_VERSIONS
     found = words.right_before(classes & near, spans.starts, buffer, area)
-    born = np.where(dates & _short_years(buffer, spans), BITS["date"], 0)
-    found |= (born > 0) & ~words.right_before(born, spans.starts, buffer, area)
+    called = np.where(dates & _short_years(buffer, spans), BITS["date"], 0)
+    called[(spans.kinds == names.index("QQ")) & (spans.ends - spans.starts <= _MOST_OF_AMOUNTS)] = (
+        BITS["qq"] | BITS["wechat"]
+    )
+    found |= (called > 0) & ~words.right_before(called, spans.starts, buffer, area)
     found |= words.called_otherwise(own & near, spans.starts, buffer, area)
     before = buffer.bytes[np.maximum(spans.starts - 1, 0)]
     for index in np.flatnonzero((dates | addresses) & _SIGNS[before]).tolist():

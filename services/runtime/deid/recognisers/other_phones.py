@@ -9,6 +9,7 @@ from itertools import islice
 import numpy as np
 
 from services.runtime.deid.buffers import Buffer, Flags, Offsets, Runs
+from services.runtime.deid.pseudonyms.plans import SERVICES
 from services.runtime.deid.reaches import is_alphanumeric, is_letter
 from services.runtime.deid.recognisers.between import MARKUP
 from services.runtime.deid.recognisers.candidates import Candidates
@@ -60,6 +61,8 @@ def find(buffer: Buffer, runs: Runs, words: Words, free: Flags, out: Candidates)
             over = found.end()
             _add(content, found.start(), found.end(), 8, _code_length(found[0]), places)
     first = _three_three_four(buffer, runs, free)
+    if "US_PHONE" not in out.wanted:
+        first = first[_of_service(buffer, runs.starts[first])]
     out.add("PHONE", runs.starts[first], runs.ends[first + 2], 0.55)
     for before, run in announced:
         start = int(runs.starts[run])
@@ -134,6 +137,12 @@ def _three_three_four(buffer: Buffer, runs: Runs, free: Flags) -> Offsets:
     alone &= (padded[ends + 2] != link) | ~is_alphanumeric(padded[ends + 3])
     found: Offsets = first[alone]
     return found
+
+
+def _of_service(buffer: Buffer, starts: Offsets) -> Flags:
+    """In China nothing else has three, three and four digits: others are sizes and sums, where no word tells them."""
+    lead = buffer.bytes[starts[:, None] + np.arange(3)] - np.uint8(48)
+    return np.isin(lead @ np.array([100, 10, 1]), SERVICES)
 
 
 def _code_length(number: bytes) -> int:

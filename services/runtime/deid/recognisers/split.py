@@ -28,6 +28,8 @@ _FARTHEST, _FARTHEST_ACCOUNT, _FARTHEST_GROUP = 20, 100, 3
 _DIGITS = re.compile(rb"[0-9]{1,18}([ ./-]{1,2})[0-9]{1,18}(?:\1[0-9]{1,18}){0,18}(?![0-9A-Za-z])")
 _TABBED = re.compile(_DIGITS.pattern.replace(b"[ ", b"[\t "))
 """Also by tabs, which stand between the values of a table, too: for what only a form of its own tells."""
+_PHONE = re.compile(rb"(?!1([ .-])[0-9]{3}\1[0-9]{3}\1[0-9]{4}(?![0-9]))" + _TABBED.pattern.replace(rb"\1", rb"\2"))
+"""None of North America, `1-800-356-9377`."""
 _EIGHTEEN = re.compile(rb"(?:[0-9A-Za-z][ \t-]?){17}[0-9A-Za-z](?![0-9A-Za-z])")
 _LETTERS = re.compile(rb"(?<![A-Za-z])[A-Za-z]{1,2}[ -]?\Z")
 """That a code begins with."""
@@ -63,7 +65,7 @@ _Kind = Callable[[bytes, Forms], str]
 _SPLIT: tuple[tuple[str, str, int, int, re.Pattern[bytes], int, re.Pattern[bytes], _Kind], ...] = (
     ("id", "CN_ID", 15, 17, _BETWEEN, _FARTHEST, _EIGHTEEN, _resident),
     ("uscc", "CN_USCC", 18, 0, _BETWEEN, _FARTHEST, _EIGHTEEN, _company),
-    ("phone", "CN_PHONE", 11, 11, _BETWEEN, _FARTHEST, _TABBED, _mobile),
+    ("phone", "CN_PHONE", 11, 11, _BETWEEN, _FARTHEST, _PHONE, _mobile),
     ("account", "NUMBER", 16, 12, _BEFORE_ACCOUNT, _FARTHEST_ACCOUNT, _DIGITS, _account),
 )
 """Class of the word, a type that a policy must want, digits from which on the first group is a value by itself,

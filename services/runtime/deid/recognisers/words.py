@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.runtime.deid.buffers import Areas, Buffer, Bytes, Flags, Offsets
+from services.runtime.deid.reaches import among_bytes, reach
 from services.runtime.deid.recognisers.between import MARKUP
 from services.runtime.deid.recognisers.resolution import Places
 from services.runtime.deid.spellings import both, spelled
@@ -115,13 +116,14 @@ BITS: Final = {name: 1 << index for index, name in enumerate(WORDS)}
 _NEAR_BEFORE = 40
 _NEAR_AFTER = 4
 _NEXT_WORD = 12
+_DIGITS, _LONGEST_COUNT = among_bytes("0123456789"), 2
 _SHORTEST_CLAUSE = 7
 """Bytes, with the sign that it begins after."""
 _SHORTEST_VALUE = 3
 """Digits; the word before a value says nothing of the next one that has a word of its own."""
 _CALLED = re.compile(
     both(
-        rf"(?:[\s:=#_\"'(.>-]|：|（|号|码|是|为|于|is|no|number|num|id|code|v|{MARKUP}"
+        rf"(?:[\s:=#_\"'(.>-]|：|（|群|号|码|是|为|于|is|no|number|num|id|code|v|{MARKUP}"
         r"|[0-9.]{3,15}\s?(?:[,-]|->|→|、|和|及|或|至|到|and|or|to)){0,12}"
     ).encode(),
     re.IGNORECASE,
@@ -239,7 +241,8 @@ class Words:
         last = np.searchsorted(self.ends, name_ends, side="right") - 1
         near = (last >= 0) & ((self.bits[last] & bits) > 0) & (self.starts[last] >= areas.name_starts[area])
         near &= (name_ends - self.ends[last] <= _NEAR_BEFORE) & (starts - begins <= _NEAR_BEFORE) & ~called
-        near = self._only_called(near, self.ends[last], name_ends)
+        counted = reach(self._content, name_ends, _DIGITS, _LONGEST_COUNT, back=True)  # `qq2`
+        near = self._only_called(near, self.ends[last], name_ends - counted)
         found[asked] = called | self._only_called(near, begins, starts)
         return found
 
