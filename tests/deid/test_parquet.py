@@ -7,6 +7,7 @@ import json
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -107,6 +108,31 @@ def test_fields_are_chosen_as_those_of_json(tmp_path: Path, fields: list[str] | 
     assert str(after.to_pylist()).count("13812345678") == left
     with pytest.raises(FileRefused, match=r"no such field: s\.x"):
         deidentify_file(tmp_path / "data.parquet", tmp_path / "no", ZH, KEYS, fields=["a", "s.x"])
+
+
+CODECS = ["ZSTD", "GZIP", "LZ4", "BROTLI", "SNAPPY", "UNCOMPRESSED"]
+
+
+@pytest.mark.parametrize("compliant", [True, False])
+def test_columns_keep_their_codecs(tmp_path: Path, *, compliant: bool) -> None:
+    """Those that become text and those within lists, structs and maps too."""
+    maps = pa.array([[("13812345678", 13812345678)]], pa.map_(pa.string(), pa.int64()))
+    table = pa.table(NESTED | {"m": maps, "n": [13812345678], "t": pa.array(["x"]).dictionary_encode()})
+    pq.write_table(table, tmp_path / "data.parquet", use_compliant_nested_type=compliant)
+    paths = [column["path_in_schema"] for column in columns_of(tmp_path / "data.parquet")]
+    codecs = {path: CODECS[number % len(CODECS)] for number, path in enumerate(paths)}
+    given = {path: codec.replace("UNCOMPRESSED", "NONE") for path, codec in codecs.items()}
+    pq.write_table(table, tmp_path / "data.parquet", compression=given, use_compliant_nested_type=compliant)
+    redacted = policies.load(b"{id: p, version: '1', types: {CN_PHONE: {action: replace}}}")
+    deidentify_file(tmp_path / "data.parquet", tmp_path / "out.parquet", redacted, KEYS)
+    written = columns_of(tmp_path / "out.parquet")
+    assert [column["compression"] for column in written] == list(codecs.values())
+    assert all(column["has_dictionary_page"] and column["is_stats_set"] for column in written)
+
+
+def columns_of(path: Path) -> list[dict[str, Any]]:
+    group = pq.read_metadata(path).row_group(0)
+    return [group.column(number).to_dict() for number in range(group.num_columns)]
 
 
 @pytest.mark.parametrize("columns", [{"张三": ["a"], "13812345678": ["b"]}, {"a": [[{"京A12345": 1}]]}])

@@ -52,7 +52,7 @@ def deidentify_parquet(source: Path, out: BinaryIO, job: Job, tally: Tally) -> N
                 tally.take(b"")
         written = pa.schema([columns.field(field, ()) for field in schema])
         target, rows = _Counted(out, tally), 0
-        with pq.ParquetWriter(target, written) as writer:
+        with pq.ParquetWriter(target, written, compression=_codecs(file.metadata, written)) as writer:
             for group in range(file.num_row_groups):
                 batches = []
                 for batch in _batches(file, group):
@@ -83,6 +83,28 @@ def _batches(file: Any, group: int, columns: list[str] | None = None) -> Iterato
         if batch is None:
             return
         yield batch
+
+
+def _codecs(source: Any, written: Any) -> Any:
+    """By which the columns of the source are compressed in its first row group, by their paths in what is written,
+    where names within lists may be others.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not source.num_row_groups:
+        return "none"
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, written):
+        pass
+    leaves = pq.read_metadata(pa.BufferReader(sink.getvalue())).schema
+    group = source.row_group(0)
+    codecs = (group.column(number).compression for number in range(group.num_columns))
+    return {leaves.column(number).path: _CODECS.get(codec, codec) for number, codec in enumerate(codecs)}
+
+
+_CODECS = {"UNCOMPRESSED": "NONE"}
+"""By what Parquet calls them, where Arrow calls them otherwise."""
 
 
 @contextmanager
