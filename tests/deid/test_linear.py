@@ -199,6 +199,8 @@ PEOPLE: dict[str, Callable[[int], str]] = {
     "letters": lambda n: "Customer: A" + "a" * n,
     "addresses": lambda n: "Address: 1 A " * (n // 13) + "address is 1" + " A" * 99,
     "parts of addresses": lambda n: '{"city":"a"} "address":{' * (n // 23),
+    "names told again": lambda n: "".join(f"王{chr(0x4E00 + i % 20000)}明女士，" for i in range(n // 18)),
+    "one name told again": lambda n: "姓名：王明" + "王明" * (n // 6),
     "hidden addresses": lambda n: "地址：北京大学1234567 " * (n // 29),
 }
 

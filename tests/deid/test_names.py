@@ -145,3 +145,40 @@ def test_latin_addresses(text: str, place: str | None) -> None:
 )  # fmt: skip
 def test_names_of_things(text: str) -> None:
     assert _NAMED.texts([text]).texts == [text]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "times"),
+    [
+        ("客户王小明女士来电，王小明要求退货", "王小明", 2),
+        ("王小明要求退货。客户：王小明", "王小明", 2),
+        ("我叫欧阳娜娜，欧阳娜娜的电话", "欧阳娜娜", 2),
+        ("姓名：王明。王明要求退货，给王明打电话", "王明", 3),
+    ],
+)
+def test_a_name_is_found_again_in_its_document(text: str, name: str, times: int) -> None:
+    done = _NAMED.texts([text, f"{name}要求退货"])
+    [told] = done.mapping
+    assert (told.original, done.counts) == (name, {"PERSON": times})
+    assert done.texts == [text.replace(name, told.pseudo), f"{name}要求退货"]
+
+
+def test_a_name_that_is_found_again_comes_back() -> None:
+    text = '{"name":"王小明","messages":[{"content":"王小明要求退货"}]}'
+    done = _NAMED.texts([text], format="json")
+    assert "王小明" not in done.texts[0]
+    assert _NAMED.reverse(done.texts, format="json").texts == [text]
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("姓名：王明。国王明天来", "国王明天来"),
+        ("姓名：高兴。他高兴地说", "他高兴地说"),
+        ("王明女士来电，王明要求", "王明要求"),
+        ("高级客户经理说，高级客户很忙", "高级客户很忙"),
+        ('{"name":"产品经理","text":"产品经理说"}', "产品经理说"),
+    ],
+)
+def test_parts_of_other_words_are_not_told(text: str, left: str) -> None:
+    assert left in _NAMED.texts([text]).texts[0]

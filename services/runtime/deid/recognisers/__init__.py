@@ -32,6 +32,7 @@ from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.counterevidence import AGAINST, CLASSES, against
 from services.runtime.deid.recognisers.groups import MARGIN, Groups
+from services.runtime.deid.recognisers.names_again import names_again
 from services.runtime.deid.recognisers.repeated import repeated
 from services.runtime.deid.recognisers.resolution import apart, resolved, within
 from services.runtime.deid.recognisers.scan import scanned
@@ -63,6 +64,7 @@ class Recogniser:
         self._forms = forms.pseudonyms(policy) if pseudonyms else forms.originals()
         self._names = (*TYPES, *(own.name for own in policy.patterns))
         self._rules = policy.types
+        self._pseudonyms = pseudonyms
         self._hides_places = pseudonyms and "ADDRESS" in policy.types and policy.types["ADDRESS"].reversible
         own_names = {own.name for own in policy.patterns}
         self._wanted = frozenset(policy.types) | own_names
@@ -108,8 +110,11 @@ class Recogniser:
 
     def _completed(self, found: _Found, again: Spans, buffer: Buffer) -> Spans:
         again, _ = _inside(again, buffer)
-        spans = self._with_brackets(_merged(found.spans, again), buffer)
-        return self._with_numbers(spans, found, buffer)
+        spans = _merged(found.spans, again)
+        if "PERSON" in self._wanted:
+            people, _ = _inside(names_again(spans, buffer, pseudonyms=self._pseudonyms), buffer)
+            spans = _merged(spans, people)
+        return self._with_numbers(self._with_brackets(spans, buffer), found, buffer)
 
     def _candidates(
         self, buffer: Buffer, runs: Runs, groups: Groups, words: Words, begun: Beginnings

@@ -15,7 +15,7 @@ from services.runtime.deid.spellings import both, spelled
 
 CLASSES = frozenset({"name", "role", "title", "address", "place"})
 """Of words that tell names and addresses."""
-SURNAMES = (
+_SURNAMES = (
     "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任卢姚沈钟姜崔谭陆"
     "范汪廖石金韦贾夏付方邹熊白孟秦邱侯江尹薛闫段雷龙黎史陶贺毛郝顾龚邵万覃武钱戴严莫孔向常汤康易乔赖文施洪辛柯温"
 )
@@ -24,11 +24,11 @@ _LONG_SURNAMES = (
     "|公羊|钟离|闻人|太史|濮阳|淳于|单于|完颜|拓跋|纳兰"
 )
 _HAN = r"[\u4e00-\u9fa5]"
-_SURNAME = f"(?:{both(_LONG_SURNAMES)}|[{''.join(way for one in SURNAMES for way in spelled(one))}])"
-_TITLED = re.compile(rf"{_SURNAME}(?:(?!某){_HAN}){{0,2}}?(?=$)")
-_TOLD = re.compile(rf"[\s:：为為是叫\"“]{{0,8}}({_SURNAME}(?![我你您他她它咱某]){_HAN}{{1,2}})(?!{_HAN})")
-_TITLES = "先生|女士|小姐|经理|老师|医生|师傅|同学|总监|主任|教授|律师"
-_TITLE = re.compile(both(_TITLES).encode())
+SURNAME = f"(?:{both(_LONG_SURNAMES)}|[{''.join(way for one in _SURNAMES for way in spelled(one))}])"
+_TITLED = re.compile(rf"{SURNAME}(?:(?!某){_HAN}){{0,2}}?(?=$)")
+_TOLD = re.compile(rf"[\s:：为為是叫\"“]{{0,8}}({SURNAME}(?![我你您他她它咱某]){_HAN}{{1,2}})(?!{_HAN})")
+TITLES = "先生|女士|小姐|经理|老师|医生|师傅|同学|总监|主任|教授|律师"
+_TITLE = re.compile(both(TITLES).encode())
 _NOBODY = re.compile(
     rb"assistant|user|system|tool|function|developer|human|bot|[A-Za-z]\w*[_0-9]\w*|[a-z]+[A-Z]\w*|[a-z0-9]+(?:[-.][a-z0-9]+)+"
 )
@@ -57,7 +57,7 @@ _LONGEST_NAME = 12
 _PLACEHOLDER = re.compile(
     r"[\s!-/:-@\[-`{-~—–·。，、？！]*|\s*(?:(?i:n/a|none|null|undefined|unknown|anonymous)|nan|NaN|无|暂无|没有|未知|不详|未填写|匿名"
     rf"|<\|[\w-]+\|>|</?(?:[a-z_]+|[A-Z_]+)>|\[[A-Z_]+\]|\$?\{{[^{{}}]*\}}|\{{\{{[^{{}}]*\}}\}}"
-    rf"|{_HAN}{{1,2}}(?:某{{1,2}}|[xX×○〇]{{1,3}})(?:{both(_TITLES)})?|[^\s*＊]{{0,3}}[*＊]{{1,6}}[^\s*＊]{{0,3}})\s*"
+    rf"|{_HAN}{{1,2}}(?:某{{1,2}}|[xX×○〇]{{1,3}})(?:{both(TITLES)})?|[^\s*＊]{{0,3}}[*＊]{{1,6}}[^\s*＊]{{0,3}})\s*"
 )
 """What stands in a field where nothing is known: signs alone, words for it, tokens of models, templates, and names of
 which others made `张某` or `张**`.
