@@ -121,6 +121,8 @@ def test_latin_names(text: str, names: list[str]) -> None:
         ("Home Address: 12 Main St. Phone: 5", "12 Main St."),
         ("my address is 221B Baker Street, London NW1 6XE.", "221B Baker Street, London NW1 6XE"),
         ("Address: 12 5th Avenue, Apt. 4, New York Order ID: 7", "12 5th Avenue, Apt. 4, New York"),
+        ("Address: 12 Main St\nSpringfield, IL 62701\nThanks", "12 Main St\nSpringfield, IL 62701"),
+        ("Address: 29 Rue de la Briqueterie 480\nPhone: 5", "29 Rue de la Briqueterie 480"),
         ("Address: 5 items", None),
     ],
 )

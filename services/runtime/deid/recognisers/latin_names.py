@@ -22,8 +22,9 @@ def _words(between: str) -> str:
     return rf"({_WORD}(?: (?:{between} ){{0,2}}{_WORD}){{0,3}})"
 
 
-_TOLD = _words("(?!(?:and|are|at|but|for|has|in|is|not|of|on|or|the|to|was|who)\\b)[a-z]{2,3}")
-"""With whatever a `van` or `de` may have become in a pseudonym."""
+PARTICLE = r"(?!(?:and|are|at|but|for|has|in|is|not|of|on|or|the|to|was|who)\b)[a-z]{2,3}"
+"""Whatever a `van` or `de` may have become in a pseudonym."""
+_TOLD = _words(PARTICLE)
 _SAID = _words("(?:van|von|der|den|de|da|di|del|della|dos|du|la|le|bin|ibn|al|el|ter|zu)")
 _SIGN = r"[ \t\"'*]{0,4}[:：=][\s\"'“*]{0,8}"
 _LABELLED = re.compile(rf"(?:{_SIGN}|\s(is|was) ){_TOLD}")

@@ -9,7 +9,7 @@ import numpy as np
 from services.runtime.deid.buffers import Buffer, Flags, Offsets
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
-from services.runtime.deid.recognisers.latin_names import CAPITAL, LABEL_ENDS, LABELS, LETTER
+from services.runtime.deid.recognisers.latin_names import CAPITAL, LABEL_ENDS, LABELS, LETTER, PARTICLE
 from services.runtime.deid.recognisers.words import BITS, WORDS, Words
 from services.runtime.deid.spellings import both
 
@@ -31,9 +31,9 @@ _TOKEN = rf"(?:[A-Z][A-Za-z.]{{0,4}}\.|[{CAPITAL}0-9#][{LETTER}0-9'’#/-]{{0,30
 _LATIN = re.compile(
     r"(?:[ \t\"'*]{0,4}[:：=][\s\"'“*]{0,8}| (?:is|to) )"
     rf"(\d{{1,6}}[A-Za-z]?(?:[-/]\d{{1,5}})?(?= (?:[{CAPITAL}0-9]+[a-z]{{0,2}} )?[{CAPITAL}][{LETTER}.])"
-    rf"(?:(?:,? |,\n ?){_TOKEN}){{1,14}})"
+    rf"(?:(?:,? |,\n ?|\n ?(?=[^\n:]{{1,40}}\d[^\n:]{{0,12}}(?:\n|\Z)))(?:{PARTICLE} ){{0,2}}{_TOKEN}){{1,18}})"
 )
-"""A number, and words in capitals or numbers up to anything else."""
+"""A number, and words in capitals or numbers up to anything else; lines that follow have a comma or a number, too."""
 
 
 _OBJECT = re.compile(
