@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import random
+import unicodedata
 from functools import cache
 
 import msgspec
@@ -142,7 +143,7 @@ def test_fields_and_items(policy: str, rng: random.Random) -> None:
         for changed, part in zip(
             strings(ENGINES[policy].texts([document], format="json").texts[0]), parts, strict=True
         ):
-            if not any(value in part and other != part for value, other in repeated):
+            if not any(value in folded(strings(part)[0]) and other != part for value, other in repeated):
                 assert changed == strings(alone(policy, part, "json"))[0]
 
 
@@ -153,8 +154,13 @@ def strings(document: str) -> list[str]:
 
 
 def told(policy: str, part: str) -> list[str]:
-    """Values that a word tells, for the other parts of a document too."""
-    return [entry.original for entry in result(policy, part, "json").mapping if entry.type in TOLD]
+    """Values that a word may tell, for the other parts of a document too."""
+    return [folded(entry.original) for entry in result(policy, part, "json").mapping if entry.type in TOLD]
+
+
+def folded(text: str) -> str:
+    """As other spellings of a value have it, too."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text))).lower()
 
 
 @pytest.mark.parametrize("policy", POLICIES)

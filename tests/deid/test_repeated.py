@@ -39,6 +39,46 @@ def test_it_is_found_again_in_the_same_text(text: str, value: str) -> None:
     assert result.texts == [text.replace(value, pseudonym)]
 
 
+APART = "。还有一句别的话，说的是天气和路上的事情，把前后两处隔开得远一些，"
+
+
+@pytest.mark.parametrize("policy", ["zh-pii", "en-pii"])
+@pytest.mark.parametrize(
+    ("told", "again"),
+    [
+        ("手机：⟦555 1234⟧", "555 1234"), ("phone ⟦555 1234⟧", "555-1234"), ("tel ⟦020 7946 0958⟧", "020 7946 0958"),
+        ("tel ⟦020 7946 0958⟧", "(020) 7946 0958"), ("QQ ⟦12345⟧", "12345"), ("mac ⟦001A2B3C4D5E⟧", "001A2B3C4D5E"),
+        ("ip ⟦1.2.3.4⟧", "1.2.3.4"), ("SSN ⟦123 45 6789⟧", "123 45 6789"), ("SSN ⟦123-45-6789⟧", "123456789"),
+        ("护照号⟦E12345678⟧", "E12345678"), ("passport ⟦E12345678⟧", "e12345678"),
+        ("IMEI ⟦490154203237518⟧", "490154203237518"), ("身份证 ⟦110105491231002⟧", "110105491231002"),
+        ("卡号⟦6222021234567890⟧", "6222021234567890"), ("卡号⟦6222021234567890⟧", "6222 0212 3456 7890"),
+        ("电话 ⟦6234 5678⟧", "62345678"), ("电话 ⟦010-62345678⟧", "01062345678"),
+        ("电话 ⟦01062345678⟧", "010-62345678"),
+        ("phone ⟦212-555-1234⟧", "2125551234"), ("台胞证 ⟦12345678⟧", "12345678"), ("通行证 ⟦H12345678⟧", "H12345678"),
+        ("车牌 ⟦军V12345⟧", "军V12345"), ("车牌 ⟦京AD 12345⟧", "京AD 12345"), ("密码是 ⟦P@ss(w0rd)2⟧", "P@ss(w0rd)2"),
+        ("密码是 ⟦Abc12345!⟧", "Abc12345!"), ("邮箱⟦zhangsan#qq.com⟧", "zhangsan#qq.com"),
+    ],
+)  # fmt: skip
+def test_every_type_is_found_again_with_one_pseudonym(policy: str, told: str, again: str) -> None:
+    engine = Deidentifier(policies.built_in()[policy], KEYS)
+    given = f"{told[: told.index('⟦')]}%s{APART}%s，好的"
+    text = given % (told[told.index("⟦") + 1 : -1], again)
+    result = engine.texts([text])
+    [first] = {entry.pseudo for entry in result.mapping if entry.original == told[told.index("⟦") + 1 : -1]}
+    letters = iter("".join(filter(str.isalnum, first)))
+    same = "".join(next(letters) if sign.isalnum() else sign for sign in again)
+    assert result.texts[0].lower() == (given % (first, same)).lower()
+    assert again not in result.texts[0]
+    assert engine.reverse(result.texts).texts == [text]
+
+
+def test_it_is_found_again_in_another_field() -> None:
+    text = json.dumps({"passport": "E12345678", "qq": 12345, "note": "E12345678 已核", "other": "12345"})
+    changed = json.loads(ENGINE.texts([text], format="json").texts[0])
+    assert changed["note"] == f"{changed['passport']} 已核"
+    assert changed["other"] == str(changed["qq"]) != "12345"
+
+
 def test_it_is_found_again_in_other_strings_of_a_document() -> None:
     record = {"messages": [{"content": f"密码是 {SECRET}"}, {"content": f"{SECRET} 收到"}], "password": "Xyz#9876"}
     changed = json.loads(ENGINE.texts([json.dumps(record)], format="json").texts[0])
@@ -116,3 +156,20 @@ def test_other_texts_are_not_told() -> None:
 @pytest.mark.parametrize("rest", [f"x{SECRET}", f"{SECRET}5", "Abc@123", "abc@1234", "/Abc@1234x/"])
 def test_only_the_whole_value_is_told(rest: str) -> None:
     assert ENGINE.texts([f"密码是 {SECRET}，见{rest}"]).texts[0].endswith(f"，见{rest}")
+
+
+@pytest.mark.parametrize("again", ["12345.6", "0.12345", "A-12345", "12 345", "12345_6", "v12345", "12345-67"])
+def test_a_number_is_told_as_a_whole(again: str) -> None:
+    assert ENGINE.texts([f"QQ 12345{APART}{again}"]).texts[0].endswith(APART + again)
+
+
+def test_what_a_word_tells_wins_over_what_its_form_looks_like() -> None:
+    engine = Deidentifier(policies.built_in()["en-pii"], KEYS)
+    text = f"IMEI 490154203237518{APART}490154203237518"
+    assert [entry.type for entry in engine.texts([text]).mapping] == ["IMEI"]
+
+
+def test_a_landline_after_a_country_code_is_told_there_alone() -> None:
+    text = f"电话 +86 10 6234 5678{APART}10 6234 5678"
+    done = ENGINE.texts([text])
+    assert ENGINE.reverse(done.texts).texts == [text]

@@ -12,7 +12,7 @@ from services.runtime.deid.buffers import Offsets
 
 class Spans:
     """N spans as columns: `kinds` are indices into `names`; `starts`, `ends` are byte offsets; `scores` 0 to 1;
-    `checked`: a checksum holds.
+    `checked`: a checksum holds; `told`: a word, a field or a country code tells it, as its form alone does not.
     """
 
     def __init__(
@@ -23,14 +23,18 @@ class Spans:
         ends: Offsets,
         scores: NDArray[np.float32],
         checked: NDArray[np.bool_],
+        told: NDArray[np.bool_],
     ) -> None:
         self.names = names
-        self.kinds, self.starts, self.ends, self.scores, self.checked = kinds, starts, ends, scores, checked
+        self.kinds, self.starts, self.ends, self.scores = kinds, starts, ends, scores
+        self.checked, self.told = checked, told
 
     @classmethod
     def none(cls, names: Sequence[str]) -> Spans:
         nowhere = np.zeros(0, dtype=np.int64)
-        return cls(names, nowhere.astype(np.int16), nowhere, nowhere, nowhere.astype(np.float32), nowhere > 0)
+        return cls(
+            names, nowhere.astype(np.int16), nowhere, nowhere, nowhere.astype(np.float32), nowhere > 0, nowhere > 0
+        )
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -45,6 +49,7 @@ class Spans:
             self.ends[chosen],
             self.scores[chosen],
             self.checked[chosen],
+            self.told[chosen],
         )
 
     def joined(self, other: Spans) -> Spans:
@@ -55,4 +60,5 @@ class Spans:
             np.concatenate([self.ends, other.ends]),
             np.concatenate([self.scores, other.scores]),
             np.concatenate([self.checked, other.checked]),
+            np.concatenate([self.told, other.told]),
         )

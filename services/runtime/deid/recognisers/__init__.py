@@ -77,6 +77,9 @@ class Recogniser:
         self._bits = np.array([BITS[_CONTEXT[name][0]] if name in _CONTEXT else 0 for name in self._names])
         self._bonus = np.array([_CONTEXT[name][1] if name in _CONTEXT else 0 for name in self._names], dtype=np.float32)
         self._phones = np.isin(self._names, ["CN_PHONE", *other_phones.PHONES])
+        self._varied = np.isin(
+            self._names, ["CN_LANDLINE", "US_PHONE", "US_SSN"]
+        )  # told by their form in some spellings
         self._malus = np.array([AGAINST.get(name, 0) for name in self._names], dtype=np.float32)
 
     @property
@@ -110,7 +113,7 @@ class Recogniser:
 
     def _completed(self, found: _Found, again: Spans, buffer: Buffer) -> Spans:
         again, _ = _inside(again, buffer)
-        spans = _merged(found.spans, again)
+        spans = _merged(found.spans.take(apart(found.spans, again)), again)
         if "PERSON" in self._wanted:
             people, _ = _inside(names_again(spans, buffer, pseudonyms=self._pseudonyms), buffer)
             spans = _merged(spans, people)
@@ -141,8 +144,10 @@ class Recogniser:
 
     def _weighed(self, spans: Spans, area: Offsets, words: Words, buffer: Buffer, cells: Cells) -> Spans:
         near = words.near(spans.starts, spans.ends, buffer, area) | cells.around(spans.starts, spans.ends)
-        scores = spans.scores + self._bonus[spans.kinds] * ((near & self._bits[spans.kinds]) > 0)
+        worded = (near & self._bits[spans.kinds]) > 0
+        scores = spans.scores + self._bonus[spans.kinds] * worded
         least = self._least[spans.kinds]
+        spans.told = spans.told | (spans.scores < least) | (worded & self._varied[spans.kinds])
         decided = np.flatnonzero((scores >= least) & (scores - self._malus[spans.kinds] < least))
         some = spans.take(decided)
         own = np.where(some.scores < least[decided], self._bits[some.kinds], 0)
@@ -186,7 +191,8 @@ class Recogniser:
                 long = long[~places.in_hidden(buffer, words, runs.starts[long])]
         n = len(long)
         kind, score = np.full(n, self._names.index("NUMBER"), dtype=np.int16), np.full(n, _NUMBER_SCORE, np.float32)
-        numbers = Spans(self._names, kind, runs.starts[long], runs.ends[long], score, np.zeros(n, dtype=np.bool_))
+        none = np.zeros(n, dtype=np.bool_)
+        numbers = Spans(self._names, kind, runs.starts[long], runs.ends[long], score, none, none)
         numbers, _ = _inside(numbers, buffer)
         return _merged(spans, numbers)
 

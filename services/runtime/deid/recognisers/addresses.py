@@ -66,7 +66,7 @@ def _emails(groups: Groups, buffer: Buffer, out: Candidates) -> None:
     )
     unsure = np.flatnonzero(told != signed)
     told[unsure] = _announced(groups.searched, starts[unsure], buffer)
-    out.add("EMAIL", starts[told], ends[told], 0.9)
+    out.add("EMAIL", starts[told], ends[told], 0.9, told=np.isin(np.flatnonzero(told), unsure))
 
 
 def _spelled_emails(searched: bytes, at: list[int], buffer: Buffer, out: Candidates) -> None:

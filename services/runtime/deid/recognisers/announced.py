@@ -169,7 +169,7 @@ class _Search:
             if place := find[choice](said.text if is_escaped else self._searched, start, limit):
                 begin, over = said.place(*place) if is_escaped else place
                 places.append((begin, over))
-        self._out.add_all(kind, places, _SCORE)
+        self._out.add_all(kind, places, _SCORE, told=True)
 
     def _announcing(self, kind: str) -> tuple[Offsets, Offsets]:
         """Where words end that something may follow, with the choices of what."""
@@ -204,7 +204,7 @@ class _Search:
             start = int(areas.starts[index]) + MARGIN
             text = rest + searched[start : min(int(areas.ends[index]) + MARGIN, start + _FARTHEST)]
             if place := announced.chosen(choice).find(text, 0, len(text), len(rest)):
-                self._out.add_one(kind, start + place[0] - len(rest), start + place[1] - len(rest), _SCORE)
+                self._out.add_one(kind, start + place[0] - len(rest), start + place[1] - len(rest), _SCORE, told=True)
 
     @cached_property
     def _names_next(self) -> Flags:
@@ -232,7 +232,7 @@ def _named_fields(searched: bytes, areas: Areas, words: Words, out: Candidates) 
         for index in np.flatnonzero(short & ((named & BITS[name]) > 0)).tolist():
             start, end = int(areas.starts[index]) + MARGIN, int(areas.ends[index]) + MARGIN
             if is_whole(searched[start:end]):
-                out.add_one(kind, start, end, _SCORE)
+                out.add_one(kind, start, end, _SCORE, told=True)
     if "API_KEY" in out.wanted:
         passwords = np.flatnonzero(named & BITS["password"])
         passwords = passwords[words.of_names(areas.take(passwords), whole=True) & BITS["password"] > 0]
@@ -240,7 +240,7 @@ def _named_fields(searched: bytes, areas: Areas, words: Words, out: Candidates) 
         for index in passwords[(lengths > 0) & (lengths <= 256)].tolist():
             start, end = int(areas.starts[index]) + MARGIN, int(areas.ends[index]) + MARGIN
             if secret_values.may_be_password(searched[start:end]):
-                out.add_one("API_KEY", start, end, _SCORE)
+                out.add_one("API_KEY", start, end, _SCORE, told=True)
 
 
 _WHOLE: dict[str, tuple[str, Callable[[bytes], bool]]] = {

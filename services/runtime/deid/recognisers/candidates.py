@@ -24,39 +24,45 @@ class Candidates:
         self.wanted = wanted
         self._names, self._least, self._lift = names, least, lift
         self._numbers = {name: number for number, name in enumerate(names)}
-        self._single: list[tuple[int, int, int, float, bool]] = []
-        self._parts: list[tuple[Any, Any, Any, Any, Any]] = []
+        self._single: list[tuple[int, int, int, float, bool, bool]] = []
+        self._parts: list[tuple[Any, ...]] = []
 
     def hopes(self, kind: str, score: float) -> bool:
         """Whether candidates with this score at most are worth a look."""
         return kind in self.wanted and bool(self._enough(self._numbers[kind], np.float32(score)))
 
-    def add(self, kind: str, starts: Offsets, ends: Offsets, score: Any, checked: Any = False) -> None:
-        """`score` and `checked` are one value for all, or one for each."""
+    def add(
+        self, kind: str, starts: Offsets, ends: Offsets, score: Any, checked: Any = False, told: Any = False
+    ) -> None:
+        """`score`, `checked` and `told` are one value for all, or one for each."""
         if kind not in self.wanted or not len(starts):
             return
         number, n = self._numbers[kind], len(starts)
         scores: Scores = np.broadcast_to(np.asarray(score, dtype=np.float32), n)
-        part = np.full(n, number, dtype=np.int16), starts, ends, scores, np.broadcast_to(np.asarray(checked, bool), n)
+        flags = [np.broadcast_to(np.asarray(given, bool), n) for given in (checked, told)]
+        part: tuple[Any, ...] = (np.full(n, number, dtype=np.int16), starts, ends, scores, *flags)
         enough = self._enough(number, scores)
         self._parts.append(part if enough.all() else tuple(column[enough] for column in part))
 
-    def add_all(self, kind: str, places: list[tuple[int, int]], score: float) -> None:
+    def add_all(self, kind: str, places: list[tuple[int, int]], score: float, *, told: bool = False) -> None:
         """Of one score, by their starts and ends."""
         if places:
             starts, ends = np.array(places, dtype=np.int64).T
-            self.add(kind, starts, ends, score)
+            self.add(kind, starts, ends, score, told=told)
 
-    def add_one(self, kind: str, start: int, end: int, score: float, *, checked: bool = False) -> None:
+    def add_one(
+        self, kind: str, start: int, end: int, score: float, *, checked: bool = False, told: bool = False
+    ) -> None:
         if self.hopes(kind, score):
-            self._single.append((self._numbers[kind], start, end, score, checked))
+            self._single.append((self._numbers[kind], start, end, score, checked, told))
 
     def spans(self) -> Spans:
         """In ascending order of their starts."""
         if self._single:
-            kinds, starts, ends, scores, checked = zip(*self._single, strict=True)
+            kinds, starts, ends, scores, *flags = zip(*self._single, strict=True)
             numbers = np.array(kinds, dtype=np.int16), np.array(starts), np.array(ends)
-            self._parts.append((*numbers, np.array(scores, dtype=np.float32), np.array(checked, dtype=np.bool_)))
+            columns = (np.array(flag, dtype=np.bool_) for flag in flags)
+            self._parts.append((*numbers, np.array(scores, dtype=np.float32), *columns))
             self._single = []
         if not self._parts:
             return Spans.none(self._names)

@@ -47,7 +47,7 @@ def names_again(spans: Spans, buffer: Buffer, *, pseudonyms: bool) -> Spans:
                 break
     like, first, last = np.array(places, dtype=np.int64).reshape(-1, 3).T
     same = spans.take(like)
-    found = Spans(spans.names, same.kinds, first, last, same.scores, same.checked)
+    found = Spans(spans.names, same.kinds, first, last, same.scores, same.checked, same.told)
     return found.take(apart(found, spans))
 
 

@@ -74,7 +74,7 @@ def find(buffer: Buffer, runs: Runs, words: Words, free: Flags, out: Candidates)
         for other in _others(content, found) if with_others[run] else ():
             _add(content, other.start(), other.end(), _LEAST, 0, places)
     for kind, found_places in places.items():
-        out.add_all(kind if kind in out.wanted else "PHONE", found_places, 0.6)
+        out.add_all(kind if kind in out.wanted else "PHONE", found_places, 0.6, told=True)
 
 
 def _before_others(runs: Runs, free: Flags) -> Flags:

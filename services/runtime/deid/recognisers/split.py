@@ -95,5 +95,5 @@ def find(buffer: Buffer, groups: Groups, runs: Runs, words: Words, out: Candidat
                 found = expression.match(groups.searched, begin, limit)
                 kind = kind_of(found[0].translate(None, _SIGNS), groups.forms) if found else ""
                 if found and kind:
-                    out.add_one(kind if kind in out.wanted else "NUMBER", begin, found.end(), _SCORE)
+                    out.add_one(kind if kind in out.wanted else "NUMBER", begin, found.end(), _SCORE, told=True)
                     break

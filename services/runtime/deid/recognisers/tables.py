@@ -72,7 +72,10 @@ def find(searched: bytes, cells: Cells, out: Candidates) -> None:
         starts, ends = (cells.starts[chosen] + MARGIN).tolist(), (cells.ends[chosen] + MARGIN).tolist()
         columns = zip(starts, ends, cells.bits[chosen].tolist(), strict=True)
         out.add_all(
-            kind, [(start, end) for start, end, bits in columns if _is(kind, searched[start:end], bits)], _SCORE
+            kind,
+            [(start, end) for start, end, bits in columns if _is(kind, searched[start:end], bits)],
+            _SCORE,
+            told=True,
         )
 
 
