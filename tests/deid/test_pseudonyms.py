@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Sequence
 from datetime import date
 from itertools import product
 
@@ -56,6 +57,35 @@ def test_bijective_and_reversible(kind: str, output: Output) -> None:
     if kind not in ("CN_ID", "CN_USCC", "CN_PLATE"):  # which have letters where others have digits
         assert all(form(old) == form(new) for old, new in pseudonyms.items())
     assert engine(output).reverse(done.texts).texts == texts
+
+
+AREAS = (*range(1, 666), *range(667, 900))
+
+
+@pytest.mark.parametrize("policy", ["zh-pii", "en-pii"])
+@pytest.mark.parametrize(
+    ("issued", "parts"),
+    [
+        ("issued", (AREAS, range(1, 100), range(1, 10_000))),
+        ("no area", ((0, 666, *range(900, 1000)), range(100), range(10_000))),
+        ("no group", (AREAS, (0,), range(10_000))),
+        ("no serial", (AREAS, range(1, 100), (0,))),
+    ],
+)
+def test_an_ssn_that_is_never_issued_stays_so(
+    policy: str, issued: str, parts: tuple[Sequence[int], Sequence[int], Sequence[int]]
+) -> None:
+    rng, by = random.Random(issued), Deidentifier(policies.built_in()[policy], KEYS)
+    area, group, serial = parts
+    originals = {f"{rng.choice(area):03}-{rng.choice(group):02}-{rng.choice(serial):04}" for _ in range(400)}
+    texts = [json.dumps({"ssn": original}) for original in sorted(originals)]
+    done = by.texts(texts, format="json")
+    pseudonyms = {entry.original: entry.pseudo for entry in done.mapping if entry.type == "US_SSN"}
+    assert pseudonyms.keys() == originals
+    assert len(set(pseudonyms.values())) == len(originals)
+    for pseudonym in pseudonyms.values():
+        assert all(int(number) in part for number, part in zip(pseudonym.split("-"), parts, strict=True))
+    assert by.reverse(done.texts, format="json").texts == texts
 
 
 @pytest.mark.parametrize("output", OUTPUTS)

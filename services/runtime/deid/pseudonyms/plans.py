@@ -54,6 +54,8 @@ PLATE_DOTS = ("·", "•", "・", "‧", "∙", "⋅")
 PLATE_SIGNS = (*PLATE_DOTS, " ", "\u3000", "-", ".", "—")
 """That people write between the parts of a plate."""
 
+SSN_PARTS: Final[Sequence[tuple[int, Sequence[int]]]] = ((3, (0, 666, *range(900, 1000))), (2, (0,)), (4, (0,)))
+"""Digits of each part of an SSN, area, group and serial, and what of them is never issued."""
 SERVICES = (400, 800)
 """Numbers that begin like these are of no area; their pseudonyms do, too."""
 _OF_THE_1900S: Codes = calendar.WRITTEN[calendar.YEARS < 2000] - 19_000_000
@@ -120,6 +122,8 @@ def plan(kind: str, pattern: str) -> Plan | None:
 
     A phone's of ten digits begins with `S` where it is of a service.
 
+    An SSN's has `U` in the place of its first part that is never issued, as those of an ITIN are.
+
     A landline's pattern ends with `B` where its area code has two digits after the 0.
     """
     n = len(pattern)
@@ -162,9 +166,8 @@ def plan(kind: str, pattern: str) -> Plan | None:
         case "PHONE" if n == 10:
             others = [code for code in range(1000) if code not in SERVICES]
             return Plan([only(3, SERVICES if pattern.startswith("S") else others), *free(7)])
-        case "US_SSN" if digits and n == 9:
-            areas = [area for area in range(1, 900) if area != 666]
-            return Plan([only(3, areas), only(2, range(1, 100)), only(4, range(1, 10_000))])
+        case "US_SSN" if n == 9:
+            return _ssn(pattern)
         case "US_PHONE" if digits and n == 10:
             return Plan([only(1, range(2, 10)), *free(2), only(1, range(2, 10)), *free(6)])
         case "QQ" if digits and 5 <= n <= 11:
@@ -191,6 +194,29 @@ def octets(widths: tuple[int, ...]) -> Plan:
     given = {1: range(10), 2: range(10, 100), 3: range(100, 256)}
     first = [number for number in given[widths[0]] if number not in NOBODYS_NETWORKS]
     return Plan([only(widths[0], first), *(only(width, given[width]) for width in widths[1:])])
+
+
+def ssn_part_unissued(rows: NDArray[np.uint8]) -> Codes:
+    """Of N x 9 digits the number of the first part of SSN_PARTS that is never issued, or how many parts there are."""
+    found, at = np.full(len(rows), len(SSN_PARTS)), 0
+    for part, (width, never) in enumerate(SSN_PARTS):
+        value = rows[:, at : at + width] @ 10 ** np.arange(width - 1, -1, -1)
+        found[(found == len(SSN_PARTS)) & np.isin(value, never)] = part
+        at += width
+    return found
+
+
+def _ssn(pattern: str) -> Plan:
+    fields, at = list[Field](), 0
+    for width, never in SSN_PARTS:
+        every = range(10**width)
+        if "U" in pattern[:at]:
+            codes = list(every)
+        else:
+            codes = list(never) if pattern[at] == "U" else sorted({*every} - {*never})
+        fields.append(only(width, codes))
+        at += width
+    return Plan(fields)
 
 
 def _lettered(pattern: str, given: str, never: str) -> Plan | None:

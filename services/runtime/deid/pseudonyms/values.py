@@ -21,9 +21,11 @@ from services.runtime.deid.pseudonyms.plans import (
     NEVER_UNION_PAY,
     PLATE_PROVINCES,
     SERVICES,
+    SSN_PARTS,
     UNION_PAY,
     octets,
     plan,
+    ssn_part_unissued,
 )
 from services.runtime.deid.pseudonyms.typed import permuted
 from services.runtime.deid.reaches import among_bytes, put, windows
@@ -35,6 +37,7 @@ _NUMBERED = _LETTERED | {
     "QQ", "NUMBER",
 }  # fmt: skip
 _LONGEST_NUMBER = 36
+_SSN_DIGITS = sum(width for width, _ in SSN_PARTS)
 
 
 class Pseudonyms:
@@ -233,5 +236,11 @@ def _patterns(kind: str, letters: Bytes) -> Iterator[tuple[str, Flags]]:
         for pattern, chosen in ((special, ~other), ("9" * n, other)):
             if chosen.any():
                 yield pattern, chosen
+    elif kind == "US_SSN" and n == _SSN_DIGITS:
+        unissued, at = ssn_part_unissued(letters - np.uint8(48)), 0
+        for part, (width, _) in enumerate((*SSN_PARTS, (0, ()))):
+            if (chosen := unissued == part).any():
+                yield ("9" * at + "U" * width).ljust(n, "9"), chosen
+            at += width
     else:
         yield "9" * n, np.ones(len(letters), dtype=np.bool_)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from services.runtime.deid import checksums
 from services.runtime.deid.buffers import Flags, Offsets
 from services.runtime.deid.calendar import is_day
-from services.runtime.deid.pseudonyms.plans import NOBODYS_NETWORKS
+from services.runtime.deid.pseudonyms.plans import NOBODYS_NETWORKS, SSN_PARTS, ssn_part_unissued
 from services.runtime.deid.reaches import among_bytes, is_alphanumeric, is_letter, windows
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.forms import Forms
@@ -136,18 +136,19 @@ def _ids(groups: Groups, out: Candidates) -> None:
         out.add("CN_ID", groups.starts[first], ends, score, valid)
 
 
+_UNISSUED = 0.4
+
+
 def _ssn(groups: Groups, out: Candidates) -> None:
     if "US_SSN" not in out.wanted:
         return
     for widths, links, form in (((3, 2, 4), "-", 0.65), ((3, 2, 4), " ", 0.4), ((3, 2, 4), ".", 0.2), ((9,), "", 0.1)):
         first = groups.shaped(widths, links) if links else groups.of_width(9)
-        rows = groups.rows(first, widths)
-        area = number(rows, 0, 3)
-        good = (area > 0) & (area < 900) & (area != 666) & (number(rows, 3, 5) > 0) & (number(rows, 5, 9) > 0)
-        first = first[good]
+        issued = ssn_part_unissued(groups.rows(first, widths)) == len(SSN_PARTS)
         last = first + len(widths) - 1
         joined = ~groups.alone(first, 3) if links else np.zeros(len(first), dtype=np.bool_)
-        score = form - penalty(groups, first, last, 0.3) - 0.3 * joined
+        likely = np.where(issued, form, min(form, _UNISSUED))
+        score = likely - penalty(groups, first, last, 0.3) - 0.3 * joined
         out.add("US_SSN", groups.starts[first], groups.ends[last], score)
 
 
