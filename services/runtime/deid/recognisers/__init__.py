@@ -30,7 +30,7 @@ from services.runtime.deid.recognisers import (
 )
 from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
-from services.runtime.deid.recognisers.counterevidence import AGAINST, CLASSES, against
+from services.runtime.deid.recognisers.counterevidence import AGAINST, against
 from services.runtime.deid.recognisers.groups import MARGIN, Groups
 from services.runtime.deid.recognisers.names_again import names_again
 from services.runtime.deid.recognisers.repeated import repeated
@@ -38,7 +38,7 @@ from services.runtime.deid.recognisers.resolution import apart, resolved, within
 from services.runtime.deid.recognisers.scan import scanned
 from services.runtime.deid.recognisers.spared import Identifiers, spared
 from services.runtime.deid.recognisers.tables import Cells
-from services.runtime.deid.recognisers.words import BITS, Words
+from services.runtime.deid.recognisers.words import BITS, WORDS, Words
 from services.runtime.deid.spans import Spans
 
 _CONTEXT = {
@@ -48,12 +48,6 @@ _CONTEXT = {
     "WECHAT": ("wechat", 0.2), "US_SSN": ("ssn", 0.5), "IBAN": ("iban", 0.2), "DATE": ("date", 0.4),
     "CN_PLATE": ("plate", 0.1), "IPV4": ("net", 0.1), "MAC": ("mac", 0.3),
 }  # fmt: skip
-_CONTEXT_CLASSES = frozenset(
-    {name for name, _ in _CONTEXT.values()}
-    | {"secret", "password", "pass", "pin", "keys", "client", "login", "redis", "curl", "wandb", "option", "bearer"}
-    | {"plus", "short", "key", "token", "authorization"}
-    | {"mac", "wxid", "isbn", "doi", "schema", "doctype", "account", *CLASSES}
-)
 _NUMBER_SCORE = 0.5
 
 
@@ -69,7 +63,7 @@ class Recogniser:
         own_names = {own.name for own in policy.patterns}
         self._wanted = frozenset(policy.types) | own_names
         self._typed = frozenset(policy.types) - {"NUMBER"}
-        self._classes = _CONTEXT_CLASSES | (names.CLASSES if self._wanted & {"PERSON", "ADDRESS"} else set())
+        self._classes = frozenset(WORDS) - (set() if self._wanted & {"PERSON", "ADDRESS"} else names.CLASSES)
         self._patterns = policy.patterns
         least = {kind: rule.min_score for kind, rule in policy.types.items()}
         least |= {own.name: own.min_score for own in policy.patterns}

@@ -21,7 +21,6 @@ AGAINST = {
 """What it takes from a score."""
 _DOCUMENTS = ("PASSPORT", "HK_MO_PERMIT", "TW_PERMIT")
 """Which have numbers that are called `编号`, too."""
-CLASSES = ("other", "version", "product")
 _OF_VERSIONS = BITS["version"] | BITS["product"]
 _BITS = _OF_VERSIONS | BITS["other"]
 _LONGEST_YEAR = 4
