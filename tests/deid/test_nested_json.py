@@ -140,7 +140,7 @@ def test_the_number_of_a_user_in_a_path_is_no_escape() -> None:
 NUMBERS = st.one_of(
     st.integers(10**4, 10**19),
     st.integers(-(10**12), -(10**6)),
-    st.sampled_from([110105199003071234, 13812345678, 6222021234567890128, 13812345678.25, 1.3812345678e22, 20240305]),
+    st.sampled_from([110105199003071234, 13812345678, 6222021234567890128, 13812345678.25, 20240305]),
 )
 NAMES = st.sampled_from([*VALUES, "税号", "台胞证", "order_id", "ids", "张三先生", 'a"b', "c\\"])
 DOCUMENTS = st.recursive(
@@ -150,13 +150,16 @@ DOCUMENTS = st.recursive(
 ).filter(lambda document: isinstance(document, dict | list))
 
 
-@given(DOCUMENTS, st.integers(0, 3), st.sampled_from([None, 0, 2]), st.sampled_from(ACTIONS))
-@example({"身份证": 110105199003071234}, 1, None, "redact")
-@example({"ids": [[True, 13812345678], 13812345678]}, 2, 2, "hash")
-@example([13812345678, {"order_id": -13812345678.25}], 1, None, "mask")
-@example([["\\", 13812345678], "[", 13812345678], 3, None, "redact")
-def test_a_number_that_becomes_none_is_a_string(document: Any, depth: int, indent: int | None, action: Action) -> None:
-    by = Deidentifier(policy_of(action), KEYS)
+@given(DOCUMENTS, st.integers(0, 3), st.sampled_from([None, 0, 2]), st.sampled_from(ACTIONS), st.booleans())
+@example({"身份证": 110105199003071234}, 1, None, "redact", False)
+@example({"ids": [[True, 13812345678], 13812345678]}, 2, 2, "hash", False)
+@example([13812345678, {"order_id": -13812345678.25}], 1, None, "mask", True)
+@example([["\\", 13812345678], "[", 13812345678], 3, None, "redact", False)
+@example([{"password": 12345}], 2, 0, "mask", True)
+def test_a_number_that_becomes_none_is_a_string(
+    document: Any, depth: int, indent: int | None, action: Action, own: bool
+) -> None:
+    by = Deidentifier(policy_of(action, own=own), KEYS)
     text = json.dumps(document, ensure_ascii=False, indent=indent)
     nested = text
     for _ in range(depth):
