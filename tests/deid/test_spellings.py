@@ -374,3 +374,19 @@ def test_a_bracket_that_closes_in_a_phone_is_part_of_it(by: Deidentifier, text: 
     [pair] = by.texts([text]).mapping
     assert pair.original == value
     assert by.reverse(by.texts([text]).texts).texts == [text]
+
+
+@pytest.mark.parametrize(
+    ("kind", "groups", "whole"),
+    [
+        ("BANK_CARD", "6222 021001116245702", "6222021001116245702"),
+        ("BANK_CARD", "62220 21001 11624 5702", "6222021001116245702"),
+        ("CN_ID", "1101 0519 4912 3100 2X", "11010519491231002X"),
+        ("CN_ID", "1101-0519-4912-3100-21", "110105194912310021"),
+    ],
+)
+def test_unusual_groups_without_a_word(kind: str, groups: str, whole: str) -> None:
+    done = _ZH.texts([f"见 {groups}", whole])
+    assert done.counts == {kind: 2}
+    assert "".join(filter(str.isalnum, done.mapping[0].pseudo)) == done.mapping[1].pseudo
+    assert _ZH.reverse(done.texts).texts == [f"见 {groups}", whole]

@@ -23,7 +23,10 @@ def find(groups: Groups, out: Candidates) -> None:
 
 
 _MOST_DIGITS = 19
-_CARD_SHAPES = ((4, 4, 4, 4), (4, 4, 4, 4, 1), (4, 4, 4, 4, 2), (4, 4, 4, 4, 3), (6, 13), (4, 6, 5), (4, 6, 4), (8, 8))
+_CARD_SHAPES = (
+    (4, 4, 4, 4), (4, 4, 4, 4, 1), (4, 4, 4, 4, 2), (4, 4, 4, 4, 3), (6, 13), (4, 6, 5), (4, 6, 4), (8, 8), (4, 12),
+    (4, 15), (5, 5, 5, 4),
+)  # fmt: skip
 
 
 def _cards(groups: Groups, out: Candidates) -> None:
@@ -105,10 +108,13 @@ def born_in_a_province(forms: Forms, rows: NDArray[np.uint8]) -> Flags:
     return known & is_day(number(rows, 6, 10), number(rows, 10, 14))
 
 
+_FOURS = ((4, 4, 4, 4, 2), (4, 4, 4, 4, 1))
+
+
 def _ids(groups: Groups, out: Candidates) -> None:
     if "CN_ID" not in out.wanted:
         return
-    for widths in ((18,), (17,), (6, 8, 4), (6, 8, 3), (6, 4, 4, 4), (6, 4, 4, 3), (15,), (6, 6, 3)):
+    for widths in ((18,), (17,), (6, 8, 4), (6, 8, 3), (6, 4, 4, 4), (6, 4, 4, 3), *_FOURS, (15,), (6, 6, 3)):
         total = sum(widths)
         single = len(widths) == 1
         first = groups.of_width(total) if single else groups.shaped(widths, "- ")
