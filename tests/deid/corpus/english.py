@@ -21,6 +21,7 @@ NAMES = {
 """What the set calls our types."""
 
 WANTED = ("EMAIL_ADDRESS", "IBAN_CODE", "IP_ADDRESS", "US_SSN", "CREDIT_CARD")
+OTHERS = ("PHONE_NUMBER", "DATE_TIME", "DOMAIN_NAME", "PERSON", "ADDRESS")
 
 
 class _Span(msgspec.Struct):
