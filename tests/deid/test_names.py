@@ -184,3 +184,9 @@ def test_a_name_that_is_found_again_comes_back() -> None:
 )
 def test_parts_of_other_words_are_not_told(text: str, left: str) -> None:
     assert left in _NAMED.texts([text]).texts[0]
+
+
+@pytest.mark.parametrize("word", ["城市", "客户", "Dear", "Customer"])
+def test_words_for_people_do_not_hide_those_for_numbers(word: str) -> None:
+    policy = policies.load(b"id: qq\nversion: '1'\ntypes: {QQ: {}, PERSON: {}, ADDRESS: {}}")
+    assert Deidentifier(policy, Keys(bytes(32))).texts([f"QQ号请写在这里 {word} 12345678"]).counts == {"QQ": 1}

@@ -48,6 +48,7 @@ _CONTEXT = {
     "WECHAT": ("wechat", 0.2), "US_SSN": ("ssn", 0.5), "IBAN": ("iban", 0.2), "DATE": ("date", 0.4),
     "CN_PLATE": ("plate", 0.1), "IPV4": ("net", 0.1), "MAC": ("mac", 0.3),
 }  # fmt: skip
+_OF_PEOPLE = sum(BITS[name] for name in names.CLASSES)
 _NUMBER_SCORE = 0.5
 
 
@@ -96,14 +97,15 @@ class Recogniser:
         if not len(buffer.areas.starts) or (not self._typed and not self._patterns):
             return _Found(Spans.none(self._names), np.ones(len(runs.starts), dtype=np.bool_))
         groups = Groups(buffer.bytes, runs, self._forms)
-        words, begun = scanned(buffer, groups, self._classes)
-        spans, cells = self._candidates(buffer, runs, groups, words, begun)
+        every, begun = scanned(buffer, groups, self._classes)
+        words, people = every.only(~_OF_PEOPLE), every.only(_OF_PEOPLE)  # which say nothing of numbers near them
+        spans, cells = self._candidates(buffer, runs, groups, words, people, begun)
         spans, area = _inside(_moved(spans, -MARGIN), buffer)
         public = Identifiers(words, buffer)
         own = ~within(spans, public)
         spans = resolved(self._weighed(spans.take(own), area[own], words, buffer, cells))
         free = apart(runs, public)
-        return _Found(self._with_phones(spans, words, runs, free, buffer), free, groups, words)
+        return _Found(self._with_phones(spans, words, runs, free, buffer), free, groups, words, people)
 
     def _completed(self, found: _Found, again: Spans, buffer: Buffer) -> Spans:
         again, _ = _inside(again, buffer)
@@ -114,7 +116,7 @@ class Recogniser:
         return self._with_numbers(self._with_brackets(spans, buffer), found, buffer)
 
     def _candidates(
-        self, buffer: Buffer, runs: Runs, groups: Groups, words: Words, begun: Beginnings
+        self, buffer: Buffer, runs: Runs, groups: Groups, words: Words, people: Words, begun: Beginnings
     ) -> tuple[Spans, Cells]:
         lift = self._bonus * ((self._bits & words.every_bit()) > 0)
         out = Candidates(self._names, self._wanted, self._least, lift)
@@ -130,7 +132,7 @@ class Recogniser:
             private_keys.find(groups, buffer.areas, out)
             announced.find(groups.searched, buffer, words, out)
             split.find(buffer, groups, runs, words, out)
-            names.find(buffer, words, out)
+            names.find(buffer, people, out)
             cells = tables.cells(groups, buffer.areas, begun, words)
             tables.find(groups.searched, cells, out)
         patterns.find(self._patterns, buffer, out)
@@ -177,12 +179,12 @@ class Recogniser:
         rule = self._rules.get("NUMBER")
         if rule is None:
             return spans
-        runs, groups, words = buffer.runs, found.groups, found.words
+        runs, groups, words, people = buffer.runs, found.groups, found.words, found.people
         long = np.flatnonzero((runs.digits >= rule.min_digits) & found.free & apart(runs, spans))
         if groups and words:
             long = long[~spared(groups, long, words, buffer)]
-            if self._hides_places:
-                long = long[~places.in_hidden(buffer, words, runs.starts[long])]
+            if self._hides_places and people:
+                long = long[~places.in_hidden(buffer, people, runs.starts[long])]
         n = len(long)
         kind, score = np.full(n, self._names.index("NUMBER"), dtype=np.int16), np.full(n, _NUMBER_SCORE, np.float32)
         none = np.zeros(n, dtype=np.bool_)
@@ -198,6 +200,7 @@ class _Found(NamedTuple):
     free: Flags
     groups: Groups | None = None
     words: Words | None = None
+    people: Words | None = None
 
 
 def _merged(spans: Spans, others: Spans) -> Spans:

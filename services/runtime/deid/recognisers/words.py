@@ -181,6 +181,11 @@ class Words:
         kept = apart | ~ascii_words[number]
         return cls(content, starts[kept], ends[kept], bits[number][kept])
 
+    def only(self, bits: int) -> Words:
+        """The words of these classes, with those alone."""
+        kept = (self.bits & bits) > 0
+        return Words(self._content, self.starts[kept], self.ends[kept], self.bits[kept] & bits)
+
     def every_bit(self) -> int:
         """The classes of which there is a word anywhere."""
         return int(np.bitwise_or.reduce(self.bits, initial=0))
