@@ -19,6 +19,8 @@ HASHED = "id: hashed\nversion: '1'\ntypes: {%s: {action: hash}}"
         ("CN_LANDLINE", ("010-62345678", "座机01062345678", "+86 10 6234 5678", "+86 (0)10-62345678")),
         ("CN_PHONE", ("13812345678", "+86 138-1234-5678", "１３８１２３４５６７８")),
         ("CN_PLATE", ("京A·12345", "车牌京A12345")),
+        ("CN_PLATE", ("粤B12345", "粵B12345", "粵 B·12345")),
+        ("CN_PLATE", ("车牌 军V12345", "車牌 軍V·12345")),
         ("IPV4", ("192.168.001.010", "192.168.1.10")),
         ("EMAIL", ("Zhang.San@qq.com", "zhang.san@QQ.com", "zhang [dot] san [at] qq.com", "邮箱 zhang.san#qq.com")),
         ("EMAIL", ("zhang.san@qq.com", "?email=Zhang.San%40qq.com")),

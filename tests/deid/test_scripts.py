@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from services.runtime.deid import policies
 from services.runtime.deid.engine import Deidentifier
 from services.runtime.deid.keys import Keys
 from services.runtime.deid.recognisers.words import WORDS
-from services.runtime.deid.spellings import both, spelled
+from services.runtime.deid.rules import Output
+from services.runtime.deid.spellings import PROVINCES, both, spelled
 
 _ZH = Deidentifier(policies.built_in()["zh-pii"], Keys(bytes(32)))
 
@@ -69,3 +71,16 @@ def test_spellings_are_as_long_as_each_other() -> None:
         for way in spelled(word):
             assert len(way.encode()) == len(word.encode())
             assert re.fullmatch(both(re.escape(word)), way)
+
+
+@pytest.mark.parametrize("output", ["unissuable", "valid"])
+def test_a_plate_is_one_in_both_scripts(output: Output) -> None:
+    engine = Deidentifier(msgspec.structs.replace(policies.built_in()["zh-pii"], output=output), Keys(bytes(32)))
+    texts = [f"{province}B12345 好" for pair in PROVINCES.items() for province in pair]
+    done = engine.texts(texts)
+    scripts = str.maketrans("閏歲呂騰麗岡劍闕陽鱗潛龍鳥", "闰岁吕腾丽冈剑阙阳鳞潜龙鸟") | str.maketrans(
+        {traditional: simple for simple, traditional in PROVINCES.items()}
+    )
+    assert len({text.translate(scripts) for text in done.texts}) == len(PROVINCES)
+    assert len({entry.pseudo for entry in done.mapping}) == len(texts)
+    assert engine.reverse(done.texts).texts == texts

@@ -11,7 +11,7 @@ from ipaddress import IPv6Address
 import msgspec
 import numpy as np
 
-from services.runtime.deid import spelled_mails
+from services.runtime.deid import spelled_mails, spellings
 from services.runtime.deid.buffers import Buffer, Bytes, Flags, Offsets, narrow
 from services.runtime.deid.dates import Dates, day_of, in_widths
 from services.runtime.deid.escapes import spelled_out
@@ -226,6 +226,8 @@ def _canonical(kind: str, text: str) -> str:
         return (scheme or "").lower() + (user or "") + host.lower() + text[start.end() :]
     if kind == "API_KEY":
         return text
+    if kind == "CN_PLATE":
+        text = spellings.simplified(text)
     small = spelled_mails.plain(text.lower()) if kind == "EMAIL" else text.lower()
     return small if kind in _WITH_SIGNS else "".join(filter(str.isalnum, small))
 

@@ -24,6 +24,15 @@ PROVINCES: Final = dict(zip("沪云辽鲁苏赣晋陕闽贵粤宁琼", "滬雲�
 """Of licence plates, those that are written in two ways."""
 
 
+_SIMPLIFIED = str.maketrans(
+    {traditional: character for character, every in (_TRADITIONAL | PROVINCES).items() for traditional in every}
+)
+
+
+def simplified(text: str) -> str:
+    return text.translate(_SIMPLIFIED)
+
+
 def both(expression: str) -> str:
     """A regular expression in either script; no character of two spellings may stand in a set."""
     return "".join(

@@ -46,10 +46,9 @@ FOREIGN_PASSPORT_LETTERS = "ABCFHIJLMNOTWZ"
 PERMIT_LETTERS = "CHLMTW"
 NEVER_PERMIT_LETTERS = "ABFINO"
 PLATE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
-PLATE_PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼" + "".join(
-    spellings.PROVINCES.values()
-)
-NEVER_PLATE_PROVINCES = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黄宇宙洪荒日盈昃宿寒暑秋冬閏餘歲律呂騰"
+PLATE_PROVINCES = "".join(("京津渝冀豫黑湘皖新浙鄂桂甘蒙吉青藏川", *spellings.PROVINCES, *spellings.PROVINCES.values()))
+NEVER_PLATE_PROVINCES = "甲乙丁戊己壬癸子寅辰午未申戌天宇宙洪闰岁吕腾丽冈剑阙阳鳞潜龙鸟閏歲呂騰麗岡劍闕陽鱗潛龍鳥"
+"""In the place of each; of one that has two spellings the same character in its two spellings."""
 PLATE_DOTS = ("·", "•", "・", "‧", "∙", "⋅")
 PLATE_SIGNS = (*PLATE_DOTS, " ", "\u3000", "-", ".", "—")
 """That people write between the parts of a plate."""
