@@ -14,7 +14,7 @@ from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.digits import born_in_a_province
 from services.runtime.deid.recognisers.forms import Forms
 from services.runtime.deid.recognisers.groups import MARGIN, Groups
-from services.runtime.deid.recognisers.words import Words
+from services.runtime.deid.recognisers.words import BITS, Words
 from services.runtime.deid.spellings import both
 
 _BETWEEN = re.compile(
@@ -30,6 +30,8 @@ _TABBED = re.compile(_DIGITS.pattern.replace(b"[ ", b"[\t "))
 """Also by tabs, which stand between the values of a table, too: for what only a form of its own tells."""
 _PHONE = re.compile(rb"(?!1([ .-])[0-9]{3}\1[0-9]{3}\1[0-9]{4}(?![0-9]))" + _TABBED.pattern.replace(rb"\1", rb"\2"))
 """None of North America, `1-800-356-9377`."""
+_GROUPED = re.compile(rb"[0-9]{3,4}(?: [0-9]{3,4})+(?![0-9A-Za-z-])")
+"""By blanks alone, in groups that no amounts are in, for what has no form of its own."""
 _EIGHTEEN = re.compile(rb"(?:[0-9A-Za-z][ \t-]?){17}[0-9A-Za-z](?![0-9A-Za-z])")
 _LETTERS = re.compile(rb"(?<![A-Za-z])[A-Za-z]{1,2}[ -]?\Z")
 """That a code begins with."""
@@ -53,6 +55,16 @@ def _mobile(value: bytes, forms: Forms) -> str:
     return "CN_PHONE" if len(value) == 11 and forms.mobile[int(value[:2])] else ""
 
 
+def _qq(value: bytes, forms: Forms) -> str:
+    del forms
+    return "QQ" if len(value) <= 11 and value[0] > ord("0") else ""
+
+
+def _taiwan(value: bytes, forms: Forms) -> str:
+    del forms
+    return "TW_PERMIT" if len(value) == 8 else ""
+
+
 def _account(value: bytes, forms: Forms) -> str:
     """One of a card, or just of an account."""
     if not 12 <= len(value) <= 30:
@@ -66,6 +78,8 @@ _SPLIT: tuple[tuple[str, str, int, int, re.Pattern[bytes], int, re.Pattern[bytes
     ("id", "CN_ID", 15, 17, _BETWEEN, _FARTHEST, _EIGHTEEN, _resident),
     ("uscc", "CN_USCC", 18, 0, _BETWEEN, _FARTHEST, _EIGHTEEN, _company),
     ("phone", "CN_PHONE", 11, 11, _BETWEEN, _FARTHEST, _PHONE, _mobile),
+    ("qq", "QQ", 5, 6, _BETWEEN, _FARTHEST, _GROUPED, _qq),
+    ("tw", "TW_PERMIT", 8, 8, _BETWEEN, _FARTHEST, _GROUPED, _taiwan),
     ("account", "NUMBER", 16, 12, _BEFORE_ACCOUNT, _FARTHEST_ACCOUNT, _DIGITS, _account),
 )
 """Class of the word, a type that a policy must want, digits from which on the first group is a value by itself,
@@ -76,10 +90,11 @@ digits that closely following groups need, where letters are none of them, what 
 def find(buffer: Buffer, groups: Groups, runs: Runs, words: Words, out: Candidates) -> None:
     if not len(runs.starts) or not len(words.ends):
         return
+    there = words.every_bit()
     goes_on = np.append(runs.starts[1:] - runs.ends[:-1] <= _FARTHEST_GROUP, False)
     ahead = runs.digits_ahead(goes_on)
     for name, wanted, longest, least, between, farthest, expression, kind_of in _SPLIT:
-        if wanted not in out.wanted:
+        if wanted not in out.wanted or not there & BITS[name]:
             continue
         suitable = (goes_on | (least == 0)) & (runs.digits < longest) & (ahead >= least)
         found_after = words.followed(name, buffer, runs, suitable, farthest)
