@@ -32,6 +32,10 @@ _PHONE = re.compile(rb"(?!1([ .-])[0-9]{3}\1[0-9]{3}\1[0-9]{4}(?![0-9]))" + _TAB
 """None of North America, `1-800-356-9377`."""
 _GROUPED = re.compile(rb"[0-9]{3,4}(?: [0-9]{3,4})+(?![0-9A-Za-z-])")
 """By blanks alone, in groups that no amounts are in, for what has no form of its own."""
+_DATE = re.compile(
+    r"(?!0{4})(?:[0-9]{4}(?:([./-])[0-9]{1,2}\1|年[0-9]{1,2}月)[0-9]{1,2}(?:日)?"
+    r"|[0-9]{1,2}([./-])[0-9]{1,2}\2[0-9]{4})(?![0-9A-SU-Za-z])".encode()
+)
 _EIGHTEEN = re.compile(rb"(?:[0-9A-Za-z][ \t-]?){17}[0-9A-Za-z](?![0-9A-Za-z])")
 _LETTERS = re.compile(rb"(?<![A-Za-z])[A-Za-z]{1,2}[ -]?\Z")
 """That a code begins with."""
@@ -65,6 +69,12 @@ def _taiwan(value: bytes, forms: Forms) -> str:
     return "TW_PERMIT" if len(value) == 8 else ""
 
 
+def _no_day(value: bytes, forms: Forms) -> str:
+    """A day of the calendar is found as one, which wins."""
+    del value, forms
+    return "NUMBER"
+
+
 def _account(value: bytes, forms: Forms) -> str:
     """One of a card, or just of an account."""
     if not 12 <= len(value) <= 30:
@@ -80,6 +90,7 @@ _SPLIT: tuple[tuple[str, str, int, int, re.Pattern[bytes], int, re.Pattern[bytes
     ("phone", "CN_PHONE", 11, 11, _BETWEEN, _FARTHEST, _PHONE, _mobile),
     ("qq", "QQ", 5, 6, _BETWEEN, _FARTHEST, _GROUPED, _qq),
     ("tw", "TW_PERMIT", 8, 8, _BETWEEN, _FARTHEST, _GROUPED, _taiwan),
+    ("date", "DATE", 5, 6, _BETWEEN, _FARTHEST, _DATE, _no_day),
     ("account", "NUMBER", 16, 12, _BEFORE_ACCOUNT, _FARTHEST_ACCOUNT, _DIGITS, _account),
 )
 """Class of the word, a type that a policy must want, digits from which on the first group is a value by itself,
