@@ -9,6 +9,7 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.runtime.deid.buffers import Buffer, Bytes, Flags, Offsets
 from services.runtime.deid.kinds import TYPES
@@ -50,7 +51,7 @@ def repeated(spans: Sequence[Spans], buffers: Sequence[Buffer]) -> list[Spans]:
     ]
     asked = np.unique(np.concatenate(of))
     words = [_Words(buffer, asked) for buffer in buffers]
-    likely = _Likely()
+    likely = _Likely(every.names)
     for some, own in zip(told, words, strict=True):
         likely.add(own, some)
     places = [likely.places(own) for own in words]
@@ -119,7 +120,9 @@ class _Words:
         self._folded = np.append(content[inside[1:-1]] | np.uint8(0x20), np.zeros(_HEAD, dtype=np.uint8))
         self.glued: Flags = np.zeros(len(self._starts) + 1, dtype=np.bool_)
         gaps = self._starts[1:] - self._ends[:-1]
-        self.glued[1:-1] = (gaps == 1) & _SIGN[content[self._ends[:-1]]]
+        sign = content[self._ends[:-1]]
+        self.glued[1:-1] = (gaps == 1) & _SIGN[sign]
+        self._signs = np.cumsum(_POWERS[np.append(0, np.where(gaps == 1, sign, 0))])
         self.edges: Offsets = self._count[np.append(self._starts, len(content))].astype(np.int64)
 
     def __len__(self) -> int:
@@ -130,12 +133,27 @@ class _Words:
         head = windows(self._folded, firsts, _HEAD).view("<u4")[:, 0]
         return (head * np.uint32(2654435761) >> np.uint32(16)).astype(np.int64)
 
-    def of_spans(self, spans: Spans) -> tuple[Offsets, Offsets]:
-        """The first character and how many there are."""
+    def hashes(self, firsts: Offsets, lengths: Offsets) -> Hashes:
+        """Of as many characters from each of these on, none longer than a value."""
+        if not len(firsts):
+            return np.zeros(0, dtype=np.uint64)
+        begins = np.cumsum(lengths) - lengths
+        place = np.arange(int(lengths.sum())) - np.repeat(begins, lengths)
+        characters = self._folded[np.repeat(firsts, lengths) + place].astype(np.uint64)
+        return np.add.reduceat(characters * _POWERS[place], begins)
+
+    def of_spans(self, spans: Spans) -> tuple[Offsets, Offsets, Hashes]:
+        """The first character, how many there are, and the signs between their words."""
         part = np.searchsorted(self._begins, spans.starts, side="right") - 1
         shift = self._at[part] - self._begins[part]
         first, last = (self._count[offsets + shift].astype(np.int64) for offsets in (spans.starts, spans.ends))
-        return first, last - first
+        words = (np.searchsorted(self.edges, number, side="right") - 1 for number in (first, last - 1))
+        return first, last - first, self.signs(*words)
+
+    def signs(self, first: Offsets, last: Offsets) -> Hashes:
+        """Of all that stands between the words of a row, in whatever order."""
+        signs: Hashes = self._signs[last] - self._signs[first]
+        return signs
 
     def places(self, first: Offsets, last: Offsets) -> _Places:
         """From each first word to its last one."""
@@ -146,35 +164,69 @@ class _Words:
 
 
 _HEAD, _HEADS = 4, 1 << 16
+Hashes = NDArray[np.uint64]
+_POWERS = np.cumprod(np.array([1, *[0x9E3779B97F4A7C15] * _LONGEST], dtype=np.uint64))
+"""Of an odd number: the hash of a stretch and the next is its own plus the power for its length times the other's."""
 
 
 class _Likely:
-    """Beginnings and lengths of values, by their letters and digits, as rows of words may have them."""
+    """Values by their letters and digits, as rows of words may have them: how they begin, and their hashes. `_exact`
+    are those with the signs between their words, which no other spelling has, of all; `_folded` of types that
+    may be spelled otherwise.
+    """
 
-    def __init__(self) -> None:
-        self._heads, self._lengths = np.zeros(_HEADS, dtype=np.bool_), np.zeros(_LONGEST + 2, dtype=np.bool_)
+    def __init__(self, names: Sequence[str]) -> None:
+        self._with_signs = [number for number, name in enumerate(names) if name in _WITH_SIGNS]
+        self._heads, none = np.zeros(_HEADS, dtype=np.bool_), np.zeros(0, dtype=np.uint64)
+        self._exact, self._folded = none, none
 
     def add(self, words: _Words, spans: Spans) -> None:
-        first, length = words.of_spans(spans)
+        first, length, signs = words.of_spans(spans)
         enough = length >= _HEAD
-        self._heads[words.heads(first[enough])] = True
-        self._lengths[length[enough]] = True
+        first, length, signs = first[enough], length[enough], signs[enough]
+        self._heads[words.heads(first)] = True
+        hashes, folded = words.hashes(first, length), ~np.isin(spans.kinds[enough], self._with_signs)
+        self._exact = np.union1d(self._exact, hashes + signs)
+        self._folded = np.union1d(self._folded, hashes[folded])
 
     def places(self, words: _Words) -> _Places:
         """In ascending order, the longest first of those that start together. A single sign between a place and more
         letters or digits would make it part of something.
         """
         first = np.flatnonzero(self._heads[words.heads(words.edges[:-1])] & ~words.glued[:-1])
-        found = [(first[:0], first[:0])]
+        found, of_words = [(first[:0], first[:0])], self._of_words(words, first)
+        length, hashes = np.zeros(len(first), dtype=np.int64), np.zeros(len(first), dtype=np.uint64)
         for more in range(_MOST_WORDS):
-            first = first[first + more < len(words)]
-            length = words.edges[first + more + 1] - words.edges[first]
-            first, length = first[length <= _LONGEST], length[length <= _LONGEST]
-            whole = first[self._lengths[length] & ~words.glued[first + more + 1]]
+            longer = words.edges[np.minimum(first + more + 1, len(words))] - words.edges[first]
+            fits = (first + more < len(words)) & (longer <= _LONGEST)
+            first, length, longer, hashes = first[fits], length[fits], longer[fits], hashes[fits]
+            hashes, length = hashes + _POWERS[length] * of_words[first + more], longer
+            known = _are_in(hashes, self._folded) | _are_in(hashes + words.signs(first, first + more), self._exact)
+            whole = first[known & ~words.glued[first + more + 1]]
             found.append((whole, whole + more))
         firsts, lasts = (np.concatenate(column) for column in zip(*found, strict=True))
         order = np.lexsort((-lasts, firsts))
         return words.places(firsts[order], lasts[order])
+
+    @staticmethod
+    def _of_words(words: _Words, firsts: Offsets) -> Hashes:
+        """The hash of each word that is one of these or follows one."""
+        asked = np.zeros(len(words) + _MOST_WORDS, dtype=np.bool_)
+        for more in range(_MOST_WORDS):
+            asked[firsts + more] = True
+        some = np.flatnonzero(asked[: len(words)])
+        lengths = np.minimum(words.edges[some + 1] - words.edges[some], _LONGEST)
+        hashes = np.zeros(len(words), dtype=np.uint64)
+        hashes[some] = words.hashes(words.edges[some], lengths)
+        return hashes
+
+
+def _are_in(hashes: Hashes, known: Hashes) -> Flags:
+    if not len(known):
+        return np.zeros(len(hashes), dtype=np.bool_)
+    at = np.searchsorted(known, hashes)
+    found: Flags = known[np.minimum(at, len(known) - 1)] == hashes
+    return found
 
 
 class _Known:
