@@ -16,7 +16,9 @@ from services.runtime.deid.replacing import Edits
 _NUMBER = rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _IS_NUMBER = re.compile(_NUMBER)
 _BLANKS = rb"(?:[ \t\r\n]|\\++[nrt])*+"
-_BEFORE = re.compile(rb'(?:(\\*+)"%b:|[\[,])%b([-+.0-9eE]*+)\Z' % (_BLANKS, _BLANKS))
+_BLANKS_BACKWARDS = rb"(?:[ \t\r\n]|[nrt]\\++)*+"
+_BEFORE = re.compile(rb'([-+.0-9eE]*+)%b(?::%b"(\\*+)|[\[,])' % (_BLANKS_BACKWARDS, _BLANKS_BACKWARDS))
+"""Backwards, from within a number: its beginning, and what tells that it is one of JSON."""
 _REST = re.compile(rb"[-+.0-9eE]*+")
 _AFTER = re.compile(_BLANKS + rb"(?:[,\]}]|\Z)")
 _FARTHEST = 256
@@ -35,17 +37,17 @@ def quotes(edits: Edits, buffer: Buffer, backslashes: int) -> list[Place]:
     columns = chosen, area, *bounds, edits.starts[chosen], edits.ends[chosen]
     elements, searched = dict[int, int](), -1
     for index, number, floor, limit, start, end in zip(*(column.tolist() for column in columns), strict=True):
-        before = _BEFORE.search(content, max(floor, start - _FARTHEST), start)
-        if before is None or (places and before.start(2) < places[-1][0]):
+        before = _BEFORE.match(content[max(floor, start - _FARTHEST) : start][::-1])
+        if before is None or (places and start - before.end(1) < places[-1][0]):
             continue
-        first, last = before.start(2), _REST.match(content, end, limit).end()  # type: ignore[union-attr]
+        first, last = start - before.end(1), _REST.match(content, end, limit).end()  # type: ignore[union-attr]
         if not _IS_NUMBER.fullmatch(content, first, last) or not _AFTER.match(content, last, limit):
             continue
         if _IS_NUMBER.fullmatch(_written(edits, index, first, last)):
             continue
-        if before[1] is None and number != searched:
+        if before[2] is None and number != searched:
             elements, searched = dict(_elements(content[floor:limit], backslashes)), number
-        before_quote = elements.get(first - floor) if before[1] is None else _of_depth(before[1])
+        before_quote = elements.get(first - floor) if before[2] is None else _of_depth(before[2])
         if before_quote is not None:
             quote = b"\\" * before_quote + b'"'
             places += [(first, first, quote), (last, last, quote)]
