@@ -120,6 +120,37 @@ def test_a_compact_day_before_its_time(text: str, time: str) -> None:
         assert engine.reverse(done.texts).texts == [text, "2024-03-15"]
 
 
+_EDGES = [
+    date(1881, 9, 25),
+    date(1899, 12, 31),
+    date(1900, 1, 1),
+    date(2099, 12, 30),
+    date(2099, 12, 31),
+    date(2100, 1, 1),
+]
+_FORMS = ["%Y-%m-%d", "%Y/%m/%d", "%Y年%m月%d日", "%m/%d/%Y", "%d.%m.%Y", "%d-%b-%Y", "%Y-%b-%d", "生日 %Y%m%d"]
+
+
+@pytest.mark.parametrize("form", _FORMS)
+@pytest.mark.parametrize("days", [1, 365, 3650])
+def test_what_lies_between_dates_stays_beyond_the_centuries_of_the_living(form: str, days: int) -> None:
+    policy = policies.load(f"{{id: p, version: '1', types: {{DATE: {{action: date_shift, days: {days}}}}}}}".encode())
+    texts = [day.strftime(form) for day in _EDGES]
+    for seed in range(4):
+        engine = Deidentifier(policy, Keys(bytes([seed] * 32)))
+        done = engine.texts(texts)
+        moved = [date(*day) for pair in done.mapping if (day := day_of(pair.pseudo))]
+        assert len(moved) == len(_EDGES)
+        [offset] = {after - before for before, after in zip(_EDGES, moved, strict=True)}
+        assert 0 < abs(offset.days) <= days
+        assert engine.reverse(done.texts).texts == texts
+
+
+def test_dates_in_chinese_numerals_of_before_1900_move_as_others_do() -> None:
+    done = _ZH.texts(["一八八一年九月二十五日", "1881-09-25"])
+    assert day_of(done.mapping[0].pseudo) == day_of(done.mapping[1].pseudo)
+
+
 @pytest.mark.parametrize("text", ["20240315", "IMG_20241315_102345", "20240315_12", "20240315-102345"])
 def test_no_compact_day(text: str) -> None:
     assert _ZH.texts([text]).counts == {"NUMBER": 1}

@@ -1,7 +1,12 @@
-"""The days of the years 1900 to 2099, which are all that dates are about here, by tables."""
+"""The days of the years 1800 to 2199, which are all that dates are about here, by tables.
+
+They run in a circle of whole weeks, and at either end are a century more than those of births and terms, so that hardly
+any day moves across where it closes.
+"""
 
 from __future__ import annotations
 
+from datetime import date
 from functools import cache
 from typing import Any
 
@@ -10,9 +15,11 @@ from numpy.typing import NDArray
 
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
 
-_DAYS = np.arange("1900-01-01", "2100-01-01", dtype="datetime64[D]")
+SPAN = range(1800, 2200)
+_DAYS = np.arange(f"{SPAN.start}-01-01", f"{SPAN.stop}-01-01", dtype="datetime64[D]")
 _MONTHS = _DAYS.astype("datetime64[M]")
 
+FIRST: date = _DAYS[0].item()
 COUNT = len(_DAYS)
 YEARS: Offsets = _DAYS.astype("datetime64[Y]").astype(np.int64) + 1970
 MONTH_DAYS: Offsets = (_MONTHS.astype(np.int64) % 12 + 1) * 100 + (_DAYS - _MONTHS).astype(np.int64) + 1
@@ -34,6 +41,11 @@ _FIRST_SHORT = 30
 def is_day(years: Offsets, month_days: Offsets) -> Flags:
     """Which are days, as numbers below 10,000 each."""
     return _OF_YEAR[_KIND_OF_YEAR[years], month_days] >= 0
+
+
+def is_birthday(years: Offsets, month_days: Offsets) -> Flags:
+    """Which are days of the years 1900 to 2099, as those in the numbers of people are."""
+    return is_day(years, month_days) & (years >= 1900) & (years < 2100)
 
 
 def ordinals(years: Offsets, month_days: Offsets) -> Offsets:
@@ -65,3 +77,5 @@ def _of_year() -> NDArray[np.int16]:
 
 _KIND_OF_YEAR, _OF_YEAR = _kinds_of_year(), _of_year()
 _BEFORE_YEAR = np.searchsorted(YEARS, np.arange(10_000))
+
+BIRTHDAYS: Offsets = WRITTEN[is_birthday(YEARS, MONTH_DAYS)]

@@ -15,7 +15,6 @@ from services.runtime.deid.keys import DerivedKeys
 _NUMBERS, _RUN = re.compile(r"\d+"), re.compile(r"(\d+)")
 _WIDE = {ord(character): ord(character) + 0xFEE0 for character in "0123456789-/."}
 _NARROW = {wide: narrow for narrow, wide in _WIDE.items()}
-_FIRST = date(1900, 1, 1)
 _ORDERS = _MONTH_FIRST, _DAY_FIRST, _YEAR_FIRST = (2, 0, 1), (2, 1, 0), (0, 1, 2)
 _MOST_DAYS = 31
 _MOST_REMEMBERED = 100_000
@@ -38,7 +37,7 @@ class Dates:
     def shifted(self, text: str, most: int, *, inverse: bool = False) -> str:
         """The date moved, in its own form: order, separators and whether months and days have leading zeros.
 
-        Days run in a circle from 1900 to 2099, so that no two dates fall together. Where the day that it moves to would
+        Days run in a circle from 1800 to 2199, so that no two dates fall together. Where the day that it moves to would
         be read in another order, as the 11th of October in that of `13/03/1990`, it is written as it will be read.
         """
         asked = text, most, inverse
@@ -83,9 +82,9 @@ class Dates:
         return calendar.digits()[(calendar.ordinals(*halves.T) + (-by if inverse else by)) % calendar.COUNT]
 
     def _moved(self, year: int, month: int, day: int, most: int, *, inverse: bool) -> date:
-        start = (date(year, month, 1) - _FIRST).days + day - 1
+        start = (date(year, month, 1) - calendar.FIRST).days + day - 1
         by = -self.offset(most) if inverse else self.offset(most)
-        return _FIRST + timedelta((start + by) % calendar.COUNT)
+        return calendar.FIRST + timedelta((start + by) % calendar.COUNT)
 
 
 def day_of(text: str) -> tuple[int, int, int] | None:

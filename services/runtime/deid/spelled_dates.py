@@ -15,7 +15,7 @@ _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "Augu
 _NUMERALS = "〇一二三四五六七八九"
 _ZEROS = "〇零○"
 _NAME = "(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)"  # noqa: E501
-_DAY, _YEAR = "[0-9]{1,2}(?:st|nd|rd|th)?", "(?:19|20)[0-9]{2}"
+_DAY, _YEAR = "[0-9]{1,2}(?:st|nd|rd|th)?", "(?:1[89]|2[01])[0-9]{2}"
 _FIRST_DAY = f"{_DAY}[ /-](?:of )?{_NAME}\\.?,?[ /-]{_YEAR}"
 _SHORT = f"{_DAY}[/-]{_NAME}[/-][0-9]{{2}}"
 _FIRST_MONTH = f"{_NAME}\\.?[ -]{_DAY},?[ -]{_YEAR}"
@@ -44,11 +44,12 @@ def at_start(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def read(text: str) -> tuple[date, Callable[[date], str]] | None:
-    """The day that it says, and how another one is written in its manner; None where there is no such day."""
+    """The day that it says, and how another one is written in its manner; None where the calendar has no such day."""
     try:
-        return _read_chinese(text) if _CHINESE_DATE.fullmatch(text) else _read_english(text)
+        day, written = _read_chinese(text) if _CHINESE_DATE.fullmatch(text) else _read_english(text)
     except ValueError:
         return None
+    return (day, written) if day.year in calendar.SPAN else None
 
 
 def _read_chinese(text: str) -> tuple[date, Callable[[date], str]]:

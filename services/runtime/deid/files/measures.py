@@ -8,12 +8,13 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from services.runtime.deid import calendar
 from services.runtime.deid.files.column_kinds import is_day
 
 _UNITS = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 """Of a day."""
 _EPOCH = date(1970, 1, 1).toordinal()
-_FIRST, _LAST = date(1900, 1, 1).toordinal() - _EPOCH, date(2099, 12, 31).toordinal() - _EPOCH
+_FIRST = calendar.FIRST.toordinal() - _EPOCH
 
 
 def numbers(column: Any, *, least: int) -> tuple[list[int], list[bytes]]:
@@ -42,7 +43,7 @@ def days(column: Any) -> tuple[list[int], list[bytes]]:
     """Where days of the years that dates are moved in are, and those as JSON strings in ISO 8601."""
     counted = column.cast(_counted_in(column.type)).to_pylist()
     per_day = _per_day(column.type)
-    known = range(_FIRST, _LAST + 1)
+    known = range(_FIRST, _FIRST + calendar.COUNT)
     there = [number for number, value in enumerate(counted) if value is not None and value // per_day in known]
     return there, [b'"%b"' % _day(counted[number] // per_day).isoformat().encode() for number in there]
 

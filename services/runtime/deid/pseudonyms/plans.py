@@ -57,7 +57,7 @@ SSN_PARTS: Final[Sequence[tuple[int, Sequence[int]]]] = ((3, (0, 666, *range(900
 """Digits of each part of an SSN, area, group and serial, and what of them is never issued."""
 SERVICES = (400, 800)
 """Numbers that begin like these are of no area; their pseudonyms do, too."""
-_OF_THE_1900S: Codes = calendar.WRITTEN[calendar.YEARS < 2000] - 19_000_000
+_OF_THE_1900S: Codes = calendar.BIRTHDAYS[calendar.BIRTHDAYS < 20_000_000] - 19_000_000
 KEY_PREFIXES = {
     "sk-": r"[A-Za-z0-9_-]{16}", "AKIA": "[A-Z0-9]{16}", "ASIA": "[A-Z0-9]{16}", "ghp_": "[A-Za-z0-9]{20}",
     "gho_": "[A-Za-z0-9]{20}", "ghu_": "[A-Za-z0-9]{20}", "ghs_": "[A-Za-z0-9]{20}", "ghr_": "[A-Za-z0-9]{20}",
@@ -133,7 +133,7 @@ def plan(kind: str, pattern: str) -> Plan | None:
             fields = [
                 only(2, PROVINCES, unused[: len(PROVINCES)]),
                 *free(4),
-                Field(8, calendar.WRITTEN),
+                Field(8, calendar.BIRTHDAYS),
             ]
             return Plan([*fields, *free(3)], check=(checksums.resident_id, 11), spare=unused)
         case "CN_ID" if n == 15 and digits:

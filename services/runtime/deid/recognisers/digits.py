@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from services.runtime.deid import checksums
 from services.runtime.deid.buffers import Flags, Offsets
-from services.runtime.deid.calendar import is_day
+from services.runtime.deid.calendar import is_birthday
 from services.runtime.deid.pseudonyms.plans import NOBODYS_NETWORKS, SSN_PARTS, ssn_part_unissued
 from services.runtime.deid.reaches import among_bytes, is_alphanumeric, is_letter, windows
 from services.runtime.deid.recognisers.candidates import Candidates
@@ -105,7 +105,7 @@ def _imeis_apart(groups: Groups, out: Candidates) -> None:
 def born_in_a_province(forms: Forms, rows: NDArray[np.uint8]) -> Flags:
     """Which rows of 17 digits or more begin like a resident ID."""
     known = forms.provinces[number(rows, 0, 2)]
-    return known & is_day(number(rows, 6, 10), number(rows, 10, 14))
+    return known & is_birthday(number(rows, 6, 10), number(rows, 10, 14))
 
 
 _FOURS = ((4, 4, 4, 4, 2), (4, 4, 4, 4, 1))
@@ -126,7 +126,7 @@ def _ids(groups: Groups, out: Candidates) -> None:
         kept = groups.forms.provinces[number(rows, 0, 2)]
         short = total == 15
         year, edge = (1900 + number(rows, 6, 8), 8) if short else (number(rows, 6, 10), 10)
-        kept &= is_day(year, number(rows, edge, edge + 4))
+        kept &= is_birthday(year, number(rows, edge, edge + 4))
         with_x = total == 17
         if with_x:
             kept &= (groups.content[ends] | 0x20) == ord("x")
