@@ -151,6 +151,35 @@ def test_dates_in_chinese_numerals_of_before_1900_move_as_others_do() -> None:
     assert day_of(done.mapping[0].pseudo) == day_of(done.mapping[1].pseudo)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "日期：{20240105}", "签发日期 {20240105}", "有效期：{20240105}-{20340105}", "有效期自{20240105}至{20340105}",
+        "出生日期：{19900307}", "到期日 {20240105}", "date: {20240105}", "Issued on {20240105}",
+        "valid until {20340105}",
+        '"trade_date":"{20240105}"', "expires={20340105}", "截至{20240105}，",
+    ],
+)  # fmt: skip
+def test_a_compact_day_after_its_word(text: str) -> None:
+    days, text = re.findall("{([0-9]+)}", text), re.sub("[{}]", "", text)
+    for engine in (_ZH, _EN):
+        done = engine.texts([text])
+        assert [(pair.type, pair.original) for pair in done.mapping] == [("DATE", day) for day in days]
+        assert engine.reverse(done.texts).texts == [text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "日期相关编号 20240105", "日期：2024-01-05，编号 20240105", "有效期内金额20240105元", "日期 20241305",
+        "date of order 20240105", "expires soon, ref 20240105", "update 20240105", "日期：16440425",
+    ],
+)  # fmt: skip
+def test_no_day_near_a_word_for_days(text: str) -> None:
+    for engine in (_ZH, _EN):
+        assert "DATE" not in [pair.type for pair in engine.texts([text]).mapping if "-" not in pair.original]
+
+
 @pytest.mark.parametrize("text", ["20240315", "IMG_20241315_102345", "20240315_12", "20240315-102345"])
 def test_no_compact_day(text: str) -> None:
     assert _ZH.texts([text]).counts == {"NUMBER": 1}

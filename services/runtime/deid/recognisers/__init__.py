@@ -124,7 +124,7 @@ class Recogniser:
         if self._typed:
             phones.find(groups, out)
             digits.find(groups, out)
-            dates.find(groups, out)
+            dates.find(groups, words, out)
             addresses.find(groups, begun, buffer, out)
             codes.find(groups, out)
             anchored.find(groups, begun, out)

@@ -54,7 +54,8 @@ def against(
     if len(dotted):
         classes[dotted[_is_dotted(buffer.bytes, spans.starts[dotted])]] = _OF_VERSIONS
     found = words.right_before(classes & near, spans.starts, buffer, area)
-    called = np.where(dates & _short_years(buffer, spans), BITS["date"], 0)
+    called = np.where((own > 0) & ((near & BITS["birth"]) == 0), BITS["date"], 0)
+    called = np.where(dates, np.where(_short_years(buffer, spans), BITS["birth"], called), 0)
     called[(spans.kinds == names.index("QQ")) & (spans.ends - spans.starts <= _MOST_OF_AMOUNTS)] = (
         BITS["qq"] | BITS["wechat"]
     )

@@ -9,6 +9,7 @@ from services.runtime.deid.calendar import is_day, year_of
 from services.runtime.deid.reaches import LETTERS, among_bytes, is_letter, reach
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups, number, penalty
+from services.runtime.deid.recognisers.words import BITS, Words
 
 _YEAR_FIRST = ((4, 2, 2), (4, 1, 1), (4, 1, 2), (4, 2, 1))
 _TIMES = (6, 9)
@@ -16,7 +17,7 @@ _TIMES = (6, 9)
 _YEAR_LAST = ((2, 2, 4), (1, 1, 4), (1, 2, 4), (2, 1, 4))
 
 
-def find(groups: Groups, out: Candidates) -> None:
+def find(groups: Groups, words: Words, out: Candidates) -> None:
     if "DATE" not in out.wanted:
         return
     for widths in _YEAR_FIRST:
@@ -42,7 +43,7 @@ def find(groups: Groups, out: Candidates) -> None:
     timed = among_bytes("T_")[groups.link[first]] & np.isin(groups.width[first + 1], _TIMES)
     score = np.where(timed, 0.6, 0.2 - penalty(groups, first, first, 0.3))
     out.add("DATE", groups.starts[first], groups.ends[first], score)
-    if out.hopes("DATE", _BORN):
+    if words.every_bit() & BITS["birth"]:
         _short(groups, out)
     _chinese(groups, out)
 

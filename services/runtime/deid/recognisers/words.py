@@ -26,6 +26,11 @@ _ADDRESSES = tuple(
     for sign in ("", "_", "-", " ")
 ) + tuple(f"address{line}{number}" for line in ("", "line", "_line_", "_line", " line ") for number in "12")
 
+_BIRTH = (
+    "出生", "出生日期", "出生年月", "出生年月日", "生日", "birth", "date of birth", "date_of_birth", "dateofbirth",
+    "birth date", "birth_date", "birthdate", "dob", "birthday",
+)  # fmt: skip
+
 PERSONS: Final = frozenset({
     "first", "last", "full", "given", "family", "middle", "maiden", "real", "legal", "customer", "cust", "client",
     "patient", "employee", "student", "contact", "recipient", "receiver", "consignee", "sender", "buyer", "payee",
@@ -62,8 +67,10 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
     "ssn": ("ssn", "social security", "social_security", "socialsecurity", "社会安全", "社会保障号", "itin", "tax id",
             "tax_id", "taxid", "taxpayer id", "taxpayer_id", "taxpayer identification"),
     "iban": ("iban",),
-    "date": ("出生", "出生日期", "出生年月", "出生年月日", "生日", "birth", "date of birth", "date_of_birth",
-             "dateofbirth", "birth date", "birth_date", "birthdate", "dob", "birthday"),
+    "birth": _BIRTH,
+    "date": (*_BIRTH, "日期", "签发", "签发日", "有效期", "有效期限", "有效期至", "有效期自", "到期", "到期日", "生效",
+             "生效日", "截至", "截止", "date", "issued", "issued on", "expires", "expires on", "expiry", "expiration",
+             "valid until", "valid from", "valid through", "valid thru"),
     "plate": ("车牌", "牌照", "车号", "plate"),
     "secret": ("password", "passwd", "pwd", "secret", "api_key", "apikey", "api-key", "access_key", "access key",
                "secret_key", "secretkey", "accesskey", "appkey", "app_key", "密码", "口令", "密钥",
@@ -239,18 +246,25 @@ class Words:
         if not len(self.ends) or not len(asked):
             return found
         areas, starts, bits, area = buffer.areas, starts[asked], bits[asked], area[asked]
-        last = np.searchsorted(self.ends, starts, side="right") - 1
+        last = self._last(bits, starts)
         near = (last >= 0) & ((self.bits[last] & bits) > 0) & (self.starts[last] >= buffer.floors[area])
         near &= starts - self.ends[last] <= _NEAR_BEFORE
         called = self._only_called(near, self.ends[last], starts)
         name_ends, begins = areas.name_ends[area], areas.starts[area]
-        last = np.searchsorted(self.ends, name_ends, side="right") - 1
+        last = self._last(bits, name_ends)
         near = (last >= 0) & ((self.bits[last] & bits) > 0) & (self.starts[last] >= areas.name_starts[area])
         near &= (name_ends - self.ends[last] <= _NEAR_BEFORE) & (starts - begins <= _NEAR_BEFORE) & ~called
         counted = reach(self._content, name_ends, _DIGITS, _LONGEST_COUNT, back=True)  # `qq2`
         near = self._only_called(near, self.ends[last], name_ends - counted)
         found[asked] = called | self._only_called(near, begins, starts)
         return found
+
+    def _last(self, bits: Offsets, at: Offsets) -> Offsets:
+        """The last word up to each place: of the two in `出生日期` the one that is of one of the classes."""
+        last = np.searchsorted(self.ends, at, side="right") - 1
+        earlier = np.maximum(last - 1, 0)
+        other = (last > 0) & (self.bits[last] & bits == 0) & (self.ends[earlier] == self.ends[last])
+        return np.where(other, earlier, last)
 
     def _only_called(self, chosen: Flags, starts: Offsets, ends: Offsets) -> Flags:
         """Of those chosen, between whose two places is nothing but what stands between a name and its number."""
