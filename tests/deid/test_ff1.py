@@ -88,7 +88,7 @@ def test_six_digits_are_permuted_whole() -> None:
     assert np.bincount(after, minlength=10**6).max() == 1
 
 
-@pytest.mark.parametrize("size", [2, 97, 10**5 + 3, 10**6 + 1, 3 * 10**6])
+@pytest.mark.parametrize("size", [2, 97, 10**5 + 3, 10**6 + 1, 2**20 + 1])
 def test_numbers_below_any_size_are_permuted_whole(size: int) -> None:
     numbers = Numbers(Keys(bytes(16)).derive("secret", "p", "1", None))
     every = np.arange(size, dtype=np.uint64)
