@@ -17,17 +17,23 @@ from contracts.deid import FileFormat
 from services.runtime.deid import policies
 from services.runtime.deid.files import deidentify_file
 from services.runtime.deid.keys import Keys
+from services.runtime.deid.policies import Policy
 from services.runtime.deid.refusals import FileRefused
 
 KEYS = Keys(b"a secret of this installation")
 ZH = policies.built_in()["zh-pii"]
+PHONES = policies.load(b"{id: phones, version: '1', types: {CN_PHONE: {}}}")  # which takes 40% less for each chunk
 
 
-def outcome(directory: Path, content: bytes, kind: FileFormat = "csv", chunk_bytes: int = 1 << 20) -> tuple[Any, Any]:
+def outcome(
+    directory: Path, content: bytes, kind: FileFormat = "csv", chunk_bytes: int = 1 << 20, policy: Policy = ZH
+) -> tuple[Any, Any]:
     """Of one file: what is written and how many records those are, or the line and the reason of the refusal."""
     (directory / "in").write_bytes(content)
     try:
-        report = deidentify_file(directory / "in", directory / "out", ZH, KEYS, format=kind, chunk_bytes=chunk_bytes)
+        report = deidentify_file(
+            directory / "in", directory / "out", policy, KEYS, format=kind, chunk_bytes=chunk_bytes
+        )
     except FileRefused as refused:
         return refused.line, refused.en
     return (directory / "out").read_bytes(), report.records
@@ -71,9 +77,9 @@ def test_other_line_ends_are_refused(
 def test_no_size_of_chunks_makes_a_difference(tmp_path: Path, rows: list[str]) -> None:
     """Also not to where and why a file is refused."""
     content = ("a,b\n" + "\n".join(rows)).encode()
-    whole = outcome(tmp_path, content)
+    whole = outcome(tmp_path, content, policy=PHONES)
     for chunk_bytes in (1, 2, 5, 11):
-        assert outcome(tmp_path, content, chunk_bytes=chunk_bytes) == whole
+        assert outcome(tmp_path, content, chunk_bytes=chunk_bytes, policy=PHONES) == whole
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
