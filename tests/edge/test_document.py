@@ -8,11 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis import GenerationMode
-from schemathesis.checks import CHECKS, load_all_checks
-from schemathesis.core.result import Ok
 
 from contracts.problem_kinds import PROBLEMS
 from contracts.problems import Refused
@@ -23,18 +19,14 @@ from tests.edge.test_server import listening
 pytestmark = pytest.mark.slow
 
 _EXAMPLES = 8  # of each operation and mode; the time goes into making them up, an answer takes some 20 ms
-load_all_checks()
-schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
-_CHECKS = CHECKS.get_by_names(
-    [
-        "not_a_server_error",
-        "status_code_conformance",
-        "content_type_conformance",
-        "response_headers_conformance",
-        "response_schema_conformance",
-        "unsupported_method",
-    ]
-)
+_CHECKS = [
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "unsupported_method",
+]
 
 
 async def test_the_document_describes_every_route(http: httpx.AsyncClient) -> None:
@@ -82,6 +74,15 @@ async def test_no_request_is_a_fault_and_every_answer_is_documented(world: World
 
 
 def _explore(address: str) -> None:
+    # Here, as every process of the suite collects this file and one runs it.
+    import schemathesis
+    from schemathesis import GenerationMode
+    from schemathesis.checks import CHECKS, load_all_checks
+    from schemathesis.core.result import Ok
+
+    load_all_checks()
+    checks = CHECKS.get_by_names(_CHECKS)
+    schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
     schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
     answered = 0
     for found in schema.get_all_operations():
@@ -98,7 +99,7 @@ def _explore(address: str) -> None:
                 nonlocal answered
                 answered += 1
                 answer = case.call()
-                case.validate_response(answer, checks=_CHECKS)
+                case.validate_response(answer, checks=checks)
 
             explore()
     assert answered > _EXAMPLES
