@@ -155,7 +155,7 @@ def strings(document: str) -> list[str]:
 
 def told(policy: str, part: str) -> list[str]:
     """Values that a word may tell, for the other parts of a document too."""
-    return [folded(entry.original) for entry in result(policy, part, "json").mapping if entry.type in TOLD]
+    return [folded(entry.original) for entry in result(policy, part, "json").mapping if entry.type in {*TOLD, "PERSON"}]
 
 
 def folded(text: str) -> str:

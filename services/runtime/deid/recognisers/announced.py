@@ -200,11 +200,12 @@ class _Search:
         last = last[named]
         columns = self._apart[named].tolist(), ends[last].tolist(), choices[last].tolist()
         for index, word_end, choice in zip(*columns, strict=True):
-            rest = searched[word_end + MARGIN : int(areas.name_ends[index]) + MARGIN] + _GAP
-            start = int(areas.starts[index]) + MARGIN
-            text = rest + searched[start : min(int(areas.ends[index]) + MARGIN, start + _FARTHEST)]
-            if place := announced.chosen(choice).find(text, 0, len(text), len(rest)):
-                self._out.add_one(kind, start + place[0] - len(rest), start + place[1] - len(rest), _SCORE, told=True)
+            name_start, name_end = int(areas.name_starts[index]) + MARGIN, int(areas.name_ends[index]) + MARGIN
+            name, start = searched[name_start:name_end] + _GAP, int(areas.starts[index]) + MARGIN
+            text = name + searched[start : min(int(areas.ends[index]) + MARGIN, start + _FARTHEST)]
+            place = announced.chosen(choice).find(text, word_end + MARGIN - name_start, len(text), len(name))
+            if place:
+                self._out.add_one(kind, start + place[0] - len(name), start + place[1] - len(name), _SCORE, told=True)
 
     @cached_property
     def _names_next(self) -> Flags:

@@ -242,7 +242,7 @@ class _Known:
         columns = documents, spans.starts, spans.ends, spans.kinds
         for document, start, end, kind in zip(*(column.tolist() for column in columns), strict=True):
             value = content[start:end]
-            if not value.isalpha():
+            if not value.replace(b" ", b"").isalpha():
                 self._exact.setdefault((document, value), self._count)
                 key = document, _folded(value)
                 if self._folded.get(key) is None:
