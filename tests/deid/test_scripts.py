@@ -10,7 +10,7 @@ import pytest
 from services.runtime.deid import policies
 from services.runtime.deid.engine import Deidentifier
 from services.runtime.deid.keys import Keys
-from services.runtime.deid.recognisers.words import WORDS
+from services.runtime.deid.recognisers.vocabulary import WORDS
 from services.runtime.deid.rules import Output
 from services.runtime.deid.spellings import PROVINCES, both, spelled
 

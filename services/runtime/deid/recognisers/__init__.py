@@ -38,7 +38,8 @@ from services.runtime.deid.recognisers.resolution import apart, resolved, within
 from services.runtime.deid.recognisers.scan import scanned
 from services.runtime.deid.recognisers.spared import Identifiers, spared
 from services.runtime.deid.recognisers.tables import Cells
-from services.runtime.deid.recognisers.words import BITS, WORDS, Words
+from services.runtime.deid.recognisers.vocabulary import BITS, WORDS
+from services.runtime.deid.recognisers.words import Words
 from services.runtime.deid.spans import Spans
 
 _CONTEXT = {

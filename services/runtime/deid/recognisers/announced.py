@@ -16,7 +16,8 @@ from services.runtime.deid.recognisers.groups import MARGIN
 from services.runtime.deid.recognisers.said import Said
 from services.runtime.deid.recognisers.secret_values import is_secret, is_token
 from services.runtime.deid.recognisers.value_forms import Announced, Form
-from services.runtime.deid.recognisers.words import BITS, Words
+from services.runtime.deid.recognisers.vocabulary import BITS
+from services.runtime.deid.recognisers.words import Words
 
 _ID = (
     r"(?!(?:[vVwW][xX]|[vV])[12][0-9]{10}(?![0-9A-Za-z_])|wxid_[0-9A-Za-z]{12})([A-Za-z][A-Za-z0-9_-]{5,19}+)"

@@ -10,7 +10,8 @@ import numpy as np
 from services.runtime.deid.buffers import Buffer, Bytes, Flags, Offsets
 from services.runtime.deid.reaches import is_digit, windows
 from services.runtime.deid.recognisers.phones import after_bracket
-from services.runtime.deid.recognisers.words import BITS, Words
+from services.runtime.deid.recognisers.vocabulary import BITS
+from services.runtime.deid.recognisers.words import Words
 from services.runtime.deid.spans import Spans
 
 AGAINST = {

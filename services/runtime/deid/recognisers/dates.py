@@ -9,7 +9,8 @@ from services.runtime.deid.calendar import is_day, year_of
 from services.runtime.deid.reaches import LETTERS, among_bytes, is_letter, reach
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import Groups, number, penalty
-from services.runtime.deid.recognisers.words import BITS, Words
+from services.runtime.deid.recognisers.vocabulary import BITS
+from services.runtime.deid.recognisers.words import Words
 
 _YEAR_FIRST = ((4, 2, 2), (4, 1, 1), (4, 1, 2), (4, 2, 1))
 _TIMES = (6, 9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from services.runtime.deid.recognisers.words import PERSONS
+from services.runtime.deid.recognisers.vocabulary import PERSONS
 
 LONGEST_BEFORE: Final = 32
 """Bytes before a word that tell whose name it is."""

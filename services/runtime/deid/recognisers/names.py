@@ -10,7 +10,8 @@ from services.runtime.deid.buffers import Buffer, Flags
 from services.runtime.deid.recognisers import latin_names, places
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
-from services.runtime.deid.recognisers.words import BITS, Words
+from services.runtime.deid.recognisers.vocabulary import BITS
+from services.runtime.deid.recognisers.words import Words
 from services.runtime.deid.spellings import both, spelled
 
 CLASSES = frozenset({"name", "role", "title", "address", "place"})

@@ -10,7 +10,8 @@ from services.runtime.deid.buffers import Buffer, Flags, Offsets
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN
 from services.runtime.deid.recognisers.latin_names import CAPITAL, LABEL_ENDS, LABELS, LETTER, PARTICLE
-from services.runtime.deid.recognisers.words import BITS, WORDS, Words
+from services.runtime.deid.recognisers.vocabulary import BITS, WORDS
+from services.runtime.deid.recognisers.words import Words
 from services.runtime.deid.spellings import both
 
 FARTHEST = 240

@@ -14,7 +14,8 @@ from services.runtime.deid.calendar import is_day
 from services.runtime.deid.reaches import ALNUM, HEX, among_bytes, is_digit, is_letter, reach, windows
 from services.runtime.deid.recognisers.dates import after_a_name
 from services.runtime.deid.recognisers.groups import MARGIN, Groups, number
-from services.runtime.deid.recognisers.words import BITS, Words
+from services.runtime.deid.recognisers.vocabulary import BITS
+from services.runtime.deid.recognisers.words import Words
 
 _HASHES = (32, 40, 56, 64, 96, 128)
 """Hexadecimal digits of MD5, SHA-1, and the SHA-2 and SHA-3 families."""

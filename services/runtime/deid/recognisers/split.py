@@ -14,7 +14,8 @@ from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.digits import born_in_a_province
 from services.runtime.deid.recognisers.forms import Forms
 from services.runtime.deid.recognisers.groups import MARGIN, Groups
-from services.runtime.deid.recognisers.words import BITS, Words
+from services.runtime.deid.recognisers.vocabulary import BITS
+from services.runtime.deid.recognisers.words import Words
 from services.runtime.deid.spellings import both
 
 _BETWEEN = re.compile(

@@ -14,7 +14,8 @@ from services.runtime.deid.recognisers.beginnings import Beginnings
 from services.runtime.deid.recognisers.candidates import Candidates
 from services.runtime.deid.recognisers.groups import MARGIN, Groups
 from services.runtime.deid.recognisers.secret_values import BARE
-from services.runtime.deid.recognisers.words import BITS, Words
+from services.runtime.deid.recognisers.vocabulary import BITS
+from services.runtime.deid.recognisers.words import Words
 
 _SEPARATOR = re.compile(rb"\n[ \t>]{0,16}+(\|)?(?:[ \t]*+:?-++:?[ \t]*+\|)++(?:[ \t]*+:?-++:?)?[ \t\r]*+(?=\n)")
 _INSERT = re.compile(rb"\(([^()\0]{1,4000}+)\)\s*+values\s*+(?=\()", re.IGNORECASE)

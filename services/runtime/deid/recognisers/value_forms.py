@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.runtime.deid.buffers import Bytes, Flags, Offsets
-from services.runtime.deid.recognisers.words import BITS
+from services.runtime.deid.recognisers.vocabulary import BITS
 from services.runtime.deid.spellings import both
 
 _CLOSING = b"\"',;.)]}>\\"
