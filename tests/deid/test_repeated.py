@@ -149,6 +149,14 @@ def test_words_of_letters_alone_are_not_told() -> None:
     assert changed["password"] != "password"
 
 
+@pytest.mark.parametrize("value", ["!@#$%^", "correct horse battery"])
+def test_nor_are_signs_alone_nor_several_words(value: str) -> None:
+    text = json.dumps({"password": value, "note": value})
+    changed = json.loads(ENGINE.texts([text], format="json").texts[0])
+    assert changed["note"] == value
+    assert changed["password"] != value
+
+
 def test_other_texts_are_not_told() -> None:
     assert ENGINE.texts([f"密码是 {SECRET}", f"{SECRET} 是什么"]).texts[1] == f"{SECRET} 是什么"
 

@@ -142,13 +142,17 @@ class _Words:
         characters = self._folded[np.repeat(firsts, lengths) + place].astype(np.uint64)
         return np.add.reduceat(characters * _POWERS[place], begins)
 
-    def of_spans(self, spans: Spans) -> tuple[Offsets, Offsets, Hashes]:
-        """The first character, how many there are, and the signs between their words."""
+    def of_spans(self, spans: Spans) -> tuple[Offsets, Offsets]:
+        """The first character, and how many there are, which may be none."""
         part = np.searchsorted(self._begins, spans.starts, side="right") - 1
         shift = self._at[part] - self._begins[part]
         first, last = (self._count[offsets + shift].astype(np.int64) for offsets in (spans.starts, spans.ends))
-        words = (np.searchsorted(self.edges, number, side="right") - 1 for number in (first, last - 1))
-        return first, last - first, self.signs(*words)
+        return first, last - first
+
+    def signs_within(self, firsts: Offsets, lengths: Offsets) -> Hashes:
+        """Between the words of as many characters, one or more, from each of these on."""
+        ends = firsts, firsts + lengths - 1
+        return self.signs(*(np.searchsorted(self.edges, number, side="right") - 1 for number in ends))
 
     def signs(self, first: Offsets, last: Offsets) -> Hashes:
         """Of all that stands between the words of a row, in whatever order."""
@@ -181,12 +185,12 @@ class _Likely:
         self._exact, self._folded = none, none
 
     def add(self, words: _Words, spans: Spans) -> None:
-        first, length, signs = words.of_spans(spans)
+        first, length = words.of_spans(spans)
         enough = length >= _HEAD
-        first, length, signs = first[enough], length[enough], signs[enough]
+        first, length = first[enough], length[enough]
         self._heads[words.heads(first)] = True
         hashes, folded = words.hashes(first, length), ~np.isin(spans.kinds[enough], self._with_signs)
-        self._exact = np.union1d(self._exact, hashes + signs)
+        self._exact = np.union1d(self._exact, hashes + words.signs_within(first, length))
         self._folded = np.union1d(self._folded, hashes[folded])
 
     def places(self, words: _Words) -> _Places:
