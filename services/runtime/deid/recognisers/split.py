@@ -91,7 +91,7 @@ _SPLIT: tuple[tuple[str, str, int, int, re.Pattern[bytes], int, re.Pattern[bytes
     ("phone", "CN_PHONE", 11, 11, _BETWEEN, _FARTHEST, _PHONE, _mobile),
     ("qq", "QQ", 5, 6, _BETWEEN, _FARTHEST, _GROUPED, _qq),
     ("tw", "TW_PERMIT", 8, 8, _BETWEEN, _FARTHEST, _GROUPED, _taiwan),
-    ("date", "DATE", 5, 6, _BETWEEN, _FARTHEST, _DATE, _no_day),
+    ("birth", "DATE", 5, 6, _BETWEEN, _FARTHEST, _DATE, _no_day),
     ("account", "NUMBER", 16, 12, _BEFORE_ACCOUNT, _FARTHEST_ACCOUNT, _DIGITS, _account),
 )
 """Class of the word, a type that a policy must want, digits from which on the first group is a value by itself,
