@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 TAB = "\t"
 DELIMITERS = (",", TAB, ";", "|")
-_FEW_LINES = 20
+_FEW_LINES, _FEWEST_ROWS = 20, 2
 _SAMPLE = 64 * 1024
 
 csv.field_size_limit(2**31 - 1)  # never reached: whoever reads bounds records before
@@ -42,13 +42,29 @@ def delimiter_of(lines: list[str]) -> str | None:
     """The delimiter by which all these rows have as many cells, at least two; the one that makes most of them."""
     best, most = None, 1
     for delimiter in DELIMITERS:
-        try:
-            widths = {len(row) for row in reader(lines, delimiter) if row}
-        except csv.Error:
-            continue
+        widths = set(_widths(lines, delimiter))
         if len(widths) == 1 and (width := widths.pop()) > most:
             best, most = delimiter, width
     return best
+
+
+def delimiter_of_table(lines: list[str], otherwise: str) -> str:
+    """Of a file that is called a table: where rows differ, the delimiter by which the first has most cells."""
+    if delimiter := delimiter_of(lines):
+        return delimiter
+    given = (otherwise, *(delimiter for delimiter in DELIMITERS if delimiter != otherwise))
+    return max(given, key=lambda delimiter: sum(width for width in _widths(lines[:1], delimiter) if width > 1))
+
+
+def _widths(lines: list[str], delimiter: str) -> list[int]:
+    """Cells of each row, without the last of several where a cell of it goes on; none of what is no such table."""
+    widths = list[int]()
+    try:
+        widths += (len(row) for row in reader(lines, delimiter) if row)
+    except csv.Error as error:
+        if "unexpected end" not in str(error) or len(widths) < _FEWEST_ROWS:
+            return []
+    return widths
 
 
 def is_quoted(cell: str) -> bool:
@@ -56,5 +72,24 @@ def is_quoted(cell: str) -> bool:
 
 
 def bare(cell: str) -> str:
-    """A cell of TSV without the quotes that some programs write around each, which are none of its value."""
-    return cell[1:-1] if is_quoted(cell) else cell
+    """A cell of TSV without the quotes that some programs write around each, and double in it, which are none of its
+    value.
+    """
+    if not is_quoted(cell):
+        return cell
+    return cell[1:-1].replace(_DOUBLED, '"') if _doubles(cell) else cell[1:-1]
+
+
+def as_written(value: str, cell: str) -> str:
+    """Another value in the place of a cell of TSV, in its manner."""
+    if not is_quoted(cell):
+        return value
+    return f'"{value.replace(chr(34), _DOUBLED)}"' if _doubles(cell) else f'"{value}"'
+
+
+_DOUBLED = '""'
+
+
+def _doubles(cell: str) -> bool:
+    """Whether each quote within the quotes around a cell is one of two."""
+    return '"' not in cell[1:-1].replace(_DOUBLED, "")

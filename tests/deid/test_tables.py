@@ -217,3 +217,36 @@ def test_quotes_around_cells_of_tsv_are_none_of_their_values(tmp_path: Path) -> 
     assert "zhangsan_88" not in row
     assert outcome(tmp_path, b"a\tb\n1\xff\t2\n", "tsv") == (2, "is not valid UTF-8")
     assert outcome(tmp_path, b"a\tb\n1\n", "tsv") == (2, "has another number of columns than the header")
+
+
+@pytest.mark.parametrize("delimiter", [";", "|"])
+@pytest.mark.parametrize(
+    ("rows", "records"),
+    [
+        ([f'{n};zs_{n + 1000};"first line\nsecond line, or\nthird"' for n in range(30)], 30),
+        (["1;zs_1000;a", "2;zs_1001;b;c", "3;zs_1002;d"], None),
+        (['1;zs_1000;"a'], None),
+    ],
+    ids=["lines", "ragged", "open"],
+)
+def test_rows_that_differ_hide_no_delimiter(
+    tmp_path: Path, delimiter: str, rows: list[str], records: int | None
+) -> None:
+    content = "\n".join(["id;微信;note", *rows, ""]).replace(";", delimiter).encode()
+    found = outcome(tmp_path, content)
+    if records is None:
+        assert not isinstance(found[0], bytes)
+    else:
+        assert found[1] == records
+        assert b"zs_" not in found[0]
+        assert [len(row) for row in csv.reader(io.StringIO(found[0].decode()), delimiter=delimiter)] == [3] * 31
+
+
+def test_quotes_that_are_double_in_quotes_of_tsv_are_single(tmp_path: Path) -> None:
+    cells = ['{"password": "hunter2abc", "手机": "13812345678"}', 'api_key="wq82mZpx91Lk"', 'say "x"']
+    content = "id\tinput\n" + "".join(f'1\t"{cell.replace(chr(34), 2 * chr(34))}"\n' for cell in cells)
+    new, _ = outcome(tmp_path, content.encode(), "tsv")
+    changed = [row[1] for row in csv.reader(io.StringIO(new.decode()), delimiter="\t")][1:]
+    assert list(json.loads(changed[0])) == ["password", "手机"]
+    assert not any(secret in new for secret in (b"hunter2abc", b"13812345678", b"wq82mZpx91Lk"))
+    assert changed[2] == cells[2]

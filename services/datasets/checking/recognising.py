@@ -9,7 +9,7 @@ from services.datasets.checking.columns import ENCRYPTED, MAGIC
 from services.datasets.checking.encodings import BYTE_ORDER_MARK, is_utf16
 from services.datasets.checking.json_records import NotJson, decode
 from services.datasets.checking.limits import Limits
-from services.runtime.delimited import delimiter_of, first_lines, sample_of
+from services.runtime.delimited import delimiter_of, delimiter_of_table, first_lines, sample_of
 
 HEAD = 1024 * 1024  # bytes that are looked at
 
@@ -67,9 +67,9 @@ def recognise(head: bytes, name: str, limits: Limits, *, whole: bool) -> Recogni
     if suffix in _PROSE:
         return Recognised("text")
     sample = sample_of(text, whole=whole)
-    delimiter = delimiter_of(sample)
     if suffix in _TABLES:
-        return Recognised("table", delimiter or _TABLES[suffix])
+        return Recognised("table", delimiter_of_table(sample, _TABLES[suffix]))
+    delimiter = delimiter_of(sample)
     if delimiter is not None and len(sample) > 1 and _reads_as_header(sample[0], delimiter):
         return Recognised("table", delimiter)
     return Recognised("text")

@@ -14,7 +14,7 @@ from contracts import deid
 from contracts.deid import FileFormat
 from services.runtime.deid.files.json_arrays import Commas
 from services.runtime.deid.refusals import FileRefused
-from services.runtime.delimited import TAB, delimiter_of, sample_of
+from services.runtime.delimited import TAB, delimiter_of_table, sample_of
 
 LONGEST_RECORD = 64 * 1024 * 1024
 """Bytes of a line, of a CSV record, of an element of a JSON array, or of another JSON document as a whole."""
@@ -52,7 +52,7 @@ def by_content(source: Path, kind: FileFormat) -> tuple[FileFormat, str]:
     with source.open("rb") as file:
         head = file.read(_HEAD + 1)
     sample = sample_of(head.removeprefix(BYTE_ORDER_MARK), whole=len(head) <= _HEAD)
-    delimiter = delimiter_of(sample) or (TAB if kind == "tsv" else ",")
+    delimiter = delimiter_of_table(sample, TAB if kind == "tsv" else ",")
     return "tsv" if delimiter == TAB else "csv", delimiter
 
 

@@ -15,7 +15,7 @@ from services.runtime.deid.buffers import APART, Areas
 from services.runtime.deid.documents import Rewriter
 from services.runtime.deid.faults import NOT_UTF8
 from services.runtime.deid.files import formats
-from services.runtime.delimited import TAB, bare, is_quoted, reader
+from services.runtime.delimited import TAB, as_written, bare, reader
 
 
 class NotATable(Exception):
@@ -52,7 +52,7 @@ class Table(NamedTuple):
             new = list(row)
             for column in columns if row else ():
                 cell = next(given)
-                new[column] = f'"{cell}"' if self.delimiter == TAB and is_quoted(row[column]) else cell
+                new[column] = as_written(cell, row[column]) if self.delimiter == TAB else cell
             pieces.append(raw if new == row else spelling.line(new, row, raw))
         return "".join(pieces).encode()
 
