@@ -178,15 +178,20 @@ NAMED_KEY = Form(
     (SECRET,),
 )
 """`encryption_key = "…"`, whatever key it is but those of data."""
-_TOKEN, _LONG_TOKEN = (
-    re.compile(rf"(?=[A-Za-z0-9._~+/=:-]{{{least},}})(?!{_PARTS}\Z){SECRET.pattern.decode()}".encode())
-    for least in (8, 16)
-)
+
+
+def _token(least: int, judge: re.Pattern[bytes]) -> re.Pattern[bytes]:
+    """`judge`, and besides no word, number or name of a model, as units of text are called tokens, too."""
+    return re.compile(rf"(?=[A-Za-z0-9._~+/=:-]{{{least},}})(?!{_PARTS}\Z){judge.pattern.decode()}".encode())
+
+
+_TOKEN, _LONG_TOKEN = _token(8, BARE), _token(16, SECRET)
+"""Without quotes, and in them."""
 _PUBLIC = r"(?<!(?i:publickeytoken))"
 TOKEN_ASSIGNED = Form(rf"{_PUBLIC}(?={_NAME_ENDS}(?:[=-]|:=|{_TYPED})){_ASSIGNED}", ASSIGNED.begins, ASSIGNED.judges)
 """`token = "…"`."""
-TOKEN_NAMED = Form(rf"{_PUBLIC}{_ASSIGNED}", ASSIGNED.begins, (*[_LONG_TOKEN] * 4, *[_TOKEN] * 2, _TOKEN))
-"""`"token": "…"`: units of text are called so, too, which words, numbers and names of models are."""
+TOKEN_NAMED = Form(rf"{_PUBLIC}{_ASSIGNED}", ASSIGNED.begins, (*[_LONG_TOKEN] * 4, *[_TOKEN] * 3))
+"""`"token": "…"`."""
 TOKEN_ELEMENT = replace(ELEMENT, judges=(_TOKEN, _TOKEN))
 KEY_BESIDE = Form(rf"[ \t]{{1,2}}(?!{_NAMES})({_RANDOM})(?![A-Za-z0-9._~+/=()\[-])", _SPACES, (SECRET,))
 """`Token 9944b0…`, `私钥 5Kb8…`."""
