@@ -87,6 +87,7 @@ def _nested(text: str, depth: int) -> str:
         'conn.password("⟦Hunter2xx99⟧")', 'os.getenv("DB_PASSWORD", "⟦Hunter2xx98⟧")', "password\t⟦Hunter2xx93⟧",
         'redis.set("token", "⟦Hunter2xx97⟧")', 'mysql -u root -p"⟦Hunter2xx96⟧" db', 'password:\n  "⟦Hunter2xx92⟧"',
         '<input type="password" value="⟦Hunter2xx93⟧">', '<add key="Password" value="⟦Hunter2xx93⟧"/>',
+        'password = "⟦)-2!%$)&bYa1!⟧"', "password = '⟦+))_aXa111a1!⟧'", '{"password":"⟦]aB1-cd2⟧"}',
         'define("DB_PASSWORD", "⟦Hunter2xx93⟧")', '"Key": "DB_PASSWORD", "Value": "⟦Hunter2xx93⟧"',
     ],
 )  # fmt: skip
@@ -117,6 +118,7 @@ def test_a_secret(text: str) -> None:
         "password protected area51", "pass the test2023x on", '{"token":{"id":"a1b2"}}', "token = ''.join(x1, y2)",
         "密码学2023", "口令是必填项", "password=/run/secrets/db_password", "PWD=/home/user1/project2",
         "password: !vault |", 'print("password:", password2, "x")',
+        'print("password: "+pw12+", user: "+u)', '"password: ").format2("x1")', 'f("pwd=",pw12,"x")', 'f("pwd=")+pw12',
         "u = '?token=' + tok2 + 'a b1'",
         "check_password(pw): token1 = x", "password for {user}: {pw1}", "password for the user is required!",
         "password (optional): string", "password of length 8", "the password for this is in the vault 2",
@@ -156,6 +158,7 @@ def test_a_pair_of_keys() -> None:
         '{"eos_token": "<|im_end|>", "mask_token": "[MASK]"}', '{"password": "${DB_PASSWORD}"}',
         '{"token": "end-of-text"}',
         '{"sort_key": "Zx9cVb7Nmq8aBcDe"}', '{"_key": "Zx9cVb7Nmq8aBcDe"}',
+        '{"password": "os.environ[\\"PW1\\"]"}', '{"password": "process.env.DB_PASSWORD1"}',
         '{"password": "********"}', '{"password": "••••••"}', '{"pwd": "xxxxxx"}',
         '{"password": "密码"}', '{"password": "Password"}', '{"password": "Enter your password"}',
         '{"password": "varchar(255)"}', '{"password": "required|min:8"}', '{"password": "string"}',

@@ -17,6 +17,7 @@ _TEMPLATE = (
     r"(?![A-Za-z0-9_])(?:"
     r"[$#%@]?\{|[$%]\(|\$[A-Za-z_]++(?![A-Za-z0-9_])|%[a-z](?![A-Za-z0-9])|[@:&*!]{1,2}[A-Za-z_.']++[;,)]*\Z"
     r"|<[^>]{0,256}>|&(?:#x3[Cc]|lt);|\[[A-Za-z_ |]{1,64}\]\Z|(?:~|\.{1,2})?(?:/[a-z0-9_.-]{1,64}+){2,64}+\Z)"
+    r"|(?:os\.(?:environ|getenv)|process\.env|System\.getenv)(?![A-Za-z0-9_])"
 )
 """What a program puts the value in the place of, and the tokens of models: `${…}`, `<…>`, `[MASK]`, `:name`, paths."""
 _EXPRESSION = (
@@ -59,14 +60,18 @@ _STRUCTURE = (
 )
 """What follows an unquoted value and is none of it: the next field, or a tag."""
 _UNQUOTED = rf"[!#-%'-+\--:=-_a-{{}}~]*+(?:(?!{_STRUCTURE})[&,;<|][!#-%'-+\--:=-_a-{{}}~]*+)*+"
-_INNER = r"(?![\s,;:.+)\]}])"  # a quote before these closes what it is in
+_WITHIN = (  # a quote before these closes what it is in, but where all up to the next one can be no code
+    r"(?:(?![\s,;:.+)\]}}])|(?![)\]}}]*+[,;:.+]++[A-Za-z_(])"
+    r"(?=[!#-&(-~]{{5,255}}+(?<![,;:.+%&|=(\[{{]){quote}[\"']?\s{{0,4}}(?:[,;}}\n]|\Z)))"
+)
+_IN_DOUBLE, _IN_SINGLE = (_WITHIN.format(quote=quote) for quote in "\"'")
 _OPENS = rf"(?:[\s\\]|“|‘|「|『|【|{MARKUP})"
 _NAME_ENDS = rf"[\s\"'\\\])]{{0,6}}+(?:(?:”|’|」|{MARKS})[\s\"'\\\])]{{0,6}}+){{0,3}}+"
 _TYPED = r":\s?[A-Za-z][\w.\[\]]{0,31}+(?:[ \t]=(?!=)|=(?=[ \t]?[bBuU]?[\"']))"
 _ASSIGNED = (
     rf"{_NAME_ENDS}(?=[:=\xef-])(?:{_TYPED}|(?:=|-{{1,2}})>(?=[\s\\]{{0,3}}[\"'])|:=|={{1,3}}(?!>)|:|：){_OPENS}{{0,4}}"
-    rf"(?:[bBuU]?\"{_INNER}(?:([ !#-~]{{6,64}})\"|([!#-~]{{6,256}}))"
-    rf"|[bBuU]?'{_INNER}(?:([ -&(-~]{{6,64}})'|([!-&(-~]{{6,256}}))"
+    rf"(?:[bBuU]?\"{_IN_DOUBLE}(?:([ !#-~]{{6,64}})\"|([!#-~]{{6,256}}))"
+    rf"|[bBuU]?'{_IN_SINGLE}(?:([ -&(-~]{{6,64}})'|([!-&(-~]{{6,256}}))"
     rf"|(?<=\*)([!#-&()+-_a-~]{{6,256}}+)(?=\*)|(?<=__)([!#-&(-^a-~]{{6,256}}+)(?=__)|((?=[!#-&(-_a-~]){_UNQUOTED}))"
 )
 ASSIGNED = Form(_ASSIGNED, _AFTER_NAME | among_bytes(":=-"), (*[SECRET] * 6, BARE))
