@@ -137,6 +137,26 @@ def test_the_number_of_a_user_in_a_path_is_no_escape() -> None:
     assert by.texts(["\\u53f7 13812345678"]).texts == ["\\u53f7 "]
 
 
+@pytest.mark.parametrize(
+    ("inner", "secrets"),
+    [
+        ([110105199003077919, "x1"], ["x1"]),
+        ([{"user": "bob1", "id": 1}], []),
+        (["hunter22", "Abc@1234"], ["hunter22", "Abc@1234"]),
+        ([1, True, [None]], []),
+    ],
+)
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_json_in_the_string_of_a_password_is_no_secret_itself(
+    inner: list[Any], secrets: list[str], ascii_only: bool
+) -> None:
+    by = Deidentifier(policy_of("pseudonymise"), KEYS)
+    text = json.dumps({"密码": json.dumps(inner)}, ensure_ascii=ascii_only)
+    done = by.texts([text], format="json")
+    assert [pair.original for pair in done.mapping if pair.type == "API_KEY"] == secrets
+    _like(json.loads(json.loads(done.texts[0])["密码"]), inner)
+
+
 NUMBERS = st.one_of(
     st.integers(10**4, 10**19),
     st.integers(-(10**12), -(10**6)),

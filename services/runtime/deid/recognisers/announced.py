@@ -241,8 +241,8 @@ def _named_fields(searched: bytes, areas: Areas, words: Words, out: Candidates) 
         lengths = areas.ends[passwords] - areas.starts[passwords]
         for index in passwords[(lengths > 0) & (lengths <= 256)].tolist():
             start, end = int(areas.starts[index]) + MARGIN, int(areas.ends[index]) + MARGIN
-            if secret_values.may_be_password(searched[start:end]):
-                out.add_one("API_KEY", start, end, _SCORE, told=True)
+            for first, last in secret_values.passwords(searched, start, end):
+                out.add_one("API_KEY", first, last, _SCORE, told=True)
 
 
 _WHOLE: dict[str, tuple[str, Callable[[bytes], bool]]] = {

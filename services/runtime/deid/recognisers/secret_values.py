@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -49,6 +50,11 @@ _NO_PASSWORD = re.compile(
     ).encode()
 )
 """Templates, types, masks and labels."""
+_ARRAY = re.compile(
+    rb"\[\s*(?:[\[{]\s*)*+(?:\\*\"|[\]}]|(?:-?[0-9][0-9.eE+-]*+|true|false|null)\s*[,\]])(?s:.*)(?<=\])\s*\Z"
+)
+_ELEMENT = re.compile(rb"(?<=[\[, ])\\*\"([^\"\\]++)\\*\"(?=\s*[,\]])")
+"""JSON within a string, and a string in it that is no value of a name."""
 SECRET, BARE, _SAID = _judge(_SIGN), _judge(_SIGN, _EXPRESSION), _judge(_SIGN_WITHIN, _EXPRESSION)
 """Of a whole value, in quotes, without, and in a sentence, where a sign at the end is the sentence's."""
 
@@ -224,6 +230,10 @@ def is_token(text: bytes) -> bool:
     return _LONG_TOKEN.match(text) is not None
 
 
-def may_be_password(text: bytes) -> bool:
-    """Of all that a field of that name may hold."""
-    return _NO_PASSWORD.match(text) is None
+def passwords(text: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """All that a field of that name holds; of JSON within its string, the strings of an array."""
+    found = [(start, end)]
+    if _ARRAY.match(text, start, end):
+        has_names = b"{" in text[start:end]
+        found = [] if has_names else [element.span(1) for element in _ELEMENT.finditer(text, start, end)]
+    return ((first, last) for first, last in found if _NO_PASSWORD.match(text, first, last) is None)
