@@ -159,6 +159,7 @@ def test_a_pair_of_keys() -> None:
         '{"token": "end-of-text"}',
         '{"sort_key": "Zx9cVb7Nmq8aBcDe"}', '{"_key": "Zx9cVb7Nmq8aBcDe"}',
         '{"password": "os.environ[\\"PW1\\"]"}', '{"password": "process.env.DB_PASSWORD1"}',
+        '{"password": "请输入密码（6-16位）"}', '{"password": "密码长度 8 位"}', '{"password": "min_length_8"}',
         '{"password": "********"}', '{"password": "••••••"}', '{"pwd": "xxxxxx"}',
         '{"password": "密码"}', '{"password": "Password"}', '{"password": "Enter your password"}',
         '{"password": "varchar(255)"}', '{"password": "required|min:8"}', '{"password": "string"}',

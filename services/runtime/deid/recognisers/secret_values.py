@@ -32,7 +32,8 @@ _NAME = (
 )
 """Numeric types, and ways to hash and to encode."""
 _DECLARED = (
-    r"(?i:n?(?:var)?char|str(?:ing)?|text|required|nullable|optional|none|null|true|false|undefined)(?:\Z|[\s(|:,;?])"
+    r"(?i:n?(?:var)?char|str(?:ing)?|text|required|nullable|optional|none|null|true|false|undefined"
+    r"|(?:min|max)(?:imum)?[_-]?len(?:gth)?(?:[_-]?[0-9]{1,3})?)(?:\Z|[\s(|:,;?])"
 )
 """What schemas and rules of forms say of a field in the place of its value."""
 
@@ -46,6 +47,7 @@ def _judge(sign: str, *others: str) -> re.Pattern[bytes]:
 _NO_PASSWORD = re.compile(
     (
         rf"{_TEMPLATE}|{_DECLARED}|(?:[\x80-\xff]++|([!-/:-@[-`{{-~])\1*+|[Xx]{{3,}}+)\Z"
+        r"|[\x80-\xff]{6,}+[0-9 ~-]{1,8}+(?:位|个|個)(?:[\x80-\xff]|[0-9 ,~-])*+\Z"
         r"|(?=[A-Za-z ,.'!?:-]*+\Z)(?:P(?i:assword)s?\Z|.* (?i:password)|.*(?i:password)\b.* )"
     ).encode()
 )
