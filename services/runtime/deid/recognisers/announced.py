@@ -26,7 +26,7 @@ _ID = (
 _LEADS = rf"(?:[\s:=\"'(\[]|：|（|【|“|‘|「|『|是|为|{MARKUP})"
 _NAMED = (
     rf"(?:(?:[\s\"']|{MARKUP}){{0,3}}+(?::|：)|>(?=[^<>\n]{{1,36}}+</)|(?:账号|帐号|号)|[\s_]?(?:[Ii][Dd]|[Nn]o|[Nn]umber)(?![A-Za-z]))"
-    rf"(?:码|{_LEADS}){{0,6}}+"
+    rf"(?:码|[Ii][Dd](?![A-Za-z0-9_-])|{_LEADS}){{0,6}}+"
 )
 _PRODUCT = (
     r"(?i:pay|android|ios|iphone|ipad|windows|win|mac(?:os)?|linux|web|pc|sdk|api|js(?:api|sdk)?|app|open|work|crypt|bot"
@@ -44,7 +44,8 @@ _PLUS = Form(
 )
 """`+V …`: with an operand before it is a sum."""
 _NEXT_TURN = Form(
-    r"(?:[^\nA-Za-z0-9]{0,24}+\n|(?>[^\nA-Za-z0-9]{0,24}?  ))"  # a line break, or the first escaped one
+    r"(?:[^\nA-Za-z0-9]{0,24}+\n|(?>[^\nA-Za-z0-9]{0,24}?  )"  # a line break, or the first escaped one
+    r"|[\"']\s{0,2}:\s{0,2}[\"'](?=[^\n:\"']{1,36}?(?::|：)))"  # or a field, up to the end of its value
     r"(?=[^\n:\xef]{0,36}+[:\xef])[^\n:]{1,36}?(?::|：)\s{0,2}"
     rf"(?=[A-Za-z]{{0,19}}[0-9_-]){_ID}"
 )
