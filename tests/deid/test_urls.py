@@ -32,6 +32,31 @@ def test_urls_of_a_list_are_several(text: str, urls: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "fetch('⟦⟧').then(r=>r.json())",
+        "requests.get('⟦⟧',timeout=5)",
+        "['⟦⟧','⟦⟧']",
+        "{'a':'⟦⟧','b':'⟦⟧'}",
+        "var u='⟦⟧';var v=1",
+        "'⟦⟧'.format(1)",
+        "getConnection('jdbc:⟦⟧','root')",
+    ],
+)
+@pytest.mark.parametrize("url", ["https://a.example.com/x", "www.example.com"])
+def test_what_encloses_a_url_is_none_of_it(text: str, url: str) -> None:
+    text = text.replace("⟦⟧", url)
+    done = _ZH.texts([text])
+    assert [pair.original for pair in done.mapping] == [url]
+    assert done.texts == [text.replace(url, done.mapping[0].pseudo)]
+    assert _ZH.reverse(done.texts).texts == [text]
+
+
+def test_a_url_may_have_a_quote() -> None:
+    assert _pseudonym("https://a.example.com/it's/x")
+
+
+@pytest.mark.parametrize(
     ("text", "address", "after"),
     [
         ("http://⟦192.168.1.20⟧:8080/a/b", "192.168.1.20", ":8080/"),

@@ -105,7 +105,7 @@ def _announced(searched: bytes, starts: Offsets, buffer: Buffer) -> list[bool]:
     ]
 
 
-_SCHEME = among_bytes("0123456789+" + LETTERS)
+_SCHEME, _SCHEMES = among_bytes("0123456789+" + LETTERS), among_bytes("0123456789+:" + LETTERS)
 _LISTING = among_bytes(",;")
 """Between URLs of a list, each with its scheme."""
 _HOST = ALNUM | among_bytes("[:")
@@ -139,6 +139,11 @@ def _end_of_path(searched: bytes, host: int, at: int) -> int:
 _PATH_SIGN = re.compile(rb"[/?#]")
 
 
+def _next(places: Offsets, at: Offsets, end: int) -> Offsets:
+    """The first of these places from each offset on, `end` where there is none."""
+    return np.append(places, end)[np.searchsorted(places, at)]
+
+
 def _urls(groups: Groups, out: Candidates) -> None:
     content, colon = groups.content, groups.places(":")
     colon = colon[(content[colon + 1] == ord("/")) & (content[np.minimum(colon + 2, len(content) - 1)] == ord("/"))]
@@ -155,8 +160,10 @@ def _urls(groups: Groups, out: Candidates) -> None:
         return
     stops = np.flatnonzero(~_URL[content])
     ends = stops[np.minimum(np.searchsorted(stops, hosts), len(stops) - 1)]
-    listed = np.sort(starts[_LISTING[content[starts - 1]]])
-    ends = np.minimum(ends, np.append(listed, len(content))[np.searchsorted(listed, starts, side="right")])
+    ends = np.minimum(ends, _next(np.sort(starts[_LISTING[content[starts - 1]]]), starts + 1, len(content)))
+    before = starts - 1 - reach(content, starts, _SCHEMES, _LONGEST_SCHEME, back=True)
+    quoted = np.flatnonzero(content[before] == ord("'"))
+    ends[quoted] = np.minimum(ends[quoted], _next(groups.places("'"), hosts[quoted], len(content)))
     han = np.flatnonzero(_SIGNS[content[ends - 1]] & _HAN_LEADS[content[np.minimum(ends, len(content) - 1)]])
     for index in han.tolist():
         ends[index] = _end_of_path(groups.searched, int(hosts[index]), int(ends[index]))
