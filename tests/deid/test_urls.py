@@ -41,6 +41,8 @@ def test_urls_of_a_list_are_several(text: str, urls: list[str]) -> None:
         "var u='⟦⟧';var v=1",
         "'⟦⟧'.format(1)",
         "getConnection('jdbc:⟦⟧','root')",
+        "[⟦⟧](⟦⟧)",
+        "![⟦⟧](⟦⟧),",
     ],
 )
 @pytest.mark.parametrize("url", ["https://a.example.com/x", "www.example.com"])

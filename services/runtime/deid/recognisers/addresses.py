@@ -144,6 +144,13 @@ def _next(places: Offsets, at: Offsets, end: int) -> Offsets:
     return np.append(places, end)[np.searchsorted(places, at)]
 
 
+def _links(groups: Groups) -> Offsets:
+    """Where a link of Markdown goes from its text on to its target."""
+    brackets = groups.places("]")
+    links: Offsets = brackets[groups.content[brackets + 1] == ord("(")]
+    return links
+
+
 def _urls(groups: Groups, out: Candidates) -> None:
     content, colon = groups.content, groups.places(":")
     colon = colon[(content[colon + 1] == ord("/")) & (content[np.minimum(colon + 2, len(content) - 1)] == ord("/"))]
@@ -161,6 +168,7 @@ def _urls(groups: Groups, out: Candidates) -> None:
     stops = np.flatnonzero(~_URL[content])
     ends = stops[np.minimum(np.searchsorted(stops, hosts), len(stops) - 1)]
     ends = np.minimum(ends, _next(np.sort(starts[_LISTING[content[starts - 1]]]), starts + 1, len(content)))
+    ends = np.minimum(ends, _next(_links(groups), hosts, len(content)))
     before = starts - 1 - reach(content, starts, _SCHEMES, _LONGEST_SCHEME, back=True)
     quoted = np.flatnonzero(content[before] == ord("'"))
     ends[quoted] = np.minimum(ends[quoted], _next(groups.places("'"), hosts[quoted], len(content)))
