@@ -43,6 +43,14 @@ def test_urls_of_a_list_are_several(text: str, urls: list[str]) -> None:
         "getConnection('jdbc:⟦⟧','root')",
         "[⟦⟧](⟦⟧)",
         "![⟦⟧](⟦⟧),",
+        "&quot;⟦⟧&quot;",
+        "&lt;a href=&quot;⟦⟧&quot;&gt;text&lt;/a&gt;",
+        "&#60;⟦⟧&#62;",
+        "⟦⟧&nbsp;then",
+        "⟦⟧&amp;",
+        "⟦⟧&abcd;",
+        "(⟦⟧&#39;)",
+        "go(&#39;⟦⟧&#39;,&apos;⟦⟧&apos;,1)",
     ],
 )
 @pytest.mark.parametrize("url", ["https://a.example.com/x", "www.example.com"])

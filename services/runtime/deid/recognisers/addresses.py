@@ -151,6 +151,22 @@ def _links(groups: Groups) -> Offsets:
     return links
 
 
+_ENTITY = re.compile(rb"&(?:(quot|lt|gt|nbsp|#34|#60|#62|#160|#x22|#x3[CEce]|#xA0|#xa0)|apos|#39|#x27);")
+"""Of HTML, for signs that no URL has, which are told apart, and for the single quote."""
+_LAST_ENTITY = re.compile(rb"&(?:[a-z]{2,4}|#[0-9]{2,3}|#x[0-9A-Fa-f]{2});\Z")
+_LONGEST_ENTITY = 6
+
+
+def _entities(groups: Groups, amp: Offsets) -> tuple[Offsets, Offsets, Offsets]:
+    """Of those at these places where those begin that no URL has; where single quotes do, in any spelling, and end."""
+    quotes = groups.places("'")
+    amp = amp[(windows(groups.content, amp, _LONGEST_ENTITY) == ord(";")).any(axis=1)]
+    found = [entity for at in amp.tolist() if (entity := _ENTITY.match(groups.searched, at))]
+    ending = np.array([entity.start() for entity in found if entity[1]], dtype=np.int64)
+    spelled = np.array([entity.span() for entity in found if not entity[1]], dtype=np.int64).reshape(-1, 2)
+    return ending, np.sort(np.append(quotes, spelled[:, 0])), np.append(quotes + 1, spelled[:, 1])
+
+
 def _urls(groups: Groups, out: Candidates) -> None:
     content, colon = groups.content, groups.places(":")
     colon = colon[(content[colon + 1] == ord("/")) & (content[np.minimum(colon + 2, len(content) - 1)] == ord("/"))]
@@ -167,15 +183,22 @@ def _urls(groups: Groups, out: Candidates) -> None:
         return
     stops = np.flatnonzero(~_URL[content])
     ends = stops[np.minimum(np.searchsorted(stops, hosts), len(stops) - 1)]
+    amp = groups.places("&")
+    amp = amp[np.isin(_next(stops, amp, len(content)), ends)]
     ends = np.minimum(ends, _next(np.sort(starts[_LISTING[content[starts - 1]]]), starts + 1, len(content)))
     ends = np.minimum(ends, _next(_links(groups), hosts, len(content)))
-    before = starts - 1 - reach(content, starts, _SCHEMES, _LONGEST_SCHEME, back=True)
-    quoted = np.flatnonzero(content[before] == ord("'"))
-    ends[quoted] = np.minimum(ends[quoted], _next(groups.places("'"), hosts[quoted], len(content)))
+    ending, quotes, after_quotes = _entities(groups, amp)
+    ends = np.minimum(ends, _next(ending, hosts, len(content)))
+    begins = starts - reach(content, starts, _SCHEMES, _LONGEST_SCHEME, back=True)
+    quoted = np.flatnonzero(np.isin(begins, after_quotes))
+    ends[quoted] = np.minimum(ends[quoted], _next(quotes, hosts[quoted], len(content)))
     han = np.flatnonzero(_SIGNS[content[ends - 1]] & _HAN_LEADS[content[np.minimum(ends, len(content) - 1)]])
     for index in han.tolist():
         ends[index] = _end_of_path(groups.searched, int(hosts[index]), int(ends[index]))
     for _ in range(4):
+        for index in np.flatnonzero(content[ends - 1] == ord(";")).tolist():
+            last = _LAST_ENTITY.search(groups.searched, int(ends[index]) - _LONGEST_ENTITY, int(ends[index]))
+            ends[index] = last.start() if last else ends[index]
         ends = ends - _TRAILING[content[ends - 1]]
     good = (ends - hosts >= 4) & _HOST[content[hosts]]
     good &= [_NOBODYS.match(groups.searched, host) is None for host in hosts.tolist()]
