@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 from urllib.parse import urlsplit
 
 import pytest
@@ -74,6 +75,10 @@ def test_a_url_may_have_a_quote() -> None:
         ("jdbc:mysql://⟦10.0.0.5⟧:3306/prod", "10.0.0.5", ":3306/"),
         ("redis://user:pw123@⟦192.168.001.020⟧/0", "192.168.001.020", "/"),
         ("mongodb://h1:27017,⟦10.0.0.5⟧:27018/db", "10.0.0.5", ":27018/"),
+        ("https://[⟦2001:db8::1⟧]:443/x", "2001:db8::1", "]:443/"),
+        ("redis://user:pw123@[⟦2001:DB8:0:00AB::FE⟧]", "2001:DB8:0:00AB::FE", "]"),
+        ("https://[⟦2001:db8::⟧1.2.3.4]/x", "2001:db8::", ""),
+        ("https://[::ffff:⟦1.2.3.4⟧]/x", "1.2.3.4", "]/"),
     ],
 )
 def test_an_address_in_a_url_is_that_of_the_text(text: str, address: str, after: str) -> None:
@@ -85,6 +90,17 @@ def test_an_address_in_a_url_is_that_of_the_text(text: str, address: str, after:
     assert done.texts[0][before:].startswith(pair.pseudo + after)
     assert pair.pseudo != address
     assert _ZH.reverse(done.texts).texts == [text]
+
+
+@given(
+    host=st.ip_addresses(v=6).filter(lambda address: int(address) > 0xFF).map(str)
+    | st.sampled_from(["1::", "fe80::1%25eth0", "::ffff:1.2.3.4", "64:ff9b::1.2.3.4"]),
+    user=st.sampled_from(["", "bob@", "bob:12345@"]),
+    after=st.sampled_from(["", ":443", "/x", ":80,[2001:db8::2]:81/[a::b]"]),
+)
+def test_a_host_stays_an_address(host: str, user: str, after: str) -> None:
+    new = _pseudonym(f"http://{user}[{host}]{after}").rpartition("@")[2]
+    IPv6Address(new[new.index("[") + 1 : re.search("[]%]", new).start()])  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

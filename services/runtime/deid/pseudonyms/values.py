@@ -87,13 +87,17 @@ class Pseudonyms:
     def _hosts(self, content: Bytes, changed: Bytes, starts: Offsets, ends: Offsets, *, inverse: bool) -> Flags | None:
         """Addresses in URLs are those of the text. Returns by byte what is done with, which ports are, too."""
         first, last, after = hosts.addresses(content, starts, ends)
-        if not len(first):
+        first_long, last_long, after_long = hosts.long_addresses(content, starts, ends)
+        if not len(first) and not len(first_long):
             return None
         for layout in layouts(content, first, last):
             layout.write(changed, self._addresses(layout, inverse=inverse))
+        if (own := first_long < last_long).any():
+            texts.write(self._characters, "IPV6", content, changed, first_long[own], last_long[own], inverse=inverse)
         edges = np.zeros(len(content) + 1, dtype=np.int8)
-        edges[first] = 1
-        edges[after] -= 1
+        for begins, closes in ((first, after), (first_long, after_long)):
+            edges[begins] += 1
+            edges[closes] -= 1
         return np.cumsum(edges[:-1], dtype=np.int8) > 0
 
     def _without_trunk(self, content: Bytes, changed: Bytes, starts: Offsets, ends: Offsets, *, inverse: bool) -> None:
