@@ -119,7 +119,7 @@ def plan(kind: str, pattern: str) -> Plan | None:
 
     A card's begins with `U` where it is of UnionPay, which tells more of it than other codes do.
 
-    A phone's of ten digits begins with `S` where it is of a service.
+    A phone's of ten digits begins with what `phone_lead` says of it.
 
     An SSN's has `U` in the place of its first part that is never issued, as those of an ITIN are.
 
@@ -163,8 +163,8 @@ def plan(kind: str, pattern: str) -> Plan | None:
             )
             return Plan([only(1, (0,), (9,)), area, only(1, range(2, 9)), *free(n - area.width - 2)])
         case "PHONE" if n == 10:
-            others = [code for code in range(1000) if code not in SERVICES]
-            return Plan([only(3, SERVICES if pattern.startswith("S") else others), *free(7)])
+            leads = phone_lead(np.arange(10_000))
+            return Plan([Field(4, np.flatnonzero(leads == int(pattern[0]))), *free(6)])
         case "US_SSN" if n == 9:
             return _ssn(pattern)
         case "US_PHONE" if digits and n == 10:
@@ -193,6 +193,17 @@ def octets(widths: tuple[int, ...]) -> Plan:
     given = {1: range(10), 2: range(10, 100), 3: range(100, 256)}
     first = [number for number in given[widths[0]] if number not in NOBODYS_NETWORKS]
     return Plan([only(widths[0], first), *(only(width, given[width]) for width in widths[1:])])
+
+
+def phone_lead(codes: NDArray[Any]) -> NDArray[np.uint8]:
+    """What the first four digits of phones say: that it is of a service, of North America's form, dialled abroad.
+
+    Pseudonyms say the same, as each of these is read as something else than other phones are.
+    """
+    service, dialled = np.isin(codes // 10, SERVICES), codes < 100
+    american = (codes >= 2000) & (codes % 10 > 1)
+    lead: NDArray[np.uint8] = np.packbits(np.stack([service, american, dialled]), axis=0, bitorder="little")[0]
+    return lead
 
 
 def ssn_part_unissued(rows: NDArray[np.uint8]) -> Codes:

@@ -20,10 +20,10 @@ from services.runtime.deid.pseudonyms.plans import (
     NEVER_PLATE_PROVINCES,
     NEVER_UNION_PAY,
     PLATE_PROVINCES,
-    SERVICES,
     SSN_PARTS,
     UNION_PAY,
     octets,
+    phone_lead,
     plan,
     ssn_part_unissued,
 )
@@ -228,12 +228,13 @@ def _patterns(kind: str, letters: Bytes) -> Iterator[tuple[str, Flags]]:
             for first, some in ((pattern[0], ~foreign), ("F", foreign)):
                 if (chosen := (packed == code) & some).any():
                     yield first + pattern[1:], chosen
-    elif kind in {"CN_LANDLINE", "BANK_CARD", "CREDIT_CARD"} or (kind == "PHONE" and n == 10):
+    elif kind == "PHONE" and n == 10:
+        leads = phone_lead((letters[:, :4] - np.uint8(48)) @ np.array([1000, 100, 10, 1]))
+        for lead in np.unique(leads):
+            yield f"{lead}".ljust(n, "9"), leads == lead
+    elif kind in {"CN_LANDLINE", "BANK_CARD", "CREDIT_CARD"}:
         if kind == "CN_LANDLINE":
             special, other = "9" * (n - 1) + "B", letters[:, 1] > ord("2")
-        elif kind == "PHONE":
-            lead = (letters[:, :3] - np.uint8(48)) @ np.array([100, 10, 1])
-            special, other = "S" + "9" * (n - 1), ~np.isin(lead, SERVICES)
         else:
             lead = (letters[:, 0] - np.uint8(48)) * np.uint8(10) + (letters[:, 1] - np.uint8(48))
             special, other = "U" + "9" * (n - 1), ~np.isin(lead, (*UNION_PAY, *NEVER_UNION_PAY))
