@@ -37,3 +37,18 @@ def test_digits_are_a_code_after_the_word() -> None:
 def test_what_is_none_stays_digits() -> None:
     [text] = _ZH.texts(["const X = 632886504950319302;"]).texts
     assert text.removeprefix("const X = ").removesuffix(";").isdigit()
+
+
+@pytest.mark.parametrize(
+    "number", ["1101 0519491231002X", "110105 19491231002X", "11010519491231 002X", "11 0105 19491231 002X"]
+)
+def test_a_resident_id_with_its_checksum_needs_no_word_in_groups_of_any_length(number: str) -> None:
+    done = _ZH.texts([f"{number} 已登记", number.replace(" ", "")])
+    assert done.counts == {"CN_ID": 2}
+    assert done.texts[0].removesuffix(" 已登记").replace(" ", "") == done.texts[1]
+    assert _ZH.reverse(done.texts).texts[0] == f"{number} 已登记"
+
+
+@pytest.mark.parametrize("number", ["1101 051949123100 21", "1101 05194912310025"])
+def test_digits_in_groups_of_any_length_are_no_resident_id_without_its_checksum(number: str) -> None:
+    assert "CN_ID" not in _ZH.texts([number]).counts

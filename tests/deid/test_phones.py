@@ -101,7 +101,9 @@ def test_tabs_join_groups_after_a_word_alone(text: str) -> None:
     assert not {"CN_PHONE", "CN_ID"} & set(_ZH.texts([text[text.index("1") :]]).counts)
 
 
-@pytest.mark.parametrize("form", ["phone 555-01{}-{}", "phone 155-55{}-{}", "Phone: 555 12{} {}", "phone 80001{}{}", "phone 001 55{} {}"])
+@pytest.mark.parametrize(
+    "form", ["phone 555-01{}-{}", "phone 155-55{}-{}", "Phone: 555 12{} {}", "phone 80001{}{}", "phone 001 55{} {}"]
+)
 def test_pseudonyms_of_phones_of_ten_digits_are_none_of_another_plan(form: str) -> None:
     texts = [form.format(n % 10, 1000 + n) for n in range(50)]
     done = _EN.texts(texts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -108,16 +109,24 @@ def born_in_a_province(forms: Forms, rows: NDArray[np.uint8]) -> Flags:
     return known & is_birthday(number(rows, 6, 10), number(rows, 10, 14))
 
 
-_FOURS = ((4, 4, 4, 4, 2), (4, 4, 4, 4, 1))
+_ID_SHAPES: tuple[tuple[int, ...], ...] = (
+    (18,), (17,), (6, 8, 4), (6, 8, 3), (6, 4, 4, 4), (6, 4, 4, 3), (4, 4, 4, 4, 2), (4, 4, 4, 4, 1), (15,), (6, 6, 3),
+)  # fmt: skip
+
+
+def _may_be_ids(groups: Groups) -> Iterator[tuple[tuple[int, ...], Offsets]]:
+    """Groups by their widths: of the usual ones, and of any others with blanks between them."""
+    for widths in _ID_SHAPES:
+        yield widths, groups.of_width(sum(widths)) if len(widths) == 1 else groups.shaped(widths, "- ")
+    for total in (18, 17):
+        yield from (some for some in groups.of_digits(total, " ") if some[0] not in _ID_SHAPES)
 
 
 def _ids(groups: Groups, out: Candidates) -> None:
     if "CN_ID" not in out.wanted:
         return
-    for widths in ((18,), (17,), (6, 8, 4), (6, 8, 3), (6, 4, 4, 4), (6, 4, 4, 3), *_FOURS, (15,), (6, 6, 3)):
-        total = sum(widths)
-        single = len(widths) == 1
-        first = groups.of_width(total) if single else groups.shaped(widths, "- ")
+    for widths, likely in _may_be_ids(groups):
+        first, total, single = likely, sum(widths), len(widths) == 1
         if not len(first):
             continue
         last = first + len(widths) - 1
@@ -138,7 +147,12 @@ def _ids(groups: Groups, out: Candidates) -> None:
             continue
         check = np.full(len(rows), 10) if with_x else rows[:, 17].astype(np.int64)
         valid = checksums.resident_id(rows[:, :17]) == check
-        score = 0.75 + 0.25 * valid - 0.2 * beside - 0.3 * (groups.after_point[first] | groups.before_point[last])
+        score = (
+            0.75 * (valid | (widths in _ID_SHAPES))
+            + 0.25 * valid
+            - 0.2 * beside
+            - 0.3 * (groups.after_point[first] | groups.before_point[last])
+        )
         out.add("CN_ID", groups.starts[first], ends, score, valid)
 
 

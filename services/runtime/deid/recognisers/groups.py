@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,19 @@ class Groups:
             first = first[(self.width[first + index] == width) & among_bytes(link)[self.link[first + index - 1]]]
         return first
 
+    def of_digits(self, total: int, link: str) -> Iterator[tuple[tuple[int, ...], Offsets]]:
+        """Groups of up to four runs that have so many digits and are joined to no other, by their widths."""
+        first = self.linked(link)
+        first = first[self.linked_before(first) != ord(link)]
+        digits = self.width[first].astype(np.int64)
+        for count in range(2, _MOST_RUNS + 1):
+            goes_on = (self.link[first + count - 2] == ord(link)) & (digits < total)
+            first, digits = first[goes_on], digits[goes_on] + self.width[first[goes_on] + count - 1]
+            whole = first[(digits == total) & (self.link[first + count - 1] != ord(link))]
+            widths = self.width[whole[:, None] + np.arange(count)]
+            for shape in np.unique(widths, axis=0):
+                yield tuple(shape.tolist()), whole[(widths == shape).all(axis=1)]
+
     def alone(self, first: Offsets, count: int) -> Flags:
         """The group is not joined to yet another run in the way in which its own are."""
         same = self.link[first]
@@ -132,6 +145,7 @@ class Groups:
         return found
 
 
+_MOST_RUNS = 4
 _VALUES = (11, 17, 18, 19)
 """Digits of phones, of IDs with and without an X, and of cards, as few fractions have at a line's beginning."""
 
