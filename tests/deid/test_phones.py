@@ -109,3 +109,16 @@ def test_pseudonyms_of_phones_of_ten_digits_are_none_of_another_plan(form: str) 
     done = _EN.texts(texts)
     assert done.counts == {"PHONE": 50}
     assert _EN.reverse(done.texts).texts == texts
+
+
+@pytest.mark.parametrize(
+    "text", ["手机 138 1234 5678", "手机：13812345678", "手机 138-1234-5678", "phone 1381234 5678", "电话 138 12345678"]
+)
+def test_a_mobile_of_china_is_none_of_north_america(text: str) -> None:
+    assert _value(text, _EN) == _value("+86 138 1234 5678", _EN)
+    assert _value(text, _EN)[0] == "PHONE"
+
+
+@pytest.mark.parametrize("text", ["电话 1-415-555-2671", "phone 14155552671", "phone 1415 555 2671"])
+def test_a_code_of_north_america_is_one_after_a_word(text: str) -> None:
+    assert _value(text, _EN) == _value("+1 415 555 2671", _EN)

@@ -69,10 +69,11 @@ def find(buffer: Buffer, runs: Runs, words: Words, free: Flags, out: Candidates)
         found = _number(content, start) if _BETWEEN.fullmatch(content, before, start) else None
         if not found or _QUANTITIES.fullmatch(found[0]):
             continue
+        mobile = _HAN_MOBILE if content[before - 1] >= 0x80 else _MOBILE
         if long[run] and content[start - 1 : start] != b"+" and run not in dialled:
-            _add(content, start, found.end(), _LEAST, 0, places)
+            _add(content, start, found.end(), _LEAST, 0 if mobile.match(found[0]) else None, places)
         for other in _others(content, found) if with_others[run] else ():
-            _add(content, other.start(), other.end(), _LEAST, 0, places)
+            _add(content, other.start(), other.end(), _LEAST, 0 if mobile.match(other[0]) else None, places)
     for kind, found_places in places.items():
         out.add_all(kind if kind in out.wanted else "PHONE", found_places, 0.6, told=True)
 
@@ -151,7 +152,14 @@ def _code_length(number: bytes) -> int:
     return 2 if number[:2] in _TWO_DIGIT_CODES else 3
 
 
-def _add(content: bytes, start: int, end: int, least: int, code: int, places: dict[str, list[tuple[int, int]]]) -> None:
+_MOBILE = re.compile(rb"1[0-9]{2}(?:[0-9]{4})?(?![0-9])")
+_HAN_MOBILE = re.compile(_MOBILE.pattern + rb"|1[0-9]{10}(?![0-9])")
+"""As China's are written, where a 1 is no country code: in their groups or, after a word in 汉字, without any."""
+
+
+def _add(
+    content: bytes, start: int, end: int, least: int, code: int | None, places: dict[str, list[tuple[int, int]]]
+) -> None:
     digits = content[start:end].translate(None, _SIGNS)
     if least <= len(digits) <= _MOST_DIGITS:
         kind, own = _plan(digits, code)
@@ -166,16 +174,16 @@ _TRUNK = re.compile("0(?:[)]|）)[ -]?(?=[0-9])".encode())
 """In brackets after a country code: dialled at home alone, so no part of the number."""
 
 
-def _plan(digits: bytes, code: int) -> tuple[str, int]:
+def _plan(digits: bytes, code: int | None) -> tuple[str, int]:
     """After the country code of a plan that has a type of its own that type, and where its digits begin.
 
-    `code`: digits of the country code, 0 where nothing says whether there is one.
+    `code`: digits of the country code, None where nothing says whether there is one.
     """
-    if code in (0, 2) and (found := _CHINESE.fullmatch(digits)):
+    if code in (None, 2) and (found := _CHINESE.fullmatch(digits)):
         return "CN_LANDLINE", found.start(1)
-    if code in (0, 1) and (found := _NORTH_AMERICAN.fullmatch(digits)):
+    if code in (None, 1) and (found := _NORTH_AMERICAN.fullmatch(digits)):
         return "US_PHONE", found.start(1)
-    return "PHONE", code
+    return "PHONE", code or 0
 
 
 _CHINESE = re.compile(rb"860?((?:10|2[0-9]|(?!400|800)[3-9][0-9]{2})[2-8][0-9]{6,7})")
