@@ -176,6 +176,7 @@ DOCUMENTS = st.recursive(
 @example([13812345678, {"order_id": -13812345678.25}], 1, None, "mask", True)
 @example([["\\", 13812345678], "[", 13812345678], 3, None, "redact", False)
 @example([{"password": 12345}], 2, 0, "mask", True)
+@example({"tel": -12712000000}, 0, None, "mask", False)
 def test_a_number_that_becomes_none_is_a_string(
     document: Any, depth: int, indent: int | None, action: Action, own: bool
 ) -> None:

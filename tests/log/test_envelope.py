@@ -50,6 +50,8 @@ def _values(annotation: object) -> st.SearchStrategy[object]:
             return TEXT
         case type() if annotation is int:
             return st.integers(-(2**63), 2**63 - 1)
+        case type() if annotation is float:
+            return st.floats(allow_nan=False, allow_infinity=False)  # as JSON has them
         case type() if annotation is msgspec.UnsetType:
             return st.just(msgspec.UNSET)
     options = get_args(annotation)

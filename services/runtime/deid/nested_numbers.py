@@ -23,7 +23,9 @@ _REST = re.compile(rb"[-+.0-9eE]*+")
 _AFTER = re.compile(_BLANKS + rb"(?:[,\]}]|\Z)")
 _FARTHEST = 256
 """Bytes before a number in which what tells that it is one of JSON begins."""
-_BESIDE, _BEHIND = among_bytes("-+.:[, \t\r\n\\nrt"), among_bytes(".eE,]} \t\r\n\\")
+_DIGITS = "0123456789"
+"""A phone may be part of a longer number, without the country code."""
+_BESIDE, _BEHIND = among_bytes(_DIGITS + "-+.:[, \t\r\n\\nrt"), among_bytes(_DIGITS + ".eE,]} \t\r\n\\")
 
 
 def quotes(edits: Edits, buffer: Buffer, backslashes: int) -> list[Place]:
