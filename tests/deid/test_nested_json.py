@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.runtime.deid.engine import Deidentifier
+from services.runtime.deid.engine import Deidentifier, TextFormat
 from services.runtime.deid.files import deidentify_file
 from services.runtime.deid.keys import Keys
 from services.runtime.deid.kinds import TYPES
@@ -52,6 +52,25 @@ def unwrapped(text: str, depth: int) -> Any:
     for _ in range(depth):
         text = json.loads(text)["tool_calls"][0]["function"]["arguments"]
     return json.loads(text)
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("action", ["pseudonymise", "mask", "hash", "date_shift"])
+def test_escaped_slashes_are_slashes(action: Action, own: bool) -> None:
+    by = Deidentifier(policy_of(action, own=own), KEYS)
+    plain = json.dumps({"url": "https://a.example.com/zhang/", "生日": "2024/03/15", "电话": "13812345678/13912345678"})
+    wanted = json.loads(by.texts([plain], format="json").texts[0])
+    assert wanted != json.loads(plain)
+    for ascii_only in (False, True):
+        text = json.dumps(json.loads(plain), ensure_ascii=ascii_only).replace("/", "\\/")
+        for depth in range(4):
+            forms: list[TextFormat] = ["text", "json"]
+            for form in forms:
+                done = by.texts([text], format=form)
+                assert unwrapped(done.texts[0], depth) == wanted
+                if action in ("pseudonymise", "date_shift"):
+                    assert by.reverse(done.texts, format=form).texts == [text]
+            text = json.dumps({"tool_calls": [{"function": {"arguments": text}}]}, ensure_ascii=ascii_only)
 
 
 @pytest.mark.parametrize("ascii_only", [False, True])

@@ -276,4 +276,7 @@ def _quoted(text: str, like: bytes = b"") -> bytes:
     """What stands between the quotes: in ASCII alone, or with slashes escaped, where `like` is so."""
     escaped = b"\\u" in like and like.isascii()
     written = json.dumps(text)[1:-1].encode() if escaped else msgspec.json.encode(text)[1:-1]
-    return written.replace(b"/", b"\\/") if b"\\/" in like else written
+    return written.replace(b"/", b"\\/") if _ESCAPED_SLASH.search(like) else written
+
+
+_ESCAPED_SLASH = re.compile(rb"(?<!\\)(?:\\\\)*\\/")

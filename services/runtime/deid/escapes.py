@@ -36,7 +36,7 @@ class Backslashes(NamedTuple):
 
 
 class Spelled(NamedTuple):
-    """Characters written as `\\u…`, ascending: where each begins and ends, and its bytes in UTF-8."""
+    """Characters written as `\\u…` or `\\/`, ascending: where each begins and ends, and its bytes in UTF-8."""
 
     starts: Offsets
     ends: Offsets
@@ -67,7 +67,7 @@ class Escapes(NamedTuple):
     `spelled`: others, which are characters of the text like any. `places`: of all their bytes, in whatever order.
     `shown`: what is searched in place of the content: each as blanks and the sign that it stands for, a quote, a tab or
     a line's end, but backslashes as they are. `dropped`: bytes of it that are left out there, so that no depth puts
-    values further apart than the first. `numbered`: whether some had digits.
+    values further apart than the first. `numbered`: whether some had digits, or were slashes.
     """
 
     starts: Offsets
@@ -122,16 +122,16 @@ def _any_within(places: Offsets, starts: Offsets, ends: Offsets) -> Flags:
 
 
 def spelled_out(text: str) -> str:
-    """With the characters that are written as `\\u…`, of any depth."""
+    """With the characters that are written as `\\u…` or `\\/`, of any depth."""
     return _SPELLED.sub(_character, text)
 
 
 def _character(found: re.Match[str]) -> str:
-    point = int(found[1], 16)
+    point = int(found[1], 16) if found[1] else ord("/")
     return chr(point) if _is_text(np.array([point]))[0] else found[0]
 
 
-_SPELLED = re.compile(r"\\+u(?!1[0-9]{3})([0-9A-Fa-f]{4})")
+_SPELLED = re.compile(r"\\+(?:u(?!1[0-9]{3})([0-9A-Fa-f]{4})|/)")
 
 
 def of_text(content: bytes, *, to_the_letter: bool = False) -> Escapes | None:
@@ -160,13 +160,15 @@ def of_json(raw: Bytes, runs: Backslashes, *, within: bool = True) -> Escapes | 
         rare = (four[:, 0] == ord("1")) & is_digit(four).all(axis=1)  # letters, and in paths the number of a user
         points[by_number] = (_VALUES[four] << np.arange(12, -4, -4)).sum(axis=1)
         by_number[by_number] = _HEXADECIMAL[four].all(axis=1) & ~rare & (ends[by_number] + 5 <= len(raw))
-    alone = within & ~odd & ~sign & ~by_number
-    chosen = sign | by_number | alone
+    slash = (after == ord("/")) & ~(odd & within)
+    points[slash] = ord("/")
+    alone = within & ~odd & ~sign & ~by_number & ~slash
+    chosen = sign | by_number | slash | alone
     if not chosen.any():
         return None
     ends = (ends + np.where(by_number, 5, ~alone))[chosen]
     starts, after, sign, alone = starts[chosen], after[chosen], sign[chosen], alone[chosen]
-    points, by_number = points[chosen], by_number[chosen]
+    points, character = points[chosen], (by_number | slash)[chosen]
     places = ranges(starts, ends)
     shown = raw.copy()
     shown[places] = _BLANK
@@ -176,12 +178,12 @@ def of_json(raw: Bytes, runs: Backslashes, *, within: bool = True) -> Escapes | 
         shown[backslashes] = raw[backslashes]
     deep = (sign | alone) & (ends - starts > _DEEP)
     dropped = ranges(starts[deep] + 1, ends[deep] - 1)
-    text = by_number & _is_text(points)
+    text = character & _is_text(points)
     spelled = Spelled(starts[text], ends[text], 1 + (points[text] >= 0x80) + (points[text] >= 0x800))
     if text.any():
         _spell_out(spelled, points[text], shown)
         dropped = np.concatenate([dropped, ranges(spelled.starts + spelled.sizes, spelled.ends)])
-    return Escapes(starts[~text], ends[~text], spelled, places, shown, dropped, bool(by_number.any()))
+    return Escapes(starts[~text], ends[~text], spelled, places, shown, dropped, bool(character.any()))
 
 
 def _is_text(points: Offsets) -> Flags:
