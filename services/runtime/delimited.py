@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 TAB = "\t"
+_DOUBLED = '""'
 DELIMITERS = (",", TAB, ";", "|")
 _FEW_LINES, _FEWEST_ROWS = 20, 2
 _SAMPLE = 64 * 1024
@@ -67,27 +68,24 @@ def _widths(lines: list[str], delimiter: str) -> list[int]:
     return widths
 
 
-def is_quoted(cell: str) -> bool:
-    return len(cell) > 1 and cell[0] == cell[-1] == '"'
-
-
 def bare(cell: str) -> str:
     """A cell of TSV without the quotes that some programs write around each, and double in it, which are none of its
     value.
     """
-    if not is_quoted(cell):
+    if not _is_quoted(cell):
         return cell
     return cell[1:-1].replace(_DOUBLED, '"') if _doubles(cell) else cell[1:-1]
 
 
 def as_written(value: str, cell: str) -> str:
     """Another value in the place of a cell of TSV, in its manner."""
-    if not is_quoted(cell):
+    if not _is_quoted(cell):
         return value
     return f'"{value.replace(chr(34), _DOUBLED)}"' if _doubles(cell) else f'"{value}"'
 
 
-_DOUBLED = '""'
+def _is_quoted(cell: str) -> bool:
+    return len(cell) > 1 and cell[0] == cell[-1] == '"'
 
 
 def _doubles(cell: str) -> bool:
